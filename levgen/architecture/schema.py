@@ -1,0 +1,215 @@
+"""What a model is, as plain data: the answers that a generated file is written from.
+
+An architecture is dimensions (hyperparameters), answers about structure (attention, MLP, norms, the dataflow of a layer, the head), and the two
+maps to Hugging Face: config fields and names of weights. It holds no code and no name of a model type that code would branch on.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+_FACTOR = re.compile(r"[a-z][a-z0-9_]*(\*\*-?\d+(\.\d+)?)?")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+# What a text that reaches a docstring or a comment may hold: nothing that ends a string or starts an escape.
+_PLAIN_TEXT = re.compile(r"[^\"\\{}\x00-\x1f\x7f]*")
+_HF_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
+_UNSET = re.compile(r"[A-Za-z0-9_ *+/()-]+")
+
+
+def _matching(pattern: re.Pattern[str], meaning: str) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise ValueError(f"{value!r} is not {meaning}")
+        return value
+
+    return AfterValidator(check)
+
+
+# A number: written out, the name of a hyperparameter, or a power of one such as `hidden_dim**0.5`.
+Factor = Annotated[
+    float | str, _matching(_FACTOR, "a number, a hyperparameter, or a power of one such as hidden_dim**0.5")
+]
+# Yes, no, or the name of the boolean hyperparameter that decides.
+Switch = Annotated[bool | str, _matching(_IDENTIFIER, "true, false or the name of a hyperparameter")]
+Identifier = Annotated[str, _matching(_IDENTIFIER, "a lower-case identifier")]
+Text = Annotated[
+    str, Field(max_length=500), _matching(_PLAIN_TEXT, "plain text (no quotes, backslashes, braces or line ends)")
+]
+HfName = Annotated[str, Field(max_length=100), _matching(_HF_NAME, "the name of a field")]
+Path = Annotated[str, Field(max_length=200), _matching(_PATH, "a dotted name of a weight")]
+Unset = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum or product of HF fields, such as 4 * n_embd")]
+
+
+class Answers(BaseModel):
+    """Base of every group of answers: immutable, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hyperparameter(Answers):
+    """A field of the generated config: its default at full size and the HF field that it is read from and written to."""
+
+    default: bool | int | float | str | dict[str, Any] | None
+    hf: HfName | None = None
+    unset: Unset | None = None  # what HF's None means, from other HF fields: "4 * n_embd"
+
+
+class Paper(Answers):
+    title: Text
+    url: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./_-]+$", max_length=200)]
+
+
+class Reference(Answers):
+    """The implementation in transformers that the model is proven against."""
+
+    module: Path  # transformers.models.llama.modeling_llama
+    model: HfName  # LlamaForCausalLM
+    config: HfName  # LlamaConfig
+    model_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    version: Annotated[str, Field(pattern=r"^[0-9a-z.]+$")]
+
+
+class Norm(Answers):
+    """The norm used throughout the model."""
+
+    kind: Literal["rms", "layer"] = "rms"
+    offset: bool = False  # the gain is 1 + weight
+    bias: bool = False  # of a layer norm
+
+
+class Positions(Answers):
+    """How a token knows where it stands."""
+
+    kind: Literal["rotary", "learned", "alibi", "none"] = "rotary"
+    layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
+    offset: Annotated[int, Field(ge=0, le=16)] = 0  # rows of a learned table that come before position 0
+
+
+class Attention(Answers):
+    """Self-attention of one layer."""
+
+    heads: Literal["grouped", "multi"] = "grouped"  # several query heads to a key head, or one
+    head_dim: Literal["free", "derived"] = "free"  # a hyperparameter, or hidden_dim // num_heads
+    projections: Literal["separate", "concat", "interleaved"] = (
+        "separate"  # q, k, v apart; one matrix [q | k | v]; one matrix, head by head
+    )
+    transposed: bool = False  # weights are stored {in, out}
+    bias: Switch = False  # of q, k and v
+    output_bias: Switch = False
+    qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once; before the rotation
+    scale: Factor = "head_dim**-0.5"
+    softcap: Factor | None = None
+    window: Identifier | None = None  # the hyperparameter that holds the width of a sliding window
+
+
+class Mlp(Answers):
+    """The channel block of one layer."""
+
+    kind: Literal["gated", "plain"] = "gated"
+    projections: Literal["separate", "concat"] = "separate"  # gate and up apart, or one matrix [gate | up]
+    transposed: bool = False
+    bias: Switch = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "plain" and self.projections != "separate":
+            raise ValueError(
+                "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
+            )
+        return self
+
+
+class Layer(Answers):
+    """What feeds what in a decoder layer."""
+
+    norms: Literal["pre", "post", "sandwich", "output"] = (
+        "pre"  # before each block; after each sum; around each block; after each block
+    )
+    parallel: Literal["no", "shared", "separate"] = (
+        "no"  # attention and MLP side by side, with one norm before both or one each
+    )
+    residual_scale: Factor | None = None  # multiplies what a block adds
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.parallel != "no" and self.norms != "pre":
+            raise ValueError(
+                f"layer.parallel={self.parallel} is known with layer.norms=pre only, and layer.norms is {self.norms}"
+            )
+        return self
+
+
+class Embeddings(Answers):
+    scale: Factor | None = None  # multiplies the token embedding
+    norm: bool = False  # a norm after the embedding
+
+
+class Head(Answers):
+    bias: bool = False
+    scale: Factor | None = None  # multiplies the logits
+    softcap: Factor | None = None
+
+    final_norm: bool = True  # a norm between the last layer and the head
+
+
+class Initialization(Answers):
+    """How the reference draws its weights: Normal(0, std), zeros for biases."""
+
+    std: Factor = "initializer_range"
+    residual: Literal["same", "scaled"] = (
+        "same"  # scaled: projections back into the residual stream get std / sqrt(2 * num_layers)
+    )
+
+
+STUBS = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
+StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
+
+
+class Architecture(Answers):
+    """One model, whole. A card is this class written as YAML."""
+
+    title: Text
+    papers: tuple[Paper, ...] = ()
+    reference: Reference | None = None
+    hyperparameters: dict[Identifier, Hyperparameter]
+    fixed: dict[HfName, Any] = {}  # HF fields that must have this value
+    ignored: dict[HfName, Text] = {}  # HF fields that don't touch the function, with the reason
+    norm: Norm = Norm()
+    positions: Positions = Positions()
+    attention: Attention = Attention()
+    mlp: Mlp = Mlp()
+    layer: Layer = Layer()
+    embeddings: Embeddings = Embeddings()
+    head: Head = Head()
+    initialization: Initialization = Initialization()
+    names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
+    stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.norm.bias and self.norm.kind == "rms":
+            raise ValueError("norm.bias=true is known for norm.kind=layer only")
+        if self.positions.kind != "rotary" and self.positions.layout != "half":
+            raise ValueError(
+                f"positions.layout belongs to positions.kind=rotary, and positions.kind is {self.positions.kind}"
+            )
+        if self.positions.kind != "learned" and self.positions.offset:
+            raise ValueError(
+                f"positions.offset belongs to positions.kind=learned, and positions.kind is {self.positions.kind}"
+            )
+        return self
+
+    def factors(self) -> Iterator[tuple[str, str]]:
+        """(answer, hyperparameter) for every answer that refers to a hyperparameter by name."""
+        for group, answers in self.groups().items():
+            for answer, value in answers:
+                field = type(answers).model_fields[answer]
+                if isinstance(value, str) and field.annotation is not None and "Literal" not in str(field.annotation):
+                    yield f"{group}.{answer}", value.partition("**")[0]
+
+    def groups(self) -> dict[str, Answers]:
+        """The groups of structural answers by name, in the order in which a card shows them."""
+        return {name: value for name, value in self if isinstance(value, Answers) and name != "reference"}

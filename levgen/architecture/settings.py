@@ -1,0 +1,62 @@
+"""`--set a.b=value`: change an answer or a hyperparameter of an architecture, with the nearest valid name where there is none."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from levgen.architecture.card import parse_card
+from levgen.architecture.schema import Architecture
+from levgen.errors import LevgenError, did_you_mean
+
+
+def apply_settings(architecture: Architecture, settings: Iterable[str]) -> Architecture:
+    """`architecture` with every `name=value` of `settings` applied.
+
+    A bare name is a hyperparameter (`hidden_dim=512`), a dotted one an answer (`attention.qk_norm=head`) or an entry of a hyperparameter
+    that is a mapping (`rope.theta=500000`). A changed answer parts the model from its reference, which no longer describes it.
+
+    Raises LevgenError for a name that doesn't exist and for a value that doesn't fit.
+    """
+    data = architecture.model_dump(mode="json")
+    structural = False
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise LevgenError(f"--set {setting}: expected NAME=VALUE", "for example --set attention.qk_norm=head")
+        structural |= _assign(data, path.strip(), _value(setting, text), architecture)
+    changed = parse_card(data, source="the architecture after --set")
+    if structural and changed.groups() != architecture.groups():
+        return changed.model_copy(update={"reference": None})
+    return changed
+
+
+def _value(setting: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LevgenError(f"--set {setting}: the value is not YAML") from error
+
+
+def _assign(data: dict[str, Any], path: str, value: Any, architecture: Architecture) -> bool:
+    """Puts `value` at `path`; True where that is an answer about structure."""
+    head, _, rest = path.partition(".")
+    hyperparameters = data["hyperparameters"]
+    groups = architecture.groups()
+    if not rest and head in hyperparameters:
+        hyperparameters[head]["default"] = value
+        return False
+    if rest and head in hyperparameters and isinstance(hyperparameters[head]["default"], dict):
+        hyperparameters[head]["default"] = {**hyperparameters[head]["default"], rest: value}
+        return False
+    if rest and head in groups and rest in type(groups[head]).model_fields:
+        data[head][rest] = value
+        return True
+    known = [
+        *hyperparameters,
+        *(f"{group}.{answer}" for group, answers in groups.items() for answer in type(answers).model_fields),
+    ]
+    raise LevgenError(
+        f"--set {path}: there is no such answer or hyperparameter",
+        did_you_mean(path, known) or f"known: {', '.join(known)}",
+    )

@@ -1,0 +1,62 @@
+"""`levgen new-model`: write a model file, its tests, its training configs and its record."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new_model(
+    name: Annotated[str, typer.Argument(help="The model's name: a known type such as `llama`, or one of your own.")],
+    like: Annotated[str | None, typer.Option(metavar="TYPE", help="Take the architecture of TYPE under this name.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FOLDER", help="Take type and dimensions from FOLDER/config.json.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change an answer or a hyperparameter, as in attention.qk_norm=head."),
+    ] = None,
+    dest: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder; made where there is none.")] = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what would change, and write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Keep files that differ.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help="Ask nothing.")] = False,
+) -> None:
+    """Write a model, its tests and its training configs.
+
+    A known type is written whole. For a name that levgen doesn't know it writes stubs of every module, whose tests say
+    what is still to be written; on a terminal it asks first which parts you want.
+    """
+    from levgen.cli.console import can_ask, print_note
+    from levgen.cli.writing import WriteOptions, write_files
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.port import port_files
+    from levgen.scaffold.project import find_project, project_files
+    from levgen.scaffold.choose import Choice, choose
+
+    model = model_name(name)
+    choice = choose(model, like=like, source=source, settings=settings or [])
+    if choice.is_blank and can_ask() and not defaults and not json:
+        from levgen.cli.questions import ask_parts
+
+        print_note(f"levgen has no card for {model.snake!r}: a few questions, and what you leave is a stub")
+        choice = Choice(ask_parts(model))
+    for note in choice.notes:
+        print_note(note)
+    project = find_project(dest)
+    files = port_files(choice.architecture, model, project)
+    if not project.exists:
+        files = [*project_files(project.root), *files]
+    where = "" if dest == Path() else f"cd {dest} && "
+    write_files(
+        project.root,
+        files,
+        WriteOptions(dry_run=dry_run, diff=diff, force=force, skip=skip, json=json),
+        next_commands=[
+            f"{where}pytest",
+            f"{where}levgen check",
+            f"{where}levgen train {project.config}/{model.snake}_nano.yaml",
+        ],
+    )

@@ -1,0 +1,1 @@
+"""The reference: what transformers and its checkpoints say of a model."""

@@ -1,0 +1,205 @@
+"""A reference of transformers and our port of it, side by side with the same random weights: what parity tests compare.
+
+torch and transformers are imported where they are used.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import haliax as hax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from haliax import Axis, NamedArray
+
+from levgen.errors import LevgenError
+from levgen.runtime.config import LmConfig
+from levgen.runtime.model import LmExample, LmHeadModel
+from levgen.runtime.testing import (
+    gradients_by_hf_name,
+    hf_gradients,
+    init_statistics,
+    load_from_torch,
+    randomize,
+    relative_error,
+    to_torch,
+)
+
+M = TypeVar("M", bound=LmHeadModel)
+Array = np.ndarray[Any, Any]
+
+# AdamW with an epsilon that is large for it: where a gradient is nearly 0, the step would else be its sign, which is noise.
+_LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Ported(Generic[M]):
+    """`reference`, a causal language model of transformers in eval mode, and `model`, ours with its weights."""
+
+    reference: Any
+    model: M
+
+    @staticmethod
+    def random(ModelClass: type[M], config: LmConfig, Vocab: Axis, *, seed: int = 0) -> "Ported[M]":
+        """A reference of `config` with every parameter and buffer random, and our model with the same weights."""
+        reference = randomize(_fresh_reference(config, Vocab), seed)
+        return Ported(reference, load_from_torch(ModelClass, reference))
+
+    def logits(self, tokens: NamedArray) -> NamedArray:
+        """The reference's logits {batch, position, vocab} for `tokens` {batch, position}."""
+        import torch
+
+        with torch.no_grad():
+            out = self.reference(to_torch(tokens)).logits
+        return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
+
+    def loss(self, tokens: NamedArray) -> float:
+        """The reference's mean next-token cross-entropy, weighted as ours: the sum over positions by their number."""
+        import torch
+
+        with torch.no_grad():
+            return float(self._reference_loss(tokens))
+
+    def record(self, tokens: NamedArray, path: str) -> tuple[NamedArray, NamedArray]:
+        """What goes into and comes out of the reference's module at `path`: {batch, position, embed} each.
+
+        Raises LevgenError where the reference has no such module, or where it isn't given hidden states.
+        """
+        import torch
+
+        modules = dict(self.reference.named_modules())
+        if path not in modules:
+            raise LevgenError(f"{type(self.reference).__name__} has no module {path!r}")
+        seen: dict[str, Any] = {}
+
+        # Copies: what the caller adds in place would else change the record.
+        def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            seen["in"] = _first_tensor([*args, *kwargs.values()]).clone()
+
+        def after(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            seen["out"] = _first_tensor(output if isinstance(output, tuple) else [output]).clone()
+
+        hooks = [
+            modules[path].register_forward_pre_hook(before, with_kwargs=True),
+            modules[path].register_forward_hook(after),
+        ]
+        try:
+            with torch.no_grad():
+                self.reference(to_torch(tokens))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        axes = (*tokens.axes, self.model.Embed)
+        return hax.named(seen["in"].numpy(), axes), hax.named(seen["out"].numpy(), axes)
+
+    def gradients(self, tokens: NamedArray) -> dict[str, Array]:
+        """Our gradient of the loss by the parameters' names in the checkpoint."""
+        return gradients_by_hf_name(_gradients(self.model, tokens))
+
+    def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
+        """The reference's gradient of the loss by the parameters' names in the checkpoint."""
+        self.reference.zero_grad()
+        self._reference_loss(tokens).backward()
+        gradients = hf_gradients(self.reference)
+        self.reference.zero_grad()
+        return gradients
+
+    def adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
+        """Our parameters after one step of AdamW."""
+        import optax
+
+        optimizer = optax.adamw(_LEARNING_RATE, *_BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY)
+        parameters = eqx.filter(self.model, eqx.is_inexact_array)
+        updates, _ = optimizer.update(_gradients(self.model, tokens), optimizer.init(parameters), parameters)
+        return gradients_by_hf_name(eqx.apply_updates(self.model, updates))
+
+    def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
+        """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
+        import copy
+
+        import torch
+
+        stepped = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
+        optimizer = torch.optim.AdamW(
+            stepped.reference.parameters(), _LEARNING_RATE, _BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY
+        )
+        stepped._reference_loss(tokens).backward()
+        optimizer.step()
+        return gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference))
+
+    def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
+        """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
+        import copy
+
+        import torch
+
+        exact = self.logits(tokens)
+        model = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if eqx.is_inexact_array(x) else x, self.model)
+        reference = dataclasses.replace(self, reference=copy.deepcopy(self.reference).to(torch.bfloat16))
+        ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, tokens)
+        return relative_error(ours.astype(jnp.float32), exact), relative_error(reference.logits(tokens), exact)
+
+    @staticmethod
+    def differing_tensors(reference: Any, folder: Path) -> list[str]:
+        """Names of the parameters and buffers that transformers reads from `folder` with other bits than `reference` has."""
+        loaded = type(reference).from_pretrained(folder).state_dict()
+        return [
+            name
+            for name, tensor in reference.state_dict().items()
+            if not (name in loaded and tensor.dtype == loaded[name].dtype and tensor.equal(loaded[name]))
+        ]
+
+    @staticmethod
+    def differing_initializations(ModelClass: type[M], config: LmConfig, Vocab: Axis) -> list[str]:
+        """What is wrong with our fresh weights: parameters whose mean or deviation is not that of a fresh reference.
+
+        Both are random draws: they may differ by six standard errors. What one draws as a constant, so must the other.
+        """
+        reference = _fresh_reference(config, Vocab)
+        sizes = {name: tensor.numel() for name, tensor in reference.state_dict().items()}
+        init: Callable[..., M] = eqx.filter_jit(ModelClass.init)
+        ours = init_statistics(init(Vocab, config, key=jax.random.PRNGKey(0)))
+        problems = []
+        for name, (mean, std) in init_statistics(reference).items():
+            our_mean, our_std = ours[name]
+            error_of_mean = 6 * max(std, our_std) * (2 / sizes[name]) ** 0.5
+            if abs(our_mean - mean) > error_of_mean or abs(our_std - std) > error_of_mean:
+                problems.append(f"{name}: ours {our_mean:.4g} ± {our_std:.4g}, reference {mean:.4g} ± {std:.4g}")
+        return problems
+
+    def _reference_loss(self, tokens: NamedArray) -> Any:
+        import torch
+
+        ids = to_torch(tokens)
+        logits = self.reference(ids).logits[:, :-1]
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")
+        return losses / LmExample.causal(tokens).loss_weight.sum().item()
+
+
+@eqx.filter_jit
+@eqx.filter_grad
+def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+    loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
+    return loss.scalar()
+
+
+def _fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
+    """A causal language model of transformers with the weights that it draws itself, seed 0."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    hf_config = config.to_hf_config(Vocab.size)
+    # One thread: small tensors gain nothing from more, and sums come out in one order.
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+
+
+def _first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+    for value in values:
+        if hasattr(value, "is_floating_point") and value.is_floating_point():
+            return value
+    raise LevgenError("the reference's module takes or gives no hidden states")

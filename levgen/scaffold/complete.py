@@ -1,0 +1,82 @@
+"""Completing an architecture: exactly the hyperparameters that its parts need, with values that fit together."""
+
+from typing import Any
+
+from levgen.architecture.schema import Architecture, Hyperparameter
+from levgen.errors import LevgenError, did_you_mean
+from levgen.scaffold.parts import HyperparameterSpec, needed_hyperparameters
+
+# Values that an answer may name although no config field holds them.
+DERIVED = {"head_dim"}
+
+
+def complete(architecture: Architecture) -> Architecture:
+    """`architecture` with the missing hyperparameters at their parts' defaults and the unneeded ones dropped.
+
+    Raises LevgenError where an answer names a hyperparameter that doesn't exist, and where values don't fit together.
+    """
+    specs = needed_hyperparameters(architecture)
+    own = architecture.hyperparameters
+    wanted = dict.fromkeys(name for name in own if name in specs)
+    for answer, name in architecture.factors():
+        if name in DERIVED or name in specs:
+            continue
+        if name not in own:
+            hint = did_you_mean(name, {*own, *specs})
+            raise LevgenError(f"{answer} names the hyperparameter {name!r}, which the architecture doesn't have", hint)
+        wanted[name] = None
+    kept = {name: own[name] for name in own if name in wanted}
+    added = {name: Hyperparameter(default=spec.default) for name, spec in specs.items() if name not in kept}
+    completed = architecture.model_copy(update={"hyperparameters": kept | added})
+    if added and completed.reference is not None and set(added) - {"head_dim"}:
+        completed = completed.model_copy(update={"reference": None})
+    _check_values(completed, specs)
+    return completed
+
+
+def hyperparameter_type(name: str, value: Any, specs: dict[str, HyperparameterSpec]) -> str:
+    """The annotation of a hyperparameter in the generated config."""
+    return specs[name].type if name in specs else type(value).__name__
+
+
+def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpec]) -> None:
+    """Raises LevgenError with every hyperparameter whose value has the wrong type or doesn't fit another."""
+    values = {name: parameter.default for name, parameter in architecture.hyperparameters.items()}
+    problems = [
+        problem
+        for name, value in values.items()
+        if (problem := _type_problem(name, value, specs.get(name))) is not None
+    ]
+    if not problems:
+        problems = list(_size_problems(architecture, values))
+    if problems:
+        raise LevgenError("the hyperparameters don't fit:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def _type_problem(name: str, value: Any, spec: HyperparameterSpec | None) -> str | None:
+    if spec is None:
+        return (
+            None if isinstance(value, bool | int | float) else f"{name}: expected a number or a boolean, got {value!r}"
+        )
+    if spec.choices and value not in spec.choices:
+        return f"{name}: {value!r} is not known; {did_you_mean(str(value), spec.choices) or 'known: ' + ', '.join(spec.choices)}"
+    expected = {"int": int, "float": (int, float), "bool": bool, "str": str, "Rotary": dict}[spec.type]
+    if not isinstance(value, expected) or (spec.type != "bool" and isinstance(value, bool)):
+        return f"{name}: expected {spec.type}, got {value!r}"
+    if spec.type == "int" and not 0 < value < 2**31:
+        return f"{name}: expected a positive number below 2**31, got {value}"
+    return None
+
+
+def _size_problems(architecture: Architecture, values: dict[str, Any]) -> list[str]:
+    problems = []
+    heads, hidden = values["num_heads"], values["hidden_dim"]
+    kv_heads = values.get("num_kv_heads", heads)
+    if heads % kv_heads:
+        problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
+    if "head_dim" not in values and hidden % heads:
+        problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
+    head_dim = values.get("head_dim", hidden // heads)
+    if architecture.positions.kind == "rotary" and head_dim % 2:
+        problems.append(f"the width of a head ({head_dim}) must be even, since positions are rotary")
+    return problems

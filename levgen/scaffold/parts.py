@@ -1,0 +1,106 @@
+"""Parts: the building blocks of a generated file, each a folder of `templates/parts` with its needs in `part.yaml`.
+
+A part says which hyperparameters and axes it adds to the config, under which answers (`when`), and what its weights are called by default.
+"""
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import yaml
+
+from levgen.architecture.schema import Architecture
+from levgen.resources import templates
+
+# The order in which the classes of a file appear.
+ORDER = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
+
+
+@dataclass(frozen=True)
+class HyperparameterSpec:
+    """A hyperparameter that a part needs: its type and its values at full size, on a laptop and in tests."""
+
+    name: str
+    type: str
+    default: Any
+    when: str | None = None
+    nano: Any = None
+    tiny: Any = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AxisSpec:
+    """An axis property that a part adds to the config."""
+
+    property: str  # Embed
+    name: str  # embed
+    size: str  # an expression over hyperparameters
+    alias: str | None = None  # the property that it is an alias of
+    when: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The right-hand side of the property, over `self`."""
+        if self.alias:
+            return f'self.{self.alias}.alias("{self.name}")'
+        return f'Axis("{self.name}", {over_self(self.size)})'
+
+
+@dataclass(frozen=True)
+class Part:
+    """One building block, as its `part.yaml` describes it."""
+
+    name: str
+    summary: str
+    kinds: dict[str, dict[str, Any]]
+    hyperparameters: tuple[HyperparameterSpec, ...]
+    axes: tuple[AxisSpec, ...]
+    names: dict[str, str]
+
+
+def over_self(expression: str) -> str:
+    """`num_heads // 2` -> `self.num_heads // 2`: every name read from the config itself."""
+    return re.sub(r"(?<![\w.])([A-Za-z_]\w*)", r"self.\1", expression)
+
+
+@functools.cache
+def load_part(name: str) -> Part:
+    """The part called `name`; `model` is the set of dimensions that every model has."""
+    folder = templates() / "model" if name == "model" else templates() / "parts" / name
+    data = yaml.safe_load((folder / "part.yaml").read_text(encoding="utf-8"))
+    axes = tuple(
+        AxisSpec(spec.get("as", key), spec["name"], str(spec.get("size", "")), spec.get("alias"), spec.get("when"))
+        for key, spec in data.get("axes", {}).items()
+    )
+    hyperparameters = tuple(
+        HyperparameterSpec(name=key, **spec) for key, spec in data.get("hyperparameters", {}).items()
+    )
+    return Part(name, data["summary"], data.get("kinds", {}), hyperparameters, axes, data.get("names", {}))
+
+
+def all_parts() -> list[Part]:
+    """Every part, in the order in which a config lists what they add."""
+    return [load_part(name) for name in ("model", "mlp", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")]
+
+
+_expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
+
+
+def holds(when: str | None, architecture: Architecture) -> bool:
+    """Whether the condition of a part holds for `architecture`."""
+    if when is None:
+        return True
+    return bool(_expressions.compile_expression(when)(**architecture.groups()))
+
+
+def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:
+    """By name, the hyperparameters that the parts of `architecture` need."""
+    return {spec.name: spec for part in all_parts() for spec in part.hyperparameters if holds(spec.when, architecture)}
+
+
+def needed_axes(architecture: Architecture) -> list[AxisSpec]:
+    """The axes that the parts of `architecture` need, in the order of the config."""
+    return [spec for part in all_parts() for spec in part.axes if holds(spec.when, architecture)]

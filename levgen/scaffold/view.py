@@ -1,0 +1,452 @@
+"""What the templates of a port read: names, axes and expressions, worked out from an architecture.
+
+Everything that a template would have to compute is computed here, so that the templates read like the files that they write.
+"""
+
+import keyword
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.scaffold.names import ModelName
+from levgen.scaffold.parts import AxisSpec, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.complete import hyperparameter_type
+
+# Field names that a generated class uses for itself; a weight of that name gets another field and an entry in the key map.
+_RESERVED = {"config", "act", "init"}
+
+
+@dataclass(frozen=True)
+class HyperparameterView:
+    """One line of the config class and one of its table of HF fields."""
+
+    name: str
+    type: str
+    default: str  # Python source
+    hf: str | None
+    unset: str | None  # Python source of a lambda's body over `hf`
+    tiny: str  # Python source, for tests
+    full_yaml: str
+    nano_yaml: str | None  # None where the default serves on a laptop too
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A linear layer of a part."""
+
+    field: str
+    role: str
+    inputs: str  # Python source over `config`, or the name of a local variable
+    outputs: str
+    shape: str  # for the comment: "Embed -> (Heads, HeadSize)"
+    use_bias: str
+    std: str
+    out_first: bool
+
+    @property
+    def init(self) -> str:
+        """The call that makes it, with the key `k_<role>`."""
+        layout = "" if self.out_first else ", out_first=False"
+        return f"Linear.init({self.inputs}, {self.outputs}, key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout})"
+
+
+@dataclass(frozen=True)
+class NormField:
+    """A norm of a part: its field and the axes that it is over."""
+
+    field: str
+    role: str
+    axis: str
+    init: str
+
+
+@dataclass(frozen=True)
+class PartView:
+    """What a part's template needs beside the answers: fields, local variables of `init`, and a key map where names differ."""
+
+    projections: list[Projection] = field(default_factory=list)
+    norms: list[NormField] = field(default_factory=list)
+    key_map: dict[str, str | None] = field(default_factory=dict)
+
+
+class PortView:
+    """An architecture under a name, as the templates see it."""
+
+    def __init__(self, architecture: Architecture, name: ModelName) -> None:
+        self.architecture = architecture
+        self.name = name.snake
+        self.Name = name.camel
+        self.title = architecture.title
+        self._specs = needed_hyperparameters(architecture)
+
+    # Config -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def hyperparameters(self) -> list[HyperparameterView]:
+        views = []
+        for name, parameter in self.architecture.hyperparameters.items():
+            spec = self._specs.get(name)
+            kind = hyperparameter_type(name, parameter.default, self._specs)
+            nano, tiny = (spec.nano, spec.tiny) if spec else (None, None)
+            views.append(
+                HyperparameterView(
+                    name,
+                    kind,
+                    _literal(parameter.default, kind),
+                    parameter.hf,
+                    None if parameter.unset is None else re.sub(r"([A-Za-z_]\w*)", r"hf.\1", parameter.unset),
+                    _literal(parameter.default if tiny is None else tiny, kind),
+                    _yaml(parameter.default),
+                    None if nano is None else _yaml(nano),
+                )
+            )
+        return views
+
+    @cached_property
+    def axes(self) -> list[AxisSpec]:
+        return needed_axes(self.architecture)
+
+    def has(self, when: str) -> bool:
+        """Whether a condition over the answers holds: `has('attention.heads == "grouped"')`."""
+        return holds(when, self.architecture)
+
+    def value(self, factor: Factor | Switch | None, owner: str = "self.config") -> str:
+        """Python source of an answer that is a number, a truth value, a hyperparameter or a power of one."""
+        if not isinstance(factor, str):
+            return repr(factor)
+        name, power, exponent = factor.partition("**")
+        source = f"{owner}.HeadSize.size" if name == "head_dim" else f"{owner}.{name}"
+        return f"{source}**{exponent}" if power else source
+
+    @cached_property
+    def switches(self) -> list[str]:
+        """The boolean hyperparameters that answers refer to, such as `attention_bias`."""
+        return sorted({name for _, name in self.architecture.factors() if isinstance(self.default(name), bool)})
+
+    def default(self, name: str) -> Any:
+        """The default of the hyperparameter `name`; None where there is none."""
+        parameter = self.architecture.hyperparameters.get(name)
+        return None if parameter is None else parameter.default
+
+    # Words ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def summary(self) -> str:
+        """`a decoder with rotary positions, grouped-query attention and a gated MLP`"""
+        a = self.architecture
+        if a.stubs:
+            return "a decoder whose parts are still to be written"
+        positions = {"rotary": "rotary positions", "learned": "learned positions", "alibi": "ALiBi positions", "none": "no position encoding"}
+        attention = {"grouped": "grouped-query attention", "multi": "multi-head attention"}
+        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}
+        return f"a decoder with {positions[a.positions.kind]}, {attention[a.attention.heads]} and {mlp[a.mlp.kind]}"
+
+    # Signatures -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def positions_in_layers(self) -> bool:
+        """Whether a layer is told positions: they enter at the rotation of queries and keys, and nowhere else."""
+        return self.architecture.positions.kind == "rotary"
+
+    @cached_property
+    def layer_parameters(self) -> str:
+        return ", mask: AttentionMask | None" + (", pos_ids: NamedArray" if self.positions_in_layers else "")
+
+    @cached_property
+    def layer_arguments(self) -> str:
+        return ", mask" + (", pos_ids" if self.positions_in_layers else "")
+
+    # Parts ------------------------------------------------------------------------------------------------------
+
+    def weight(self, part: str, role: str) -> str | None:
+        """The name in the checkpoint of a weight or module that plays `role` in `part`; None for a module whose weights lie in its parent."""
+        own = self.architecture.names.get(part, {})
+        return own[role] if role in own else load_part(part).names[role]
+
+    @cached_property
+    def std(self) -> str:
+        """Standard deviation of a fresh weight, over `config`."""
+        return self.value(self.architecture.initialization.std, "config")
+
+    @cached_property
+    def residual_std(self) -> str:
+        """The same for a projection back into the residual stream."""
+        if self.architecture.initialization.residual == "same":
+            return self.std
+        return f"{self.std} / (2 * config.num_layers) ** 0.5"
+
+    @cached_property
+    def norm_class(self) -> str:
+        return {"rms": "RmsNorm", "layer": "LayerNorm"}[self.architecture.norm.kind]
+
+    def norm_init(self, axis: str) -> str:
+        """The call that makes a norm over `axis`."""
+        norm = self.architecture.norm
+        bias = "" if norm.kind == "rms" or norm.bias else ", use_bias=False"
+        offset = ", offset=1.0" if norm.offset else ""
+        return f"{self.norm_class}.init({axis}, eps=config.norm_eps{bias}{offset})"
+
+    @cached_property
+    def query_axes(self) -> list[str]:
+        grouped = self.architecture.attention.heads == "grouped"
+        return ["KVHeads", "QHeadsPerGroup", "HeadSize"] if grouped else ["Heads", "HeadSize"]
+
+    @cached_property
+    def key_axes(self) -> list[str]:
+        grouped = self.architecture.attention.heads == "grouped"
+        return ["KVHeads", "HeadSize"] if grouped else ["Heads", "HeadSize"]
+
+    @cached_property
+    def attention(self) -> PartView:
+        answers = self.architecture.attention
+        key_map: dict[str, str | None] = {}
+        grouped = answers.heads == "grouped"
+        query, key = (("Query", "Key") if grouped else ("Heads", "Heads"))
+        bias, out_bias = self.value(answers.bias, "config"), self.value(answers.output_bias, "config")
+
+        def projection(role: str, inputs: str, outputs: str, shape: str, use_bias: str, std: str) -> Projection:
+            name = self._field("attention", role, key_map)
+            return Projection(name, role, inputs, outputs, shape, use_bias, std, not answers.transposed)
+
+        query_shape, key_shape = _shape(self.query_axes), _shape(self.key_axes)
+        if answers.projections == "separate":
+            projections = [
+                projection("q", "config.Embed", query, f"Embed -> {query_shape}", bias, "std"),
+                projection("k", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
+                projection("v", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
+            ]
+        else:
+            axes = self.fused_axes
+            outputs = _over_config(axes)
+            projections = [projection("qkv", "config.Embed", outputs, f"Embed -> {_shape(axes)}", bias, "std")]
+        out_std = "std" if self.residual_std == self.std else "residual_std"
+        projections.append(projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, out_std))
+        norms = []
+        if answers.qk_norm != "none":
+            for role, axes in (("q_norm", self.query_axes), ("k_norm", self.key_axes)):
+                over = ["HeadSize"] if answers.qk_norm == "head" else axes
+                name = self._field("attention", role, key_map)
+                norms.append(NormField(name, role, _shape(over), self.norm_init(_over_config(over))))
+        return PartView(projections, norms, key_map)
+
+    @cached_property
+    def fused_axes(self) -> list[str]:
+        """Output axes of the one matrix that holds queries, keys and values."""
+        answers = self.architecture.attention
+        if answers.projections == "interleaved":
+            return ["KVHeads" if answers.heads == "grouped" else "Heads", "Qkv", "HeadSize"]
+        return ["Qkv", "Heads", "HeadSize"] if answers.heads == "multi" else ["Qkv"]
+
+    @cached_property
+    def mlp(self) -> PartView:
+        answers = self.architecture.mlp
+        key_map: dict[str, str | None] = {}
+        bias = self.value(answers.bias, "config")
+        if answers.kind == "plain":
+            inner = [("up", "config.Mlp", "Embed -> Mlp")]
+        elif answers.projections == "concat":
+            inner = [("gate_up", "(config.GateUp, config.Mlp)", "Embed -> (GateUp, Mlp)")]
+        else:
+            inner = [("gate", "config.Mlp", "Embed -> Mlp"), ("up", "config.Mlp", "Embed -> Mlp")]
+        out_std = "std" if self.residual_std == self.std else "residual_std"
+        specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
+        specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", out_std))
+        projections = [
+            Projection(self._field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, not answers.transposed)
+            for role, inputs, outputs, shape, std in specs
+        ]
+        return PartView(projections, [], key_map)
+
+    @cached_property
+    def layer(self) -> PartView:
+        key_map: dict[str, str | None] = {}
+        for role in ("attention", "mlp"):
+            self._field("decoder_layer", role, key_map)
+        norms = [
+            NormField(self._field("decoder_layer", role, key_map), role, "Embed", self.norm_init("config.Embed"))
+            for role in self.layer_norm_roles
+        ]
+        return PartView([], norms, key_map)
+
+    @cached_property
+    def layer_norm_roles(self) -> list[str]:
+        layer = self.architecture.layer
+        if layer.parallel == "shared":
+            return ["attention_norm"]
+        return {
+            "pre": ["attention_norm", "mlp_norm"],
+            "post": ["attention_norm", "mlp_norm"],
+            "sandwich": ["attention_norm", "attention_output_norm", "mlp_norm", "mlp_output_norm"],
+            "output": ["attention_output_norm", "mlp_output_norm"],
+        }[layer.norms]
+
+    @cached_property
+    def layer_fields(self) -> dict[str, str]:
+        """Role -> field of a decoder layer."""
+        return {role: self._field("decoder_layer", role, {}) for role in ("attention", "mlp", *self.layer_norm_roles)}
+
+    @cached_property
+    def layer_body(self) -> list[str]:
+        """The statements of a decoder layer's forward."""
+        layer, fields = self.architecture.layer, self.layer_fields
+        scale = "" if layer.residual_scale is None else f" * {self.value(layer.residual_scale, 'self.config')}"
+
+        def norm(role: str, x: str) -> str:
+            return f"self.{fields[role]}({x})" if role in fields else x
+
+        def attention(x: str) -> str:
+            return f"self.{fields['attention']}({x}{self.layer_arguments})"
+
+        def mlp(x: str) -> str:
+            return f"self.{fields['mlp']}({x})"
+
+        if layer.parallel == "shared":
+            return [f"h = {norm('attention_norm', 'x')}", f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
+        if layer.parallel == "separate":
+            attended, mixed = attention(norm("attention_norm", "x")), mlp(norm("mlp_norm", "x"))
+            return [f"return x + {attended}{scale} + {mixed}{scale}"]
+        if layer.norms == "post":
+            first = norm("attention_norm", f"x + {attention('x')}{scale}")
+            second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
+            return [f"h = {first}", f"return {second}"]
+        attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
+        mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
+        return [f"h = x + {attended}{scale}", f"return h + {mixed}{scale}"]
+
+    @cached_property
+    def layer_summary(self) -> str:
+        layer = self.architecture.layer
+        if layer.parallel == "shared":
+            return "One block: attention and MLP side by side, after one norm"
+        if layer.parallel == "separate":
+            return "One block: attention and MLP side by side, each after its norm"
+        return {
+            "pre": "One block: pre-norm attention, then pre-norm MLP",
+            "post": "One block: attention, then MLP, with a norm after each sum",
+            "sandwich": "One block: attention, then MLP, with a norm before and after each",
+            "output": "One block: attention, then MLP, with a norm on what each puts out",
+        }[layer.norms]
+
+    @cached_property
+    def embedding_fields(self) -> dict[str, str]:
+        """Role -> name in the checkpoint of what makes up the embeddings."""
+        roles = {"token": True, "position": self.learned_positions, "norm": self.architecture.embeddings.norm}
+        return {role: self.weight("embeddings", role) or "" for role, present in roles.items() if present}
+
+    @cached_property
+    def learned_positions(self) -> bool:
+        return self.architecture.positions.kind == "learned"
+
+    @cached_property
+    def embeddings_class(self) -> str:
+        return "Embedding" if self.plain_embedding else f"{self.Name}Embeddings"
+
+    @cached_property
+    def plain_embedding(self) -> bool:
+        """Whether the embedding is a look-up and nothing else, so that it needs no class of its own."""
+        if "embeddings" in self.architecture.stubs:
+            return False
+        return len(self.embedding_fields) == 1 and self.architecture.embeddings.scale is None
+
+    @cached_property
+    def embeddings_prefix(self) -> str | None:
+        """The common prefix of the embeddings' names in the checkpoint."""
+        if self.plain_embedding:
+            return self.embedding_fields["token"]
+        return _common_prefix(list(self.embedding_fields.values()))
+
+    @cached_property
+    def embeddings_fields(self) -> dict[str, str]:
+        """Role -> field of the class that holds the embeddings."""
+        below = {role: _below(path, self.embeddings_prefix) for role, path in self.embedding_fields.items()}
+        return {role: path if _usable(path) else role for role, path in below.items()}
+
+    @cached_property
+    def embeddings_field_map(self) -> dict[str, str]:
+        """Field -> name below the prefix, where they differ."""
+        below = {role: _below(path, self.embeddings_prefix) for role, path in self.embedding_fields.items()}
+        return {ours: below[role] for role, ours in self.embeddings_fields.items() if ours != below[role]}
+
+    @cached_property
+    def embeddings_need_config(self) -> bool:
+        return isinstance(self.architecture.embeddings.scale, str)
+
+    @cached_property
+    def position_table(self) -> str:
+        """The axis of a learned table of positions, over `config`."""
+        offset = self.architecture.positions.offset
+        return f"config.Pos.resize(config.max_seq_len + {offset})" if offset else "config.Pos"
+
+    @cached_property
+    def transformer_key_map(self) -> tuple[str | None, dict[str, str]]:
+        """The common prefix of the stack's names, and field -> name below it where they differ."""
+        paths = {"layers": self.weight("transformer", "layers") or "layers"}
+        if self.architecture.head.final_norm:
+            paths["norm"] = self.weight("transformer", "norm") or "norm"
+        prefix = _common_prefix(list(paths.values()))
+        below = {name: _below(path, prefix) for name, path in paths.items()}
+        return prefix, {name: path for name, path in below.items() if name != path}
+
+    @cached_property
+    def model_key_map(self) -> dict[str, str | None]:
+        embeddings, transformer = self.embeddings_prefix, self.transformer_key_map[0]
+        names: dict[str, str | None] = {"embeddings": embeddings, "transformer": transformer}
+        head = self.weight("lm_head", "head")
+        if head != "lm_head":
+            names["lm_head"] = head
+        return {ours: theirs for ours, theirs in names.items() if ours != theirs}
+
+    def _field(self, part: str, role: str, key_map: dict[str, str | None]) -> str:
+        """The field for `role`: the checkpoint's own name where Python allows it, else the role, with an entry in `key_map`."""
+        theirs = self.weight(part, role)
+        ours = theirs if theirs is not None and _usable(theirs) else role
+        if ours != theirs:
+            key_map[ours] = theirs
+        return ours
+
+
+def _usable(name: str) -> bool:
+    """Whether a name of the checkpoint can be a field of ours."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in _RESERVED and not name.startswith("_")
+
+
+def _literal(value: Any, kind: str) -> str:
+    """Python source of a default."""
+    if kind == "Rotary":
+        return f"Rotary({', '.join(f'{key}={item!r}' for key, item in value.items())})"
+    if kind == "float":
+        return re.sub(r"e([-+])0*(\d)", r"e\1\2", repr(float(value)))  # 1e-6, not 1e-06
+    if isinstance(value, str):
+        return f'"{value}"'
+    return repr(value)
+
+
+def _yaml(value: Any) -> str:
+    """One line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+
+
+def _shape(axes: list[str]) -> str:
+    return axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
+
+
+def _over_config(axes: list[str]) -> str:
+    return _shape([f"config.{axis}" for axis in axes])
+
+
+def _common_prefix(paths: list[str]) -> str | None:
+    """The dotted path that all of `paths` lie below, or None."""
+    shared: list[str] = []
+    for steps in zip(*(path.split(".")[:-1] for path in paths), strict=False):
+        if len(set(steps)) > 1:
+            break
+        shared.append(steps[0])
+    return ".".join(shared) or None
+
+
+def _below(path: str, prefix: str | None) -> str:
+    return path if prefix is None else path.removeprefix(f"{prefix}.")
