@@ -102,7 +102,7 @@ class Attention(Answers):
     qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once; before the rotation
     scale: Factor = "head_dim**-0.5"
     softcap: Factor | None = None
-    window: Identifier | None = None  # the hyperparameter that holds the width of a sliding window
+    window: bool = False  # a query sees the last `sliding_window` keys only
 
 
 class Mlp(Answers):

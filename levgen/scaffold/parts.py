@@ -18,6 +18,11 @@ from levgen.resources import templates
 ORDER = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
 
 
+def class_name(part: str, model: str) -> str:
+    """`decoder_layer`, `MyModel` -> `MyModelDecoderLayer`"""
+    return model + ("LMHeadModel" if part == "lm_head" else part.title().replace("_", ""))
+
+
 @dataclass(frozen=True)
 class HyperparameterSpec:
     """A hyperparameter that a part needs: its type and its values at full size, on a laptop and in tests."""

@@ -1,6 +1,7 @@
 """Rendering a port: the files of one model, from an architecture and a name."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
@@ -11,7 +12,7 @@ from levgen.resources import templates
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.formatting import format_python
 from levgen.scaffold.names import ModelName
-from levgen.scaffold.parts import ORDER
+from levgen.scaffold.parts import ORDER, class_name
 from levgen.scaffold.record import render_record
 from levgen.scaffold.view import PortView
 
@@ -22,7 +23,7 @@ def environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader([templates() / "model", templates()])
     env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     env.filters["python"] = _python
-    env.filters["stub_class"] = _stub_class
+    env.filters["stub_class"] = class_name
     env.filters["zip"] = lambda left, right: zip(left, right, strict=True)
     return env
 
@@ -34,22 +35,36 @@ def _python(value: Any) -> str:
 
 def render_model(architecture: Architecture, name: ModelName) -> str:
     """The model file: formatted, without an unused import."""
-    return format_python(_render("model.py.jinja", architecture, name))
+    return format_python(_render("model.py.jinja", PortView(architecture, name)))
 
 
 def render_tests(architecture: Architecture, name: ModelName, project: Project) -> str:
     """The test file of the model."""
-    source = _render(
-        "test.py.jinja", architecture, name, models=project.models.as_posix(), models_package=project.models_package
-    )
-    return format_python(source)
+    source = _render_tests(PortView(architecture, name), project)
+    return format_python(source, first_party=project.models_package.partition(".")[0])
+
+
+def render_module(architecture: Architecture, name: ModelName, part: str, *, embeddings_class: bool) -> str:
+    """A file with the config and the class of one part, with the imports that these two need."""
+    view = PortView(architecture, name, embeddings_class=embeddings_class)
+    return format_python(_render("model.py.jinja", view, order=(part,)))
+
+
+def render_module_tests(
+    architecture: Architecture, name: ModelName, project: Project, part: str, *, embeddings_class: bool, **test: str
+) -> str:
+    """The model's test file with one more test at its end: that of `part`, from its template's variables `test`."""
+    view = PortView(architecture, name, embeddings_class=embeddings_class)
+    source = _render_tests(view, project) + "\n\n" + _render(f"parts/{part}/test.py.jinja", view, **test)
+    return format_python(source, first_party=project.models_package.partition(".")[0])
 
 
 def port_files(architecture: Architecture, name: ModelName, project: Project) -> list[PlannedFile]:
     """The files of one model, the model file last: while it is missing the others don't count."""
+    view = PortView(architecture, name)
     files = {
-        f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", architecture, name, config=project.config),
-        f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", architecture, name),
+        f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", view, config=project.config),
+        f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", view),
         f"{project.tests}/test_{name.snake}.py": render_tests(architecture, name, project),
         f"{project.models}/{name.snake}.py": render_model(architecture, name),
     }
@@ -57,11 +72,9 @@ def port_files(architecture: Architecture, name: ModelName, project: Project) ->
     return [PlannedFile(path, content) for path, content in (record | files).items()]
 
 
-def _render(template: str, architecture: Architecture, name: ModelName, **more: Any) -> str:
-    view = PortView(architecture, name)
-    return environment().get_template(template).render(port=view, a=architecture, order=ORDER, **more)
+def _render_tests(view: PortView, project: Project) -> str:
+    return _render("test.py.jinja", view, models=project.models.as_posix(), models_package=project.models_package)
 
 
-def _stub_class(part: str, model: str) -> str:
-    """`decoder_layer`, `MyModel` -> `MyModelDecoderLayer`"""
-    return model + ("LMHeadModel" if part == "lm_head" else part.title().replace("_", ""))
+def _render(template: str, view: PortView, *, order: Sequence[str] = ORDER, **more: Any) -> str:
+    return environment().get_template(template).render(port=view, a=view.architecture, order=order, **more)

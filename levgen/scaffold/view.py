@@ -74,10 +74,14 @@ class PartView:
 
 
 class PortView:
-    """An architecture under a name, as the templates see it."""
+    """An architecture under a name, as the templates see it.
 
-    def __init__(self, architecture: Architecture, name: ModelName) -> None:
+    `embeddings_class`: the embeddings have a class of their own even where they are a look-up and nothing else.
+    """
+
+    def __init__(self, architecture: Architecture, name: ModelName, *, embeddings_class: bool = False) -> None:
         self.architecture = architecture
+        self._own_embeddings = embeddings_class
         self.name = name.snake
         self.Name = name.camel
         self.title = architecture.title
@@ -149,12 +153,12 @@ class PortView:
 
     @cached_property
     def positions_in_layers(self) -> bool:
-        """Whether a layer is told positions: they enter at the rotation of queries and keys, and nowhere else."""
-        return self.architecture.positions.kind == "rotary"
+        """Whether a layer is told positions: they enter at queries and keys, not at the embeddings."""
+        return self.architecture.positions.kind in ("rotary", "alibi")
 
     @cached_property
     def layer_parameters(self) -> str:
-        return ", mask: AttentionMask | None" + (", pos_ids: NamedArray" if self.positions_in_layers else "")
+        return ", mask: AttentionMask" + (", pos_ids: NamedArray" if self.positions_in_layers else "")
 
     @cached_property
     def layer_arguments(self) -> str:
@@ -348,7 +352,7 @@ class PortView:
     @cached_property
     def plain_embedding(self) -> bool:
         """Whether the embedding is a look-up and nothing else, so that it needs no class of its own."""
-        if "embeddings" in self.architecture.stubs:
+        if self._own_embeddings or "embeddings" in self.architecture.stubs:
             return False
         return len(self.embedding_fields) == 1 and self.architecture.embeddings.scale is None
 

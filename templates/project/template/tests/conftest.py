@@ -1,0 +1,15 @@
+"""What all tests share: two CPU devices, no network, and warnings as errors (see pyproject.toml).
+
+The environment is set before jax, torch and transformers are imported, which read it once.
+"""
+
+import os
+
+# Parity is stated for fp32 on a CPU; two devices let the tests shard.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+# The references are built from random weights: nothing is fetched.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+# jax and torch each start a thread a core and get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
