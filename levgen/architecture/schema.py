@@ -1,12 +1,13 @@
 """What a model is, as plain data: the answers that a generated file is written from.
 
-An architecture is dimensions (hyperparameters), answers about structure (attention, MLP, norms, the dataflow of a layer, the head), and the two
-maps to Hugging Face: config fields and names of weights. It holds no code and no name of a model type that code would branch on.
+An architecture is dimensions (hyperparameters), answers about structure (attention, MLP, norms, the dataflow of a
+layer, the head), and the two maps to Hugging Face: config fields and names of weights. It holds no code and no name of
+a model type that code would branch on.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -50,11 +51,14 @@ class Answers(BaseModel):
 
 
 class Hyperparameter(Answers):
-    """A field of the generated config: its default at full size and the HF field that it is read from and written to."""
+    """A field of the generated config: its default at full size, and the HF field that it is read from and written to.
+
+    `unset` is what HF's None means, from other HF fields: "4 * n_embd".
+    """
 
     default: bool | int | float | str | dict[str, Any] | None
     hf: HfName | None = None
-    unset: Unset | None = None  # what HF's None means, from other HF fields: "4 * n_embd"
+    unset: Unset | None = None
 
 
 class Paper(Answers):
@@ -80,10 +84,13 @@ class Norm(Answers):
     bias: bool = False  # of a layer norm
 
 
+PositionKind = Literal["rotary", "learned", "alibi", "none"]
+
+
 class Positions(Answers):
     """How a token knows where it stands."""
 
-    kind: Literal["rotary", "learned", "alibi", "none"] = "rotary"
+    kind: PositionKind = "rotary"
     layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
     offset: Annotated[int, Field(ge=0, le=16)] = 0  # rows of a learned table that come before position 0
 
@@ -164,8 +171,8 @@ class Initialization(Answers):
     )
 
 
-STUBS = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
+STUBS: tuple[StubKind, ...] = get_args(StubKind)
 
 
 class Architecture(Answers):

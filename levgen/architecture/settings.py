@@ -1,5 +1,6 @@
-"""`--set a.b=value`: change an answer or a hyperparameter of an architecture, with the nearest valid name where there is none."""
+"""`--set a.b=value`: change an answer or a hyperparameter of an architecture."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,14 +10,17 @@ from levgen.architecture.card import parse_card
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError, did_you_mean
 
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
 
 def apply_settings(architecture: Architecture, settings: Iterable[str]) -> Architecture:
     """`architecture` with every `name=value` of `settings` applied.
 
-    A bare name is a hyperparameter (`hidden_dim=512`), a dotted one an answer (`attention.qk_norm=head`) or an entry of a hyperparameter
-    that is a mapping (`rope.theta=500000`). A changed answer parts the model from its reference, which no longer describes it.
+    A bare name is a hyperparameter (`hidden_dim=512`), a dotted one an answer (`attention.qk_norm=head`) or an entry of
+    a hyperparameter that is a mapping (`rope.theta=500000`). A changed answer parts the model from its reference, which
+    no longer describes it.
 
-    Raises LevgenError for a name that doesn't exist and for a value that doesn't fit.
+    Raises LevgenError for a name that doesn't exist, with the nearest ones, and for a value that doesn't fit.
     """
     data = architecture.model_dump(mode="json")
     structural = False
@@ -33,9 +37,11 @@ def apply_settings(architecture: Architecture, settings: Iterable[str]) -> Archi
 
 def _value(setting: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise LevgenError(f"--set {setting}: the value is not YAML") from error
+    # YAML reads 5e5 as text: it wants 5.0e+5.
+    return float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value
 
 
 def _assign(data: dict[str, Any], path: str, value: Any, architecture: Architecture) -> bool:

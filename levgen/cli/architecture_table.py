@@ -15,7 +15,8 @@ def print_architecture(architecture: Architecture) -> None:
     console.print(f"[bold]{architecture.title}[/bold]: {view.summary}")
     if architecture.reference:
         reference = architecture.reference
-        console.print(f"Reference: {reference.module}.{reference.model} (transformers {reference.version})", soft_wrap=True)
+        source = f"{reference.module}.{reference.model} (transformers {reference.version})"
+        console.print(f"Reference: {source}", soft_wrap=True)
     console.print()
     console.print(_hyperparameters(architecture))
     console.print(_answers(architecture))

@@ -8,13 +8,17 @@ import typer
 
 def new_model(
     name: Annotated[str, typer.Argument(help="The model's name: a known type such as `llama`, or one of your own.")],
-    like: Annotated[str | None, typer.Option(metavar="TYPE", help="Take the architecture of TYPE under this name.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Take the architecture of TYPE under this name.")
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", metavar="FOLDER", help="Take type and dimensions from FOLDER/config.json.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change an answer or a hyperparameter, as in attention.qk_norm=head."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change an answer or a hyperparameter, as in attention.qk_norm=head."
+        ),
     ] = None,
     dest: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder; made where there is none.")] = Path(),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
@@ -31,10 +35,10 @@ def new_model(
     """
     from levgen.cli.console import can_ask, print_note
     from levgen.cli.writing import WriteOptions, write_files
+    from levgen.scaffold.choose import Choice, choose
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
     from levgen.scaffold.project import find_project, project_files
-    from levgen.scaffold.choose import Choice, choose
 
     model = model_name(name)
     choice = choose(model, like=like, source=source, settings=settings or [])

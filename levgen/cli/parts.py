@@ -19,7 +19,7 @@ def parts(json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] 
                 "summary": part.summary,
                 "kinds": list(part.kinds),
                 "hyperparameters": [spec.name for spec in part.hyperparameters],
-                "axes": list(dict.fromkeys(axis.property for axis in part.axes)),
+                "axes": list(dict.fromkeys(axis.attribute for axis in part.axes)),
             }
             for part in found
         ]
@@ -31,5 +31,5 @@ def parts(json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] 
         if part.hyperparameters:
             print(f"{'':14} hyperparameters: {', '.join(spec.name for spec in part.hyperparameters)}")
         if part.axes:
-            print(f"{'':14} axes: {', '.join(dict.fromkeys(axis.property for axis in part.axes))}")
+            print(f"{'':14} axes: {', '.join(dict.fromkeys(axis.attribute for axis in part.axes))}")
     print("\nAdd one to a model with `levgen add-module PART --to MODEL`.")

@@ -12,7 +12,7 @@ from levgen.architecture.catalogue import find, known_types
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError, did_you_mean
 
-# The longest config.json of transformers' models is a few hundred kB (long rope tables); a larger file is something else.
+# The longest config.json of a model is a few hundred kB (tables for long rope); a larger file is something else.
 MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -23,7 +23,7 @@ def read_hf_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise LevgenError(f"--from {folder}: expected a folder with a config.json", "a hub id has to be downloaded first")
+        raise LevgenError(f"--from {folder}: expected a folder with a config.json", "download what is on a hub first")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -46,13 +46,12 @@ def architecture_of(data: dict[str, Any]) -> Architecture:
     model_type = data["model_type"]
     card = find(model_type)
     if card is None:
-        near = did_you_mean(model_type, known_types())
-        raise LevgenError(f"no card for the model type {model_type!r} of config.json", near or f"known: {', '.join(known_types())}")
+        hint = did_you_mean(model_type, known_types()) or f"known: {', '.join(known_types())}"
+        raise LevgenError(f"no card for the model type {model_type!r} of config.json", hint)
     classes = data.get("architectures") or []
     if card.reference is not None and classes and card.reference.model not in classes:
-        raise LevgenError(
-            f"the checkpoint holds {', '.join(map(str, classes))}, which is not the causal language model {card.reference.model}"
-        )
+        held = ", ".join(map(str, classes))
+        raise LevgenError(f"the checkpoint holds {held}, which is not the causal language model {card.reference.model}")
     return card
 
 
@@ -73,7 +72,10 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
         if parameter.hf is not None
     }
     table = HfFields(
-        architecture.reference.config, fields, fixed=architecture.fixed, ignored=architecture.ignored,
+        architecture.reference.config,
+        fields,
+        fixed=architecture.fixed,
+        ignored=architecture.ignored,
         model_type=architecture.reference.model_type,
     )
     kinds = {
@@ -81,7 +83,7 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
         for ours, parameter in architecture.hyperparameters.items()
     }
     holder = dataclasses.make_dataclass(architecture.reference.config, list(kinds.items()), frozen=True)
-    values = table.read(holder, data)
+    values: Any = table.read(holder, data)
     changed = {
         ours: parameter.model_copy(update={"default": _plain(getattr(values, ours))})
         for ours, parameter in architecture.hyperparameters.items()

@@ -31,7 +31,7 @@ from levgen.runtime.testing import (
 M = TypeVar("M", bound=LmHeadModel)
 Array = np.ndarray[Any, Any]
 
-# AdamW with an epsilon that is large for it: where a gradient is nearly 0, the step would else be its sign, which is noise.
+# AdamW with a large epsilon: where a gradient is nearly 0, the step would else be its sign, which is noise.
 _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
 
 
@@ -144,7 +144,7 @@ class Ported(Generic[M]):
 
     @staticmethod
     def differing_tensors(reference: Any, folder: Path) -> list[str]:
-        """Names of the parameters and buffers that transformers reads from `folder` with other bits than `reference` has."""
+        """Names of tensors that transformers reads from `folder` with other bits than `reference` has."""
         loaded = type(reference).from_pretrained(folder).state_dict()
         return [
             name

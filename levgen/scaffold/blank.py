@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from levgen.architecture.card import parse_card
-from levgen.architecture.schema import STUBS, Architecture
+from levgen.architecture.schema import STUBS, Architecture, PositionKind
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import load_part
@@ -34,7 +34,7 @@ def part_questions() -> list[Question]:
         Question("attention", "Which attention?", stub | _kinds("attention")),
         Question("mlp", "Which MLP?", stub | _kinds("mlp")),
         Question("norm", "Which norm?", _kinds("norm")),
-        Question("positions", "Which positions?", {kind: f"positions.kind={kind}" for kind in ("rotary", "learned", "alibi", "none")}),
+        Question("positions", "Which positions?", {kind: f"positions.kind={kind}" for kind in get_args(PositionKind)}),
         Question("layer", "Which dataflow has a layer?", stub | _kinds("decoder_layer")),
     ]
 

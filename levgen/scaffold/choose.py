@@ -55,7 +55,7 @@ def _from_folder(source: Path, like: str | None) -> Architecture:
 
     data = read_hf_config(source)
     if like is not None and like.replace("-", "_") != data["model_type"].replace("-", "_"):
-        raise LevgenError(f"--like {like} and --from {source} contradict each other: its config.json is of type {data['model_type']!r}")
+        raise LevgenError(f"--like {like} contradicts --from {source}, which is of type {data['model_type']!r}")
     if data.get("auto_map"):
         raise LevgenError(
             f"{source}/config.json asks for code of its own (auto_map), which levgen doesn't run",

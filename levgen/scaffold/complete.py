@@ -1,11 +1,19 @@
 """Completing an architecture: exactly the hyperparameters that its parts need, with values that fit together."""
 
+import dataclasses
 from typing import Any
 
 from levgen.architecture.schema import Architecture, Hyperparameter
 from levgen.errors import LevgenError, did_you_mean
 from levgen.scaffold.parts import HyperparameterSpec, needed_hyperparameters
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "Rotary": (dict,),
+}
 # Values that an answer may name although no config field holds them.
 DERIVED = {"head_dim"}
 
@@ -55,16 +63,36 @@ def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpe
 
 def _type_problem(name: str, value: Any, spec: HyperparameterSpec | None) -> str | None:
     if spec is None:
-        return (
-            None if isinstance(value, bool | int | float) else f"{name}: expected a number or a boolean, got {value!r}"
-        )
+        known = isinstance(value, bool | int | float)
+        return None if known else f"{name}: expected a number or a boolean, got {value!r}"
     if spec.choices and value not in spec.choices:
-        return f"{name}: {value!r} is not known; {did_you_mean(str(value), spec.choices) or 'known: ' + ', '.join(spec.choices)}"
-    expected = {"int": int, "float": (int, float), "bool": bool, "str": str, "Rotary": dict}[spec.type]
-    if not isinstance(value, expected) or (spec.type != "bool" and isinstance(value, bool)):
+        hint = did_you_mean(str(value), spec.choices) or f"known: {', '.join(spec.choices)}"
+        return f"{name}: {value!r} is not known; {hint}"
+    if not isinstance(value, _TYPES[spec.type]) or (spec.type != "bool" and isinstance(value, bool)):
         return f"{name}: expected {spec.type}, got {value!r}"
-    if spec.type == "int" and not 0 < value < 2**31:
+    if isinstance(value, dict):
+        return _rotary_problem(name, value)
+    if isinstance(value, int) and not isinstance(value, bool) and not 0 < value < 2**31:
         return f"{name}: expected a positive number below 2**31, got {value}"
+    return None
+
+
+def _rotary_problem(name: str, value: dict[str, Any]) -> str | None:
+    if set(value) == {"theta"} and isinstance(value["theta"], float | int) and value["theta"] > 0:
+        return None
+    # Importing the runtime takes seconds: only a rotation that is out of the ordinary pays them.
+    from levgen.runtime.rotary import Rotary
+
+    known = [field.name for field in dataclasses.fields(Rotary)]
+    for key in value:
+        if key not in known:
+            return f"{name}.{key}: no such parameter; {did_you_mean(key, known) or 'known: ' + ', '.join(known)}"
+    try:
+        Rotary(**value)
+    except LevgenError as error:
+        return f"{name}: {error.message}"
+    except TypeError as error:
+        return f"{name}: {error}"
     return None
 
 

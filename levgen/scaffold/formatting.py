@@ -1,4 +1,4 @@
-"""Formatting what the templates wrote: ruff drops the unused imports and lays the code out, the same on every machine."""
+"""Formatting what the templates wrote: ruff drops unused imports and lays the code out, the same on every machine."""
 
 import subprocess
 
@@ -6,7 +6,7 @@ from ruff import find_ruff_bin
 
 from levgen.errors import LevgenError
 
-# A person's own ruff settings and folders don't reach here: the output is the same in every project and on every machine.
+# A person's own ruff settings and folders don't reach here, so that the output is the same in every project.
 _STYLE = ["--isolated", "--line-length=120", "--target-version=py311", "--quiet", "--config=src=[]"]
 
 

@@ -1,6 +1,7 @@
 """Parts: the building blocks of a generated file, each a folder of `templates/parts` with its needs in `part.yaml`.
 
-A part says which hyperparameters and axes it adds to the config, under which answers (`when`), and what its weights are called by default.
+A part says which hyperparameters and axes it adds to the config, under which answers (`when`), and what its weights are
+called by default.
 """
 
 import functools
@@ -23,6 +24,10 @@ def class_name(part: str, model: str) -> str:
     return model + ("LMHeadModel" if part == "lm_head" else part.title().replace("_", ""))
 
 
+# The order in which a config lists what they add.
+_CONFIG_ORDER = ("model", "mlp", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
+
+
 @dataclass(frozen=True)
 class HyperparameterSpec:
     """A hyperparameter that a part needs: its type and its values at full size, on a laptop and in tests."""
@@ -40,7 +45,7 @@ class HyperparameterSpec:
 class AxisSpec:
     """An axis property that a part adds to the config."""
 
-    property: str  # Embed
+    attribute: str  # Embed
     name: str  # embed
     size: str  # an expression over hyperparameters
     alias: str | None = None  # the property that it is an alias of
@@ -87,8 +92,8 @@ def load_part(name: str) -> Part:
 
 
 def all_parts() -> list[Part]:
-    """Every part, in the order in which a config lists what they add."""
-    return [load_part(name) for name in ("model", "mlp", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")]
+    """Every part, the dimensions of the model first."""
+    return [load_part(name) for name in _CONFIG_ORDER]
 
 
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)

@@ -21,7 +21,7 @@ from levgen.scaffold.view import PortView
 def environment() -> jinja2.Environment:
     """The templates of ports. An undefined name in a template is an error, never an empty string."""
     loader = jinja2.FileSystemLoader([templates() / "model", templates()])
-    env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters["python"] = _python
     env.filters["stub_class"] = class_name
     env.filters["zip"] = lambda left, right: zip(left, right, strict=True)
@@ -51,7 +51,7 @@ def render_module(architecture: Architecture, name: ModelName, part: str, *, emb
 
 
 def render_module_tests(
-    architecture: Architecture, name: ModelName, project: Project, part: str, *, embeddings_class: bool, **test: str
+    architecture: Architecture, name: ModelName, project: Project, part: str, *, embeddings_class: bool, **test: str | int
 ) -> str:
     """The model's test file with one more test at its end: that of `part`, from its template's variables `test`."""
     view = PortView(architecture, name, embeddings_class=embeddings_class)

@@ -19,5 +19,5 @@ def render_record(architecture: Architecture, name: ModelName, files: dict[str, 
         "files": {path: f"sha256:{hashlib.sha256(content.encode()).hexdigest()}" for path, content in files.items()},
         "architecture": as_data(architecture),
     }
-    header = f"# How {name.snake} was generated. levgen reads this file to update and to prove the model: leave it to levgen.\n"
+    header = f"# How {name.snake} was generated. levgen reads and writes this file: leave it to levgen.\n"
     return header + yaml.dump(data, sort_keys=False, width=140, default_flow_style=False, allow_unicode=True)

@@ -1,6 +1,6 @@
 """What the templates of a port read: names, axes and expressions, worked out from an architecture.
 
-Everything that a template would have to compute is computed here, so that the templates read like the files that they write.
+What a template would have to compute is computed here, so that the templates read like the files that they write.
 """
 
 import keyword
@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import AxisSpec, holds, load_part, needed_axes, needed_hyperparameters
-from levgen.scaffold.complete import hyperparameter_type
 
-# Field names that a generated class uses for itself; a weight of that name gets another field and an entry in the key map.
+# Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
 _RESERVED = {"config", "act", "init"}
 
 
@@ -51,7 +51,8 @@ class Projection:
     def init(self) -> str:
         """The call that makes it, with the key `k_<role>`."""
         layout = "" if self.out_first else ", out_first=False"
-        return f"Linear.init({self.inputs}, {self.outputs}, key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout})"
+        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
+        return f"Linear.init({self.inputs}, {self.outputs}, {arguments})"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class NormField:
 
 @dataclass(frozen=True)
 class PartView:
-    """What a part's template needs beside the answers: fields, local variables of `init`, and a key map where names differ."""
+    """What a part's template needs beside the answers: its fields, and a key map where names differ."""
 
     projections: list[Projection] = field(default_factory=list)
     norms: list[NormField] = field(default_factory=list)
@@ -144,7 +145,12 @@ class PortView:
         a = self.architecture
         if a.stubs:
             return "a decoder whose parts are still to be written"
-        positions = {"rotary": "rotary positions", "learned": "learned positions", "alibi": "ALiBi positions", "none": "no position encoding"}
+        positions = {
+            "rotary": "rotary positions",
+            "learned": "learned positions",
+            "alibi": "ALiBi positions",
+            "none": "no position encoding",
+        }
         attention = {"grouped": "grouped-query attention", "multi": "multi-head attention"}
         mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}
         return f"a decoder with {positions[a.positions.kind]}, {attention[a.attention.heads]} and {mlp[a.mlp.kind]}"
@@ -167,7 +173,7 @@ class PortView:
     # Parts ------------------------------------------------------------------------------------------------------
 
     def weight(self, part: str, role: str) -> str | None:
-        """The name in the checkpoint of a weight or module that plays `role` in `part`; None for a module whose weights lie in its parent."""
+        """What plays `role` in `part` by its name in the checkpoint; None: its weights lie in the module around it."""
         own = self.architecture.names.get(part, {})
         return own[role] if role in own else load_part(part).names[role]
 
@@ -209,7 +215,7 @@ class PortView:
         answers = self.architecture.attention
         key_map: dict[str, str | None] = {}
         grouped = answers.heads == "grouped"
-        query, key = (("Query", "Key") if grouped else ("Heads", "Heads"))
+        query, key = ("Query", "Key") if grouped else ("Heads", "Heads")
         bias, out_bias = self.value(answers.bias, "config"), self.value(answers.output_bias, "config")
 
         def projection(role: str, inputs: str, outputs: str, shape: str, use_bias: str, std: str) -> Projection:
@@ -249,7 +255,7 @@ class PortView:
     def mlp(self) -> PartView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
-        bias = self.value(answers.bias, "config")
+        bias, out_first = self.value(answers.bias, "config"), not answers.transposed
         if answers.kind == "plain":
             inner = [("up", "config.Mlp", "Embed -> Mlp")]
         elif answers.projections == "concat":
@@ -260,7 +266,7 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", out_std))
         projections = [
-            Projection(self._field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, not answers.transposed)
+            Projection(self._field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
             for role, inputs, outputs, shape, std in specs
         ]
         return PartView(projections, [], key_map)
@@ -405,7 +411,7 @@ class PortView:
         return {ours: theirs for ours, theirs in names.items() if ours != theirs}
 
     def _field(self, part: str, role: str, key_map: dict[str, str | None]) -> str:
-        """The field for `role`: the checkpoint's own name where Python allows it, else the role, with an entry in `key_map`."""
+        """The field for `role`: the checkpoint's name where Python allows it, else the role and a line in `key_map`."""
         theirs = self.weight(part, role)
         ours = theirs if theirs is not None and _usable(theirs) else role
         if ours != theirs:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from levgen.architecture.catalogue import get, known_types
@@ -64,7 +64,7 @@ def _generate(card: str, changes: list[str]) -> tuple[Architecture, str] | None:
     try:
         architecture = complete(apply_settings(get(card), changes))
     except LevgenError as error:
-        assert len(error.message) > 20
+        event(f"refused: {error.message}")
         return None
     return architecture, render_model(architecture, NAME)
 

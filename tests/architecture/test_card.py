@@ -1,0 +1,72 @@
+"""Cards: what is read is written back the same, and what is wrong in one is said by name."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from levgen.architecture.card import as_data, dump_card, parse_card, read_card
+from levgen.architecture.catalogue import find, get, known_types, near_types
+from levgen.errors import LevgenError
+from levgen.scaffold.complete import complete
+
+
+@pytest.mark.parametrize("model_type", known_types())
+def test_card_round_trips(model_type: str) -> None:
+    card = get(model_type)
+    assert parse_card(yaml.safe_load(dump_card(card)), source="dumped") == card
+    assert dump_card(card) == dump_card(card)
+
+
+@pytest.mark.parametrize("model_type", known_types())
+def test_card_holds_just_what_its_parts_need(model_type: str) -> None:
+    """A hyperparameter that no part reads, or one that is missing, would make a config that lies."""
+    card = get(model_type)
+    completed = complete(card)
+    assert completed.hyperparameters.keys() == card.hyperparameters.keys()
+    assert completed.reference == card.reference
+    assert all(parameter.hf for parameter in card.hyperparameters.values())
+
+
+def test_card_of_another_spelling_is_found() -> None:
+    assert find("gpt-2") is None
+    assert get("llama") == find("llama")
+    assert find("../architectures/llama") is None
+
+
+def test_unknown_type_names_the_nearest() -> None:
+    assert near_types("lama") == ["llama"]
+    with pytest.raises(LevgenError) as caught:
+        get("lama")
+    assert "no card for the model type 'lama'" in caught.value.message
+    assert "did you mean 'llama'?" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attention": {"qk_nrom": "head"}}, "attention.qk_nrom: no such answer; did you mean 'qk_norm'?"),
+        ({"atention": {}}, "atention: no such answer; did you mean 'attention'?"),
+        ({"mlp": {"kind": "gatd"}}, "mlp.kind: expected 'gated' or 'plain', got 'gatd'"),
+        ({"mlp": {"kind": "plain", "projections": "concat"}}, "a plain MLP has no gate"),
+        (
+            {"layer": {"norms": "post", "parallel": "shared"}},
+            "parallel=shared is known with layer.norms=pre only",
+        ),
+        ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),
+        ({"title": 'Lla"ma'}, "is not plain text"),
+        ({"attention": {"scale": "__import__('os')"}}, "is not a number, a hyperparameter, or a power of one"),
+    ],
+)
+def test_wrong_answer_is_explained(change: dict[str, object], message: str) -> None:
+    with pytest.raises(LevgenError) as caught:
+        parse_card({**as_data(get("llama")), **change}, source="the card")
+    assert message in caught.value.message
+
+
+def test_text_that_is_no_card_is_refused(tmp_path: Path) -> None:
+    for name, text in {"broken": "a: [", "list": "- 1", "empty": ""}.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        with pytest.raises(LevgenError, match=name):
+            read_card(path)
