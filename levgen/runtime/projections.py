@@ -1,0 +1,83 @@
+"""Linear maps and embeddings with the initialisation that reference models use: Normal(0, std), not truncated."""
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import haliax as hax
+import haliax.nn as hnn
+from haliax import Axis, NamedArray
+from haliax.axis import AxisSpec, concat_axes
+from jaxtyping import PRNGKeyArray
+
+from levgen.errors import LevgenError
+
+
+def linear(
+    In: AxisSpec, Out: AxisSpec, *, key: PRNGKeyArray, std: float, use_bias: bool, out_first: bool = True
+) -> hnn.Linear:
+    """A haliax Linear from `In` to `Out`: weight ~ Normal(0, std), bias 0.
+
+    Args:
+        out_first: the weight is {Out..., In...}, as torch stores it; False for references with the transposed layout.
+    """
+    return Linear.init(In, Out, key=key, std=std, use_bias=use_bias, out_first=out_first)
+
+
+def embedding(Vocab: Axis, Embed: AxisSpec, *, key: PRNGKeyArray, std: float) -> hnn.Embedding:
+    """A haliax Embedding: weight {Vocab, Embed...} ~ Normal(0, std)."""
+    return Embedding.init(Vocab, Embed, key=key, std=std)
+
+
+class Linear(hnn.Linear):
+    """A haliax Linear with the initialisation of reference models: weight ~ Normal(0, std), bias 0.
+
+    It stays an `hnn.Linear`, the class that tools for LoRA and fp8 look for.
+    """
+
+    @staticmethod
+    def init(  # type: ignore[override]  # a standard deviation in place of haliax's scale
+        In: AxisSpec, Out: AxisSpec, *, key: PRNGKeyArray, std: float, use_bias: bool, out_first: bool = True
+    ) -> "Linear":
+        """A map from `In` to `Out`.
+
+        Args:
+            std: standard deviation of the weight's entries.
+            out_first: the weight is {Out..., In...}, as torch stores it; False for references that transpose it.
+        """
+        axes = concat_axes(Out, In) if out_first else concat_axes(In, Out)
+        bias = hax.zeros(Out) if use_bias else None
+        return Linear(weight=hax.random.normal(key, axes) * std, bias=bias, In=In, Out=Out)
+
+    def __call__(self, inputs: NamedArray, *, key: PRNGKeyArray | None = None) -> NamedArray:
+        """`inputs`: {..., In} -> {..., Out}."""
+        return cast(NamedArray, super().__call__(inputs, key=key))
+
+
+class Embedding(hnn.Embedding):
+    """A haliax Embedding whose weight {Vocab, Embed...} is drawn from Normal(0, std)."""
+
+    @staticmethod
+    def init(  # type: ignore[override]  # a standard deviation in place of haliax's scale
+        Vocab: Axis, Embed: AxisSpec, *, key: PRNGKeyArray, std: float
+    ) -> "Embedding":
+        """A table of `Vocab` vectors over `Embed`."""
+        return Embedding(weight=hax.random.normal(key, concat_axes(Vocab, Embed)) * std, Vocab=Vocab, Embed=Embed)
+
+    def __call__(self, input_ids: NamedArray, *, key: PRNGKeyArray | None = None) -> NamedArray:
+        """`input_ids`: {...} int, below the size of Vocab -> {..., Embed}."""
+        return cast(NamedArray, super().__call__(input_ids, key=key))
+
+
+def split_axis(x: NamedArray, axis: Axis, *parts: Sequence[Axis]) -> tuple[NamedArray, ...]:
+    """Cuts `axis` into consecutive pieces, each with its own axes: {..., axis} -> {..., *parts[0]}, {..., *parts[1]}.
+
+    Raises:
+        LevgenError: the pieces don't fill the axis.
+    """
+    flat = [Axis(axis.name, math.prod(piece.size for piece in part)) for part in parts]
+    if sum(piece.size for piece in flat) != axis.size:
+        sizes = " + ".join(str(piece.size) for piece in flat)
+        raise LevgenError(f"the pieces of axis {axis.name!r} must add up to its size {axis.size}, and {sizes} don't.")
+    pieces = x.split(axis, flat)
+    return tuple(piece.unflatten_axis(axis.name, part) for piece, part in zip(pieces, parts, strict=True))
