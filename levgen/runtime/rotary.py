@@ -4,22 +4,20 @@ Source: transformers.modeling_rope_utils. RoPE: https://arxiv.org/abs/2104.09864
 LongRoPE: https://arxiv.org/abs/2402.13753.
 """
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError, did_you_mean
+from levgen.runtime.rotary_frequencies import exponents, frequencies, rotary_dim, yarn_scale
 
 Kind = Literal["default", "linear", "dynamic", "yarn", "llama3", "longrope", "proportional"]
 Layout = Literal["half", "interleaved"]
-_Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 # What each kind reads beside theta and the fraction: what it can't do without, and what has a default.
 _REQUIRED: dict[str, tuple[str, ...]] = {
@@ -166,8 +164,8 @@ class Rotary:
         if self.kind == "yarn":
             assert self.factor is not None  # validated
             if self.mscale and self.mscale_all_dim:
-                return _yarn_scale(self.factor, self.mscale) / _yarn_scale(self.factor, self.mscale_all_dim)
-            return _yarn_scale(self.factor, 1.0)
+                return yarn_scale(self.factor, self.mscale) / yarn_scale(self.factor, self.mscale_all_dim)
+            return yarn_scale(self.factor, 1.0)
         original, factor = self.original_max_position_embeddings, self.factor
         assert original is not None  # validated
         if factor is None:
@@ -177,7 +175,7 @@ class Rotary:
 
     def _inverse_frequencies(self, head_size: int, pos_ids: jax.Array) -> jax.Array:
         """fp32, one for each pair of dimensions that turns."""
-        usual, long = _frequencies(self, head_size)
+        usual, long = frequencies(self, head_size)
         length = pos_ids.max() + 1
         if self.kind == "longrope":
             assert self.original_max_position_embeddings is not None  # validated
@@ -192,11 +190,11 @@ class Rotary:
         factor, longest = self.factor, self.max_position_embeddings
         assert factor is not None  # validated
         assert longest is not None
-        dim = _rotary_dim(self, head_size)
+        dim = rotary_dim(self, head_size)
         theta = self.theta * (factor * length.astype(jnp.float32) / longest - (factor - 1)) ** (dim / (dim - 2))
         # The barrier keeps XLA from turning 1 / theta^e into theta^-e, which rounds once where the reference rounds
         # twice: an ulp here is 2e-4 of an angle at position 4096.
-        powers: jax.Array = jax.lax.optimization_barrier(theta ** jnp.asarray(_exponents(dim, dim)))
+        powers: jax.Array = jax.lax.optimization_barrier(theta ** jnp.asarray(exponents(dim, dim)))
         return 1.0 / powers
 
 
@@ -215,102 +213,6 @@ def _rotate(x: jax.Array, cos: jax.Array, sin: jax.Array, layout: Layout) -> jax
         rotated = jnp.stack(turned, axis=-1).reshape(turning.shape)
     rotated = rotated.astype(x.dtype)
     return jnp.concatenate((rotated, passing), axis=-1) if passing.shape[-1] else rotated
-
-
-def _rotary_dim(rotary: Rotary, head_size: int) -> int:
-    """How many of a head's dimensions turn."""
-    fraction = 1.0 if rotary.fraction is None else rotary.fraction
-    if rotary.kind == "proportional":
-        return 2 * int(fraction * head_size // 2)
-    dim = int(head_size * fraction)
-    least = 4 if rotary.kind == "dynamic" else 2
-    if dim % 2 or dim < least:
-        raise LevgenError(
-            f"Rotary positions turn pairs of dimensions, and {fraction} of a head of {head_size} is {dim}.",
-            f"Choose a fraction that gives an even number, at least {least}.",
-        )
-    return dim
-
-
-def _exponents(dim: int, size: int) -> _Floats:
-    return np.arange(0, dim, 2, dtype=np.float32) / np.float32(size)
-
-
-@functools.lru_cache(maxsize=64)
-def _frequencies(rotary: Rotary, head_size: int) -> tuple[_Floats, _Floats]:
-    """Inverse frequencies in fp32, each operation rounded as in the reference: the usual ones, and longrope's long.
-
-    Powers are taken in fp64 and rounded to fp32, which agrees with torch's fp32 power in 99.2% of frequencies, and the
-    rest differ by one ulp (numpy's own fp32 power agrees in 83%).
-    """
-    dim = _rotary_dim(rotary, head_size)
-    size = head_size if rotary.kind == "proportional" else dim
-    powers = np.power(float(rotary.theta), _exponents(dim, size).astype(np.float64)).astype(np.float32)
-    inverse = np.float32(1.0) / powers
-    match rotary.kind:
-        case "linear":
-            inverse = inverse / np.float32(rotary.factor)
-        case "yarn":
-            inverse = _yarn(rotary, dim, powers)
-        case "llama3":
-            inverse = _llama3(rotary, inverse)
-        case "longrope":
-            return _longrope(rotary.short_factor, powers), _longrope(rotary.long_factor, powers)
-        case "proportional":
-            still = np.zeros(head_size // 2 - dim // 2, dtype=np.float32)
-            inverse = np.concatenate((inverse, still)) / np.float32(rotary.factor or 1.0)
-    return inverse, inverse
-
-
-def _longrope(factors: Any, powers: _Floats) -> _Floats:
-    if len(factors) != len(powers):
-        raise LevgenError(
-            f"longrope needs a factor for each of the {len(powers)} pairs that turn, and short_factor or long_factor "
-            f"has {len(factors)}."
-        )
-    return np.float32(1.0) / (np.asarray(factors, dtype=np.float32) * powers)
-
-
-def _yarn_scale(factor: float, mscale: float) -> float:
-    return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
-
-
-def _yarn(rotary: Rotary, dim: int, powers: _Floats) -> _Floats:
-    """Interpolate the low frequencies by `factor`, leave the high ones, with a linear ramp between."""
-    assert rotary.factor is not None  # validated
-    assert rotary.original_max_position_embeddings is not None
-    original = rotary.original_max_position_embeddings
-
-    def dimension(rotations: float) -> float:
-        """The dimension that turns so many times within the original length."""
-        return (dim * math.log(original / (rotations * 2 * math.pi))) / (2 * math.log(rotary.theta))
-
-    low, high = dimension(rotary.beta_fast or 32), dimension(rotary.beta_slow or 1)
-    if rotary.truncate is None or rotary.truncate:
-        low, high = math.floor(low), math.ceil(high)
-    low, high = max(low, 0), min(high, dim - 1)
-    if low == high:
-        high += 0.001
-    ramp = (np.arange(dim // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low)
-    kept = np.float32(1.0) - np.clip(ramp, np.float32(0.0), np.float32(1.0))
-    interpolated = np.float32(1.0) / (np.float32(rotary.factor) * powers)
-    extrapolated = np.float32(1.0) / powers
-    return cast(_Floats, interpolated * (np.float32(1.0) - kept) + extrapolated * kept)
-
-
-def _llama3(rotary: Rotary, inverse: _Floats) -> _Floats:
-    """Divide the low frequencies by `factor`, leave the high ones, with a smooth step between."""
-    assert rotary.original_max_position_embeddings is not None  # validated
-    assert rotary.low_freq_factor is not None
-    assert rotary.high_freq_factor is not None
-    original, low, high = rotary.original_max_position_embeddings, rotary.low_freq_factor, rotary.high_freq_factor
-    factor = np.float32(rotary.factor)
-    wavelength = np.float32(2 * math.pi) / inverse
-    scaled = np.where(wavelength > np.float32(original / low), inverse / factor, inverse)
-    smooth = (np.float32(original) / wavelength - np.float32(low)) / np.float32(high - low)
-    between = (np.float32(1.0) - smooth) * scaled / factor + smooth * scaled
-    medium = (wavelength >= np.float32(original / high)) & (wavelength <= np.float32(original / low))
-    return cast(_Floats, np.where(medium, between, scaled))
 
 
 def _validate(rotary: Rotary) -> None:

@@ -1,0 +1,1 @@
+"""Rules about the maps to and from Hugging Face."""

@@ -1,0 +1,1 @@
+"""Rules about modules: initialisation and the forward pass."""
