@@ -13,6 +13,10 @@ from haliax import Axis, NamedArray
 from levgen.errors import LevgenError
 
 
+# A window that no sequence reaches.
+UNBOUNDED = 2**30
+
+
 class AttentionMask(eqx.Module):
     """A set of conditions, all of which a (query, key) pair must meet. With no condition everything is visible.
 
@@ -100,14 +104,22 @@ class AttentionMask(eqx.Module):
             return self & segments
         return dataclasses.replace(self, segment_ids=segments.segment_ids)
 
-    def with_sliding_window(self, window: "int | NamedArray | jax.Array | None") -> "AttentionMask":
+    def with_sliding_window(
+        self, window: "int | NamedArray | jax.Array | None", *, where: NamedArray | None = None
+    ) -> "AttentionMask":
         """The same, narrowed to a window; None changes nothing. A number is static, an array may be traced.
+
+        Args:
+            where: {} bool, may be traced: whether there is a window at all, such as one layer's entry under a scan.
 
         Raises:
             LevgenError: a number below 1. A layer that sees everything has no window, or one as long as the sequence.
         """
         if window is None:
             return self
+        if where is not None:
+            size = window.array if isinstance(window, NamedArray) else window
+            return self.with_sliding_window(NamedArray(jnp.where(where.array, size, UNBOUNDED), where.axes))
         if isinstance(window, int):
             if window < 1:
                 raise LevgenError(

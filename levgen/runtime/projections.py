@@ -13,22 +13,6 @@ from jaxtyping import PRNGKeyArray
 from levgen.errors import LevgenError
 
 
-def linear(
-    In: AxisSpec, Out: AxisSpec, *, key: PRNGKeyArray, std: float, use_bias: bool, out_first: bool = True
-) -> hnn.Linear:
-    """A haliax Linear from `In` to `Out`: weight ~ Normal(0, std), bias 0.
-
-    Args:
-        out_first: the weight is {Out..., In...}, as torch stores it; False for references with the transposed layout.
-    """
-    return Linear.init(In, Out, key=key, std=std, use_bias=use_bias, out_first=out_first)
-
-
-def embedding(Vocab: Axis, Embed: AxisSpec, *, key: PRNGKeyArray, std: float) -> hnn.Embedding:
-    """A haliax Embedding: weight {Vocab, Embed...} ~ Normal(0, std)."""
-    return Embedding.init(Vocab, Embed, key=key, std=std)
-
-
 class Linear(hnn.Linear):
     """A haliax Linear with the initialisation of reference models: weight ~ Normal(0, std), bias 0.
 

@@ -2,6 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis, named
 from numeric import relative_error

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis, NamedArray
 from haliax.jax_utils import shaped_rng_split
@@ -17,7 +19,7 @@ from numeric import normal, relative_error
 
 from levgen.errors import LevgenError
 from levgen.runtime.loss import next_token_loss
-from levgen.runtime.projections import embedding, linear
+from levgen.runtime.projections import Embedding, Linear
 
 Batch, Pos, Embed, Vocab = Axis("batch", 3), Axis("position", 14), Axis("embed", 16), Axis("vocab", 37)
 TOKENS = hax.named(jnp.asarray(np.random.default_rng(0).integers(0, 37, (3, 14))), (Batch, Pos))
@@ -44,8 +46,8 @@ class Tied(eqx.Module):
 @functools.cache
 def model():
     keys = jax.random.split(jax.random.PRNGKey(0), 2)
-    body = linear(Embed, Axis("out", 16), key=keys[1], std=0.3, use_bias=True)
-    return Tied(embedding(Vocab, Embed, key=keys[0], std=0.5), body, jnp.asarray(1.3))
+    body = Linear.init(Embed, Axis("out", 16), key=keys[1], std=0.3, use_bias=True)
+    return Tied(Embedding.init(Vocab, Embed, key=keys[0], std=0.5), body, jnp.asarray(1.3))
 
 
 def plain(logits, weight, *, z=0.0, reduction="mean"):
@@ -217,7 +219,7 @@ def test_under_a_scanned_model():
 
         @staticmethod
         def init(*, key):
-            return Layer(linear(Embed, Axis("out", 16), key=key, std=0.3, use_bias=True))
+            return Layer(Linear.init(Embed, Axis("out", 16), key=key, std=0.3, use_bias=True))
 
         def __call__(self, x):
             return x + hax.tanh(self.body(x).rename({"out": "embed"}))
@@ -234,7 +236,7 @@ def test_under_a_scanned_model():
 
     keys = jax.random.split(jax.random.PRNGKey(1), 2)
     layers = Stacked.init(Layers, Layer, gradient_checkpointing=True)(key=shaped_rng_split(keys[0], 3))
-    deep = Model(embedding(Vocab, Embed, key=keys[1], std=0.5), layers)
+    deep = Model(Embedding.init(Vocab, Embed, key=keys[1], std=0.5), layers)
 
     def ours(m):
         return next_token_loss(m.hidden(TOKENS), m.logits, TOKENS, WEIGHT, Vocab=Vocab, block_tokens=12).scalar()

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis
 from haliax.nn.scan import Stacked

@@ -1,6 +1,8 @@
 import haliax as hax
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis
 from numeric import relative_error

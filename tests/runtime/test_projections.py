@@ -9,7 +9,7 @@ from haliax.state_dict import to_torch_compatible_state_dict
 from numeric import normal, relative_error
 
 from levgen.errors import LevgenError
-from levgen.runtime.projections import embedding, linear, split_axis
+from levgen.runtime.projections import Embedding, Linear, split_axis
 
 Batch, Embed, Vocab = Axis("batch", 3), Axis("embed", 64), Axis("vocab", 500)
 KVHeads, HeadSize = Axis("kv_head", 4), Axis("head_size", 16)
@@ -18,7 +18,7 @@ KEY = jax.random.PRNGKey(0)
 
 @pytest.mark.parametrize("out_first", [True, False])
 def test_a_linear_is_a_matrix_product_in_the_layout_asked_for(out_first):
-    layer = linear(Embed, (KVHeads, HeadSize), key=KEY, std=0.2, use_bias=True, out_first=out_first)
+    layer = Linear.init(Embed, (KVHeads, HeadSize), key=KEY, std=0.2, use_bias=True, out_first=out_first)
     x = normal(1, Batch, Embed)
     matrix = np.asarray(layer.weight.array)
     matrix = matrix.reshape(64, 64).T if out_first else matrix.reshape(64, 64)
@@ -31,7 +31,7 @@ def test_a_linear_is_a_matrix_product_in_the_layout_asked_for(out_first):
 
 
 def test_weights_are_normal_and_not_truncated():
-    weights = linear(Axis("embed", 400), Axis("mlp", 500), key=KEY, std=0.05, use_bias=False).weight.array
+    weights = Linear.init(Axis("embed", 400), Axis("mlp", 500), key=KEY, std=0.05, use_bias=False).weight.array
     assert abs(float(weights.std()) - 0.05) < 5e-4
     assert abs(float(weights.mean())) < 5e-4
     # A truncated normal has nothing beyond 3 deviations; 0.27% of a normal's values lie there.
@@ -39,14 +39,14 @@ def test_weights_are_normal_and_not_truncated():
 
 
 def test_std_zero_gives_zeros_and_biases_start_at_zero():
-    layer = linear(Embed, HeadSize, key=KEY, std=0.0, use_bias=True)
+    layer = Linear.init(Embed, HeadSize, key=KEY, std=0.0, use_bias=True)
     assert not np.asarray(layer.weight.array).any()
     assert not np.asarray(layer.bias.array).any()
-    assert linear(Embed, HeadSize, key=KEY, std=0.0, use_bias=False).bias is None
+    assert Linear.init(Embed, HeadSize, key=KEY, std=0.0, use_bias=False).bias is None
 
 
 def test_an_embedding_looks_rows_up():
-    table = embedding(Vocab, Embed, key=KEY, std=0.1)
+    table = Embedding.init(Vocab, Embed, key=KEY, std=0.1)
     ids = jnp.asarray([3, 499, 3])
     found = table(hax.named(ids, Batch))
 

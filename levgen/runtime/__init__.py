@@ -1,0 +1,45 @@
+"""What a generated model imports: everything between its own file and jax, haliax and transformers."""
+
+from levgen.environment import check_haliax
+
+# Before anything imports haliax: from the dead package of that name it would fail oddly.
+check_haliax()
+
+from levgen.runtime.activations import activation
+from levgen.runtime.attention import dot_product_attention
+from levgen.runtime.config import LmConfig
+from levgen.runtime.hf_fields import HfField, HfFields
+from levgen.runtime.hf_load import load_hf
+from levgen.runtime.hf_save import save_hf
+from levgen.runtime.layers import by_layer
+from levgen.runtime.loss import next_token_loss
+from levgen.runtime.mask import AttentionMask
+from levgen.runtime.model import LmExample, LmHeadModel
+from levgen.runtime.norms import LayerNorm, RmsNorm
+from levgen.runtime.positions import alibi_bias, alibi_slopes, sinusoidal_table
+from levgen.runtime.projections import Embedding, Linear, split_axis
+from levgen.runtime.rotary import Rotary
+
+__all__ = [
+    "AttentionMask",
+    "Embedding",
+    "HfField",
+    "HfFields",
+    "LayerNorm",
+    "Linear",
+    "LmConfig",
+    "LmExample",
+    "LmHeadModel",
+    "RmsNorm",
+    "Rotary",
+    "activation",
+    "alibi_bias",
+    "alibi_slopes",
+    "by_layer",
+    "dot_product_attention",
+    "load_hf",
+    "next_token_loss",
+    "save_hf",
+    "sinusoidal_table",
+    "split_axis",
+]

@@ -1,0 +1,236 @@
+"""The table between a config of ours and its transformers config, read in both directions."""
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from levgen.errors import LevgenError, did_you_mean
+from levgen.runtime.hf_common import COMMON_FIELDS
+from levgen.runtime.hf_values import (
+    MISSING,
+    HfConfigError,
+    canonical_name,
+    class_defaults,
+    field_default,
+    get_attribute,
+    made,
+    plain,
+    put_attribute,
+    to_hf,
+    to_ours,
+)
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class HfField:
+    """One transformers attribute. A dot goes into a dict: `rope_parameters.full_attention`.
+
+    `unset` computes, from the transformers config, the value that its model uses where the attribute is None.
+    """
+
+    name: str
+    unset: Callable[[Any], Any] | None = None
+
+
+class HfFields:
+    """Which transformers attribute holds each field of a config of ours.
+
+    Args:
+        config_class: the name of transformers' config class, or None where transformers has no such model: the table
+            then describes a plain `PretrainedConfig` with the names that it gives.
+        fields: our field -> their attribute. A field whose type has `from_hf` and `to_hf` (`Rotary`) is converted.
+        fixed: their attribute -> the only value that the model computes, or the function of the transformers config
+            that gives it (`lambda hf: hf.hidden_size // hf.num_attention_heads`).
+        ignored: their attribute -> why it doesn't matter to the function computed or to its training.
+        model_type: transformers' `model_type`; by default that of `config_class`, or else our registered name.
+
+    An attribute that is in none of them, nor common to every transformers config (`hf_common.py`), is refused unless
+    it has its class's default value.
+    """
+
+    def __init__(
+        self,
+        config_class: str | None,
+        fields: Mapping[str, str | HfField],
+        *,
+        fixed: Mapping[str, Any] | None = None,
+        ignored: Mapping[str, str] | None = None,
+        model_type: str | None = None,
+    ) -> None:
+        self.config_class = config_class
+        self.fields = {ours: HfField(name) if isinstance(name, str) else name for ours, name in fields.items()}
+        self.fixed = dict(fixed or {})
+        self.ignored = dict(ignored or {})
+        self._model_type = model_type
+
+    def hf_class(self) -> type[Any]:
+        """transformers' config class. Imports transformers, which takes seconds.
+
+        Raises `HfConfigError` when the installed transformers has no such class.
+        """
+        import transformers
+        from transformers.models.auto import configuration_auto
+
+        if self.config_class is None:
+            return typing.cast(type[Any], transformers.PretrainedConfig)
+        found = getattr(transformers, self.config_class, None)
+        if found is None:
+            auto: Any = configuration_auto  # its tables are not declared
+            of_class = {name: kind for kind, name in auto.CONFIG_MAPPING_NAMES.items()}
+            if self.config_class not in of_class:
+                raise HfConfigError(
+                    f"transformers {transformers.__version__} has no config class {self.config_class!r}.",
+                    did_you_mean(self.config_class, of_class) or "Install the version that the model was made for.",
+                )
+            found = auto.CONFIG_MAPPING[of_class[self.config_class]]
+        return typing.cast(type[Any], found)
+
+    def model_type(self, cls: type[Any]) -> str:
+        """The `model_type` that a config.json of this model states."""
+        if self._model_type is not None:
+            return self._model_type
+        if self.config_class is not None:
+            return str(self.hf_class().model_type)
+        return str(cls.get_choice_name(cls))
+
+    def read(self, cls: type[C], hf_config: Any) -> C:
+        """`cls` from a transformers config or the dict of a config.json.
+
+        Raises `HfConfigError` for another model type, and for attributes that are missing, null, unknown, or not at
+        their fixed value.
+        """
+        hf = self.standard(cls, hf_config)
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        kinds = typing.get_type_hints(cls)
+        # The length comes first: rotary positions are read with it.
+        for ours, field in sorted(self.fields.items(), key=lambda item: item[0] != "max_seq_len"):
+            if ours not in kinds:
+                problems.append(_unknown_field(cls, ours))
+                continue
+            try:
+                value = get_attribute(hf, field.name)
+                if value is None and field.unset is not None:
+                    value = field.unset(hf)
+                values[ours] = to_ours(value, kinds[ours], values.get("max_seq_len"))
+            except LevgenError as error:
+                problems.append(f"{ours}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        problems += self._unhandled(hf)
+        if problems:
+            raise _listed(f"{type(hf).__name__} does not fit {cls.__name__}", problems)
+        return cls(**values)
+
+    def write(self, config: Any, vocab_size: int, overrides: Mapping[str, Any]) -> Any:
+        """The transformers config of `config`.
+
+        A value that transformers computes itself where the attribute is None, and whose default is None, is written as
+        None. Raises `HfConfigError` where a field that the table lacks has another value than its default.
+        """
+        cls, hf_class = type(config), self.hf_class()
+        kinds = typing.get_type_hints(cls)
+        problems = [_unknown_field(cls, ours) for ours in self.fields if ours not in kinds]
+        for field in dataclasses.fields(cls):
+            if field.name not in self.fields and getattr(config, field.name) != field_default(field):
+                problems.append(
+                    f"{field.name}={getattr(config, field.name)!r} has no transformers attribute in hf_fields, and "
+                    f"would be lost: its default is {field_default(field)!r}"
+                )
+        if problems:
+            raise _listed(f"{cls.__name__} can't be written as {hf_class.__name__}", problems)
+
+        keywords: dict[str, Any] = {"vocab_size": vocab_size}
+        for ours, entry in self.fields.items():
+            put_attribute(keywords, entry.name, to_hf(getattr(config, ours)))
+        known = SimpleNamespace(**keywords)
+        for name, value in self.fixed.items():
+            put_attribute(keywords, name, value(known) if callable(value) else copy.deepcopy(value))
+        defaults = class_defaults(hf_class)
+        computed = {
+            entry.name: entry.unset
+            for entry in self.fields.values()
+            if entry.unset is not None and defaults.get(canonical_name(hf_class, entry.name), MISSING) is None
+        }
+        if computed:
+            bare = made(hf_class, **{**keywords, **dict.fromkeys(computed)})
+            for name, unset in computed.items():
+                if plain(unset(bare)) == plain(keywords[name]):
+                    keywords[name] = None
+        if hf_class.model_type != self.model_type(cls):
+            hf_class = type(hf_class.__name__, (hf_class,), {"model_type": self.model_type(cls)})
+        return made(hf_class, **{**keywords, **overrides})
+
+    def standard(self, cls: type[Any], hf_config: Any) -> Any:
+        """A transformers config object, in which a dict's older names are today's.
+
+        Raises `HfConfigError` for another model type than that of `cls`.
+        """
+        given = hf_config if isinstance(hf_config, Mapping) else None
+        found = given.get("model_type") if given is not None else getattr(hf_config, "model_type", None)
+        expected = self.model_type(cls)
+        if found and found != expected:
+            raise HfConfigError(
+                f"{cls.__name__} reads a config of model_type {expected!r}, found {found!r}.",
+                f"Read it with the port of {found!r}, or make one: levgen new-model {found}",
+            )
+        if given is None:
+            return hf_config
+        return made(self.hf_class().from_dict, copy.deepcopy(dict(given)))
+
+    def _unhandled(self, hf: Any) -> list[str]:
+        """What is wrong with the attributes that the table doesn't map to a field."""
+        hf_class = type(hf)
+        problems = []
+        for name, expected in self.fixed.items():
+            try:
+                found = get_attribute(hf, name)
+            except LevgenError as error:
+                problems.append(error.message)
+                continue
+            if callable(expected):
+                expected = expected(hf)
+            if plain(found) != plain(expected):
+                problems.append(f"{name}: the model computes {expected!r} only, found {found!r}")
+        whole: set[str] = set()
+        inside: dict[str, set[str]] = {}
+        for name in [*(field.name for field in self.fields.values()), *self.fixed, *self.ignored]:
+            first, _, rest = name.partition(".")
+            (inside.setdefault(canonical_name(hf_class, first), set()) if rest else whole).add(
+                rest.partition(".")[0] or canonical_name(hf_class, first)
+            )
+        defaults = class_defaults(hf_class)
+        for name, value in hf.to_dict().items():
+            if name in whole or name in COMMON_FIELDS:
+                continue
+            default = plain(defaults.get(name))
+            if name in inside:
+                for key, item in (value or {}).items():
+                    if key not in inside[name] and item is not None:
+                        problems.append(_unhandled_attribute(f"{name}.{key}", item, MISSING, inside[name]))
+            elif plain(value) != default:
+                problems.append(_unhandled_attribute(name, value, defaults.get(name, MISSING), {*whole, *inside}))
+        return problems
+
+
+def _unknown_field(cls: type[Any], ours: str) -> str:
+    near = did_you_mean(ours, [field.name for field in dataclasses.fields(cls)])
+    return f"hf_fields names {ours!r}, and {cls.__name__} has no such field" + (f" ({near})" if near else "")
+
+
+def _unhandled_attribute(name: str, value: Any, default: Any, known: set[str]) -> str:
+    was = "not an attribute of the class" if default is MISSING else f"default {default!r}"
+    near = did_you_mean(name, known)
+    return f"{name}={value!r} ({was}) is handled by no field" + (f" ({near})" if near else "")
+
+
+def _listed(title: str, problems: list[str]) -> HfConfigError:
+    lines = "".join(f"\n  - {problem}" for problem in problems)
+    return HfConfigError(
+        f"{title}, {len(problems)} problem{'s' * (len(problems) > 1)}:{lines}",
+        "Give each a field, or a line in `fixed` or `ignored`, in the table hf_fields of the config class.",
+    )

@@ -1,0 +1,145 @@
+"""Loading a transformers checkpoint into a model, straight from its safetensors files."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import equinox as eqx
+import haliax as hax
+import haliax.nn as hnn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from haliax import Axis, NamedArray
+from haliax.partitioning import ResourceMapping
+from haliax.util import is_named_array
+
+from levgen.errors import LevgenError
+from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config, read_headers
+from levgen.runtime.hf_match import Source, match_tensors
+from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays, replace_arrays
+from levgen.runtime.model import LmHeadModel
+from levgen.runtime.safetensors_io import dtype_of
+
+M = TypeVar("M", bound=LmHeadModel)
+T = TypeVar("T")
+
+
+class Readable(Source, Protocol):
+    """A tensor whose values can be read into an array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def read_into(self, out: np.ndarray[Any, Any]) -> None: ...
+
+
+_ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
+
+
+def load_hf(
+    ModelClass: type[M], folder: str | Path, *, dtype: Any = None, axis_mapping: ResourceMapping | None = None
+) -> M:
+    """The model in a folder with config.json and safetensors, one file or sharded with an index.
+
+    Each tensor is read into its place in the stacked array: host memory peaks near the size of the weights, and with
+    `axis_mapping`, which wants a mesh in context, near the largest array beside what the devices hold.
+
+    Args:
+        ModelClass: the model's class. Its config class reads config.json.
+        folder: a local folder.
+        dtype: of the floating-point parameters; by default as stored.
+        axis_mapping: axis name -> mesh axis, to shard the parameters as haliax does.
+
+    Raises:
+        HfConfigError: config.json is of another model type, or has attributes that the model doesn't know.
+        HfCheckpointError: no checkpoint, another architecture, or tensors missing, misshapen or unexpected, all listed.
+        SafetensorsError: a file that is cut short or no safetensors file.
+    """
+    folder = Path(folder)
+    as_read = read_config(folder)
+    config_class = ModelClass.config_class()
+    hf_config = config_class.hf_fields.standard(config_class, as_read)
+    check_architecture(ModelClass.__name__, hf_config.model_type, as_read)
+    config = config_class.from_hf_config(hf_config)
+    template = abstract_model(ModelClass, config, vocab_size(hf_config))
+    wanted = hf_tensors(template)
+    found = read_headers(folder)
+    stored = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=str(folder))
+    return fill(template, wanted, stored, dtype=dtype, axis_mapping=axis_mapping)
+
+
+def vocab_size(hf_config: Any) -> int:
+    """The number of tokens of a transformers config."""
+    size = getattr(hf_config, "vocab_size", None)
+    if not isinstance(size, int):
+        raise HfCheckpointError(f"the config has no vocab_size, found {size!r}.")
+    return size
+
+
+def abstract_model(ModelClass: type[M], config: Any, vocab_size: int) -> M:
+    """The model with shapes in the place of arrays."""
+    Vocab = Axis("vocab", vocab_size)
+    return eqx.filter_eval_shape(ModelClass.init, Vocab, config, key=jax.random.PRNGKey(0))  # type: ignore[no-any-return]
+
+
+def token_embedding(template: Any, wanted: Sequence[HfTensor]) -> HfTensor | None:
+    """The tensor of the first embedding over the axis "vocab"."""
+    numbers = {id(array): number for number, array in enumerate(model_arrays(template))}
+    for module in jax.tree.leaves(template, is_leaf=lambda node: isinstance(node, hnn.Embedding)):
+        if isinstance(module, hnn.Embedding) and module.Vocab.name == "vocab":
+            return next(tensor for tensor in wanted if tensor.leaf == numbers[id(module.weight.array)])
+    return None
+
+
+def fill(
+    template: T,
+    wanted: Sequence[HfTensor],
+    sources: Sequence[Readable],
+    *,
+    dtype: Any = None,
+    axis_mapping: ResourceMapping | None = None,
+) -> T:
+    """`template` with its arrays read from `sources`, the tensors that `wanted` names, one array after the other."""
+    parts: dict[int, list[tuple[HfTensor, Readable]]] = {}
+    for tensor, source in zip(wanted, sources, strict=True):
+        parts.setdefault(tensor.leaf, []).append((tensor, source))
+    shapes = [leaf for leaf in jax.tree.leaves(template, is_leaf=is_named_array) if hasattr(leaf, "dtype")]
+    arrays = []
+    for number, shape in enumerate(shapes):
+        kind = np.result_type(*(source.dtype for _, source in parts[number]))
+        if dtype is not None and jnp.issubdtype(kind, jnp.floating):
+            kind = dtype_of(dtype)
+        raw = shape.array if isinstance(shape, NamedArray) else shape
+        buffer = _aligned(raw.shape, jax.dtypes.canonicalize_dtype(kind))
+        for tensor, source in parts[number]:
+            source.read_into(tensor.select(buffer))
+        arrays.append(_on_device(buffer, shape, axis_mapping))
+    return replace_arrays(template, arrays)  # type: ignore[no-any-return]
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    aligned: np.ndarray[Any, Any] = memory[start : start + size].view(dtype).reshape(shape)
+    return aligned
+
+
+def _on_device(buffer: np.ndarray[Any, Any], shape: Any, axis_mapping: ResourceMapping | None) -> jax.Array:
+    if axis_mapping is None or not isinstance(shape, NamedArray):
+        whole: jax.Array = jax.device_put(buffer, may_alias=True)  # jnp.asarray would copy
+        return whole
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # haliax's of no mesh, which is an error below
+            sharded = hax.shard(NamedArray(buffer, shape.axes), axis_mapping).array  # type: ignore[arg-type]
+    except Exception as error:  # jax has several kinds, not all of them public
+        raise LevgenError(f"{shape.axes} can't be sharded by {axis_mapping}: {error}") from error
+    if not isinstance(sharded, jax.Array):
+        raise LevgenError(
+            "load_hf was given an axis_mapping and there is no mesh.", "Call it inside `jax.set_mesh(mesh)`."
+        )
+    return sharded

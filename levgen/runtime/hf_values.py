@@ -1,0 +1,106 @@
+"""Single attributes of transformers configs: reading and writing them, their defaults, and their values as ours."""
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from levgen.errors import LevgenError, did_you_mean
+
+MISSING = object()
+
+
+class HfConfigError(LevgenError):
+    """A transformers config that a table can't carry over, or the reverse; every problem is listed."""
+
+
+def made(make: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """The config that `make` returns; transformers' own refusals become `HfConfigError`."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        return make(*args, **keywords)
+    except (StrictDataclassError, TypeError, ValueError, KeyError) as error:
+        raise HfConfigError(f"transformers refuses the config: {error}", "Correct these values.") from error
+
+
+def get_attribute(hf: Any, name: str) -> Any:
+    """The attribute `name` of a transformers config; a dot goes into a dict."""
+    first, _, rest = name.partition(".")
+    try:
+        value = getattr(hf, first)
+    except AttributeError:
+        known = did_you_mean(first, hf.to_dict())
+        missing = f"{type(hf).__name__} has no attribute {first!r}" + (f" ({known})" if known else "")
+        raise HfConfigError(missing) from None
+    except Exception as error:  # transformers refuses to read an attribute globally whose value differs by layer
+        raise HfConfigError(f"{first!r} can't be read: {error}") from error
+    for key in filter(None, rest.split(".")):
+        if not isinstance(value, Mapping) or key not in value:
+            raise HfConfigError(f"{type(hf).__name__}.{name} is missing: {first} is {value!r}")
+        value = value[key]
+    return value
+
+
+def put_attribute(keywords: dict[str, Any], name: str, value: Any) -> None:
+    *path, last = name.split(".")
+    for key in path:
+        keywords = keywords.setdefault(key, {})
+    keywords[last] = value
+
+
+def _converter(kind: Any) -> Any:
+    """The class with `from_hf` that a field's type names, alone or in a union; None where there is none."""
+    for candidate in (kind, *typing.get_args(kind)):
+        if isinstance(candidate, type) and hasattr(candidate, "from_hf"):
+            return candidate
+    return None
+
+
+def to_ours(value: Any, kind: Any, max_seq_len: int | None) -> Any:
+    if value is None:
+        if kind is Any or type(None) in typing.get_args(kind):
+            return None
+        raise HfConfigError(f"transformers' value is None, and {getattr(kind, '__name__', kind)} is wanted")
+    converter = _converter(kind)
+    if converter is not None:
+        return converter.from_hf(copy.deepcopy(value), max_seq_len=max_seq_len)
+    return _frozen(value)
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples: a config is hashable, so that it can be a static field of a module."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def to_hf(value: Any) -> Any:
+    if hasattr(value, "to_hf"):
+        return value.to_hf()
+    return [to_hf(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def plain(value: Any) -> Any:
+    """A value that compares equal to what the same value becomes in JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def canonical_name(hf_class: type[Any], name: str) -> str:
+    """The name under which `to_dict` lists an attribute that may be an alias (`hidden_size` of `n_embd`)."""
+    return str(getattr(hf_class, "attribute_map", {}).get(name, name))
+
+
+def class_defaults(hf_class: type[Any]) -> dict[str, Any]:
+    """The values of a config that nothing is given to."""
+    try:
+        return dict(hf_class().to_dict())
+    except Exception:  # some classes want arguments: their own fields' defaults are all that is known
+        return {f.name: field_default(f) for f in dataclasses.fields(hf_class) if field_default(f) is not MISSING}
+
+
+def field_default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return MISSING if field.default is dataclasses.MISSING else field.default

@@ -1,0 +1,35 @@
+"""Values that differ from layer to layer, as arrays over the layers: a scan hands each layer its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import haliax as hax
+import jax.numpy as jnp
+from haliax import Axis, NamedArray
+
+from levgen.errors import LevgenError, did_you_mean
+
+
+def by_layer(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, Any]) -> NamedArray:
+    """{Layers}: the value of each layer's kind.
+
+    Args:
+        kinds: one for each layer, such as `config.layer_types`.
+        values: kind -> value: numbers or booleans.
+
+    Raises:
+        LevgenError: there are more or fewer kinds than layers, or one that has no value.
+    """
+    if len(kinds) != Layers.size:
+        raise LevgenError(
+            f"{len(kinds)} layers are described, and the model has {Layers.size}.",
+            f"Give one kind for each layer: {', '.join(map(repr, values))}.",
+        )
+    unknown = [kind for kind in kinds if kind not in values]
+    if unknown:
+        known = [str(kind) for kind in values]
+        raise LevgenError(
+            f"A layer of the kind {unknown[0]!r} is not known.",
+            did_you_mean(str(unknown[0]), known) or f"Known are {', '.join(known)}.",
+        )
+    return hax.named(jnp.asarray([values[kind] for kind in kinds]), Layers)

@@ -1,0 +1,95 @@
+"""Reading documents from files: `.jsonl` (one object a row) and `.txt` (one document a file), each also `.gz`."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from levgen.errors import LevgenError, did_you_mean
+from levgen.training.project import Project
+
+KINDS = (".jsonl", ".txt")
+
+
+class DataError(LevgenError):
+    """A data file that is missing, broken or empty."""
+
+
+def find_files(urls: list[str], project: Project) -> list[Path]:
+    """The files that `urls` name, seen from the working directory or else from the project's root.
+
+    Raises:
+        DataError: an address of the network, a missing file, an unknown kind of file.
+    """
+    return [_find_file(url, project) for url in urls]
+
+
+def _find_file(url: str, project: Project) -> Path:
+    if "://" in url:
+        raise DataError(f"the local engine reads files, not addresses: {url}", "`--engine levanter` reads those")
+    path = project.find(url)
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"no data file {url} in {Path.cwd()} nor in {project.root}", did_you_mean(path.name, names))
+    if _kind(path) not in KINDS:
+        raise DataError(f"{path}: expected a file named {' or '.join(KINDS)}, with or without .gz")
+    return path
+
+
+def read_documents(path: Path, text_key: str) -> Iterator[str]:
+    """The texts in `path`, in order; rows with an empty text are left out.
+
+    Raises:
+        DataError: naming the file, and the line in a `.jsonl`.
+    """
+    text = _decode(path, _unpack(path))
+    if _kind(path) == ".txt":
+        yield text
+        return
+    for number, row in enumerate(text.split("\n"), start=1):
+        document = _text_of_row(row, text_key, f"{path}:{number}") if row.strip() else ""
+        if document.strip():
+            yield document
+
+
+def _kind(path: Path) -> str:
+    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
+def _unpack(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is not a whole gzip file: {error}") from error
+
+
+def _decode(path: Path, content: bytes) -> str:
+    if not content.strip():
+        raise DataError(f"{path} is empty")
+    if b"\0" in content:
+        raise DataError(f"{path} is binary (a zero byte at offset {content.index(0)}); expected UTF-8 text")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error.reason} at offset {error.start}") from error
+
+
+def _text_of_row(row: str, text_key: str, where: str) -> str:
+    try:
+        value = json.loads(row)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not a JSON object: {error.msg} at column {error.colno}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected an object with the key {text_key!r}, got {type(value).__name__}")
+    if text_key not in value:
+        guess = did_you_mean(text_key, value)
+        hint = f"{guess or 'set data.components.<name>.format.text_key'}; its keys: {', '.join(value) or 'none'}"
+        raise DataError(f"{where}: no key {text_key!r}", hint)
+    text = value[text_key]
+    if not isinstance(text, str):
+        raise DataError(f"{where}: expected a string under {text_key!r}, got {type(text).__name__}")
+    return text

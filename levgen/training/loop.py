@@ -1,0 +1,170 @@
+"""Runs a training configuration from its start, or from its newest checkpoint, to its end."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from levgen.errors import LevgenError
+from levgen.runtime import LmHeadModel
+from levgen.training.checkpoint import CheckpointError, Checkpoints, is_kept
+from levgen.training.evaluate import EvalStep, mean_loss
+from levgen.training.interrupt import StopSignals
+from levgen.training.metrics import JsonLines, NoMetrics
+from levgen.training.progress import RunProgress, Stopwatch
+from levgen.training.setup import Setup, prepare
+from levgen.training.step import State
+from levgen.training.validate import Loaded
+
+
+class DivergedError(LevgenError):
+    """The loss or the gradient is not a finite number any more."""
+
+
+@dataclass
+class Summary:
+    """How a run went. Losses are in nats a token."""
+
+    checkpoint: Path
+    steps: int = 0  # run in all, those of earlier runs included
+    losses: tuple[float, float] | None = None  # first and last of this run; None where no step was left to run
+    eval_loss: float | None = None
+    tokens_per_second: float = 0.0  # of the steps alone: no compilation, evaluation or saving
+    compile_seconds: float = 0.0
+    signal: int | None = None  # the signal that stopped the run early
+
+    def __str__(self) -> str:
+        if self.losses is None:
+            return f"nothing left to run: {self.checkpoint} has {self.steps} steps; --steps runs more, --fresh anew"
+        evaluation = "" if self.eval_loss is None else f" · eval loss {self.eval_loss:.4f}"
+        return (
+            f"{self.steps} steps · loss {self.losses[0]:.4f} -> {self.losses[1]:.4f}{evaluation} · "
+            f"{self.tokens_per_second:,.0f} tokens/s · compiled in {self.compile_seconds:.1f} s · {self.checkpoint}"
+        )
+
+
+def train(loaded: Loaded, *, console: Console, on_step: Callable[[int], None] | None = None) -> Summary:
+    """Trains what `loaded` describes; `on_step` is called after each step with the number of steps run.
+
+    Raises:
+        LevgenError: whatever is wrong with the configuration, the data, the model or an earlier checkpoint.
+        DivergedError: the loss became NaN or infinite; the newest checkpoint is from before that.
+    """
+    setup = prepare(loaded)
+    total = setup.config.trainer.num_train_steps
+    with StopSignals() as signals, RunProgress(console, total) as progress:
+        return _Run(setup, signals, progress, on_step or (lambda done: None)).run(total)
+
+
+class _Run:
+    """The loop and what it holds while it runs."""
+
+    def __init__(
+        self, setup: Setup, signals: StopSignals, progress: RunProgress, on_step: Callable[[int], None]
+    ) -> None:
+        self.setup, self.signals, self.progress, self.on_step = setup, signals, progress, on_step
+        self.trainer = setup.config.trainer
+        self.checkpoints = Checkpoints(setup.checkpoint_folder, self.trainer.checkpointer)
+        self.summary = Summary(self.checkpoints.folder)
+        self.watch = Stopwatch()
+        self.first_seconds = 0.0
+
+    def run(self, total: int) -> Summary:
+        start = self._start_step()
+        if start >= total:
+            self.summary.steps = start
+            return self.summary
+        state, rest = self._state(start)
+        before = time.perf_counter()
+        step = self.setup.training.train_step(rest).lower(state, self.setup.batches.at(start)).compile()
+        eval_step = self.setup.training.eval_step(rest)
+        self.summary.compile_seconds = time.perf_counter() - before
+        saved_at = time.monotonic()
+        with self._metrics(start) as metrics:
+            for index in range(start, total):
+                with self.watch:
+                    state, measured = step(state, self.setup.batches.at(index))
+                    values: dict[str, Any] = {name: float(value) for name, value in measured._asdict().items()}
+                self._check_finite(index, values)
+                done = index + 1
+                self._count(done, start, values["loss"])
+                last = done == total or self.signals.received is not None
+                if self.setup.has_validation and (done % self.trainer.steps_per_eval == 0 or done == total):
+                    self.summary.eval_loss = values["eval_loss"] = self._evaluate(eval_step, state)
+                    self.progress.note(f"step {done}  eval loss {values['eval_loss']:.4f}")
+                metrics.log(index, {**values, "tokens_per_second": self.summary.tokens_per_second})
+                if last or is_kept(done, self.trainer.checkpointer) or self._is_due(saved_at):
+                    self.checkpoints.save(done, state, self.setup.identity)
+                    saved_at = time.monotonic()
+                self.on_step(done)
+                if last:
+                    break
+        self.summary.signal = self.signals.received
+        return self.summary
+
+    def _start_step(self) -> int:
+        """The step of the checkpoint to go on from, or 0."""
+        wanted = self.trainer.load_checkpoint
+        if wanted is False:
+            aside = self.checkpoints.set_aside()
+            if aside is not None:
+                self.progress.note(f"the earlier run's checkpoints are in {aside} now")
+        newest = self.checkpoints.latest()
+        if newest is None and wanted:
+            raise CheckpointError(f"no checkpoint to resume from in {self.checkpoints.folder}")
+        if newest is not None:
+            self.checkpoints.compare(newest, self.setup.identity)
+        return newest or 0
+
+    def _state(self, start: int) -> tuple[State, LmHeadModel]:
+        """The state at step `start`, and the model without its floating-point arrays."""
+        if not start:
+            return self.setup.training.init()
+        like, rest = self.setup.training.shapes()
+        state = self.checkpoints.restore(start, like)
+        self.progress.note(f"resumed from step {start} of {self.checkpoints.folder}")
+        return state, rest
+
+    def _metrics(self, start: int) -> JsonLines | NoMetrics:
+        if self.trainer.tracker.type == "noop":
+            return NoMetrics()
+        return JsonLines(self.setup.metrics_file, first_step=start)
+
+    def _count(self, done: int, start: int, loss: float) -> None:
+        first = loss if self.summary.losses is None else self.summary.losses[0]
+        self.summary.losses = (first, loss)
+        self.summary.steps = done
+        if done - start == 1:
+            self.first_seconds = self.watch.seconds  # it warms up what compilation left: timed only when alone
+        steps, seconds = done - start - 1, self.watch.seconds - self.first_seconds
+        if steps == 0:
+            steps, seconds = 1, self.first_seconds
+        self.summary.tokens_per_second = steps * self.setup.tokens_per_step / seconds
+        self.progress.step(done, loss, self.summary.tokens_per_second)
+
+    def _is_due(self, saved_at: float) -> bool:
+        interval = self.trainer.checkpointer.save_interval
+        return interval is not None and time.monotonic() - saved_at >= interval.total_seconds()
+
+    def _check_finite(self, index: int, values: dict[str, Any]) -> None:
+        bad = [f"{name} {values[name]}" for name in ("loss", "grad_norm") if not math.isfinite(values[name])]
+        if bad:
+            newest = self.checkpoints.latest()
+            kept = "no checkpoint had been saved" if newest is None else f"the newest checkpoint is of step {newest}"
+            raise DivergedError(
+                f"training diverged at step {index}: {', '.join(bad)}; {kept}",
+                "try a smaller optimizer.learning_rate, a longer optimizer.warmup or a smaller optimizer.max_grad_norm",
+            )
+
+    def _evaluate(self, eval_step: EvalStep, state: State) -> float:
+        return mean_loss(
+            eval_step,
+            state.params,
+            self.setup.data.validation,
+            batch_size=self.trainer.train_batch_size,
+            max_batches=self.trainer.max_eval_batches,
+        )
