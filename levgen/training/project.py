@@ -1,12 +1,9 @@
 """The project around a training YAML: its root and where its models stand."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from levgen.errors import LevgenError
-
-FOLDERS = ("models", "tests", "config")
+import levgen.project
 
 
 @dataclass(frozen=True)
@@ -29,26 +26,11 @@ class Project:
 
 
 def find_project(start: Path) -> Project:
-    """The project of the file or folder `start`: the nearest `pyproject.toml` upward, else the working directory.
+    """The project of the file or folder `start`, else the working directory with the usual folders.
 
     Raises:
-        LevgenError: a `pyproject.toml` that is not TOML, or whose folders are not strings.
+        LevgenError: a `pyproject.toml` that is not TOML, or whose `[tool.levgen]` is wrong.
     """
-    start = start.absolute()
-    root = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
-    if root is None:
-        root, settings = Path.cwd(), {}
-    else:
-        settings = _settings(root / "pyproject.toml")
-    return Project(root, *(root / settings.get(folder, folder) for folder in FOLDERS))
-
-
-def _settings(pyproject: Path) -> dict[str, str]:
-    try:
-        settings = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("levgen", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LevgenError(f"{pyproject} can't be read: {error}") from error
-    for folder in FOLDERS:
-        if not isinstance(settings.get(folder, folder), str):
-            raise LevgenError(f"{pyproject}: [tool.levgen] {folder}: expected a path, got {settings[folder]!r}")
-    return dict(settings)
+    found = levgen.project.find_project(start if start.is_dir() else start.absolute().parent)
+    root = found.root if found.exists else Path.cwd()
+    return Project(root, *(root / folder for folder in (found.models, found.tests, found.config)))
