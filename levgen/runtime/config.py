@@ -92,6 +92,10 @@ class LmConfig(draccus.ChoiceRegistry, abc.ABC):
 
         return count_parameters(self, vocab_size)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Stated with its types, which draccus leaves out: a strict type checker would hold that against every config.
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
+
     @overload
     @classmethod
     def register_subclass(cls, name: str, choice_type: type[C]) -> type[C]: ...

@@ -44,9 +44,7 @@ class Bindings:
     statements: dict[str, cst.CSTNode] = field(default_factory=dict)  # name -> class, function or assignment
 
     def is_bound(self, name: str) -> bool:
-        return name in self.statements or any(
-            key.partition(".")[0] == name for key in (*self.imports, *self.typing_only)
-        )
+        return name in self.statements or name in self.imports or name in self.typing_only
 
     def names_of(self, path: str) -> list[str]:
         """The names under which the file has what `path` leads to."""
@@ -116,8 +114,12 @@ def _bind(small: cst.BaseSmallStatement, line: cst.CSTNode, found: Bindings, typ
     for one in imported(small):
         if one.name == "*":
             found.stars.add(one.module)
-        else:
-            (found.typing_only if typing_only else found.imports)[one.name] = one
+            continue
+        bound = found.typing_only if typing_only else found.imports
+        bound[one.name] = one
+        package = one.name.partition(".")[0]
+        if package != one.name:  # `import a.b` binds `a`
+            bound.setdefault(package, Import(package, package))
     targets: list[cst.BaseExpression] = []
     if isinstance(small, cst.Assign):
         targets = [target.target for target in small.targets]

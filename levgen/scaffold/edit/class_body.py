@@ -43,6 +43,13 @@ def is_axis(statement: cst.CSTNode) -> bool:
     return called.rpartition(".")[2] in ("Axis", "alias", "resize")
 
 
+def is_property(statement: cst.CSTNode) -> bool:
+    """Whether a statement is a property of either form; an axis, or another but `model_type`, which each config has."""
+    if isinstance(statement, cst.FunctionDef) and _is_property(statement):
+        return statement.name.value != "model_type"
+    return is_axis(statement)
+
+
 def argument(call: cst.Call, name: str, position: int) -> cst.BaseExpression | None:
     """The argument of `call` that is given as `name` or at `position`."""
     for index, given in enumerate(call.args):

@@ -1,14 +1,15 @@
 """The config class of a model file: what it has, and the fields, axes and table entries that are added to it."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
 
 from levgen.errors import LevgenError
-from levgen.scaffold.edit.class_body import argument, bound_names, is_axis, is_field
+from levgen.scaffold.edit.class_body import argument, bound_names, is_axis, is_field, is_property
 from levgen.scaffold.edit.sequences import append
-from levgen.scaffold.edit.snippets import self_reads
+from levgen.scaffold.edit.snippets import reads_of
 from levgen.scaffold.edit.source import PythonSource, Splice
 
 # What LmConfig has itself.
@@ -17,14 +18,16 @@ _INHERITED = frozenset(["max_seq_len", "Pos", "KeyPos", "max_Pos"])
 
 @dataclass(frozen=True)
 class Member:
-    """A field or an axis of a config: whole lines, without the indent of the class."""
+    """A field, or a property such as an axis, of a config: whole lines, without the indent of the class."""
 
     name: str
     code: str
-    is_axis: bool
+    is_property: bool
 
     def as_method(self) -> "Member":
-        """An axis as `@property` and `def`, where it is written as a lambda."""
+        """A property as `@property` and `def`, where it is an axis written as a lambda."""
+        if "property(lambda self: " not in self.code:
+            return self
         made = self.code.partition("lambda self: ")[2].rstrip().removesuffix(")")
         return Member(self.name, f"@property\ndef {self.name}(self) -> Axis:\n    return {made}\n", True)
 
@@ -61,15 +64,15 @@ class ConfigClass:
                 hint = f"add a field or a property {name} to {self.name} first"
                 raise LevgenError(f"{self.source.shown}: {self.name} has no {name}, which the new code reads", hint)
             wanted.add(name)
-            waiting += self_reads(known[name].code)
+            waiting += reads_of(known[name].code, "self")
         return [member for name, member in known.items() if name in wanted]
 
     def members(self) -> dict[str, Member]:
-        """The config's own fields and axes by name, in order."""
+        """The config's own fields and properties by name, in order."""
         return {
-            name: Member(name, self.source.code(line) + "\n", is_axis(line))
+            name: Member(name, textwrap.dedent(" " * 4 + self.source.code(line)) + "\n", is_property(line))
             for line in self._body
-            if is_field(line) or is_axis(line)
+            if is_field(line) or is_property(line)
             for name in bound_names(line)
         }
 
@@ -102,18 +105,18 @@ class ConfigClass:
         return bool(axes) and isinstance(axes[-1], cst.FunctionDef)
 
     def add(self, members: Sequence[Member]) -> list[Splice]:
-        """The edits that put fields after the last field and axes after the last axis."""
-        fields = [member.code for member in members if not member.is_axis]
-        axes = [member.code for member in members if member.is_axis]
+        """The edits that put fields after the last field and properties after the last axis."""
+        fields = [member.code for member in members if not member.is_property]
+        properties = [member.code for member in members if member.is_property]
         last_field = next((line for line in reversed(self._body) if is_field(line)), None)
         last_axis = next((line for line in reversed(self._body) if is_axis(line)), None)
         head = last_field or (self._body[0] if self._has_docstring else None)
         splices = []
         if fields:
             splices.append(self._insert(head, "".join(fields), blank=last_field is None))
-        if axes:
-            text = "\n".join(axes) if self.axes_are_methods else "".join(axes)
-            blank = last_axis is None or self.axes_are_methods
+        if properties:
+            text = "".join(f"\n{code}" if code.startswith("@") else code for code in properties)
+            blank = last_axis is None and not text.startswith("\n")
             splices.append(self._insert(last_axis or head, text, blank=blank))
         return splices
 
@@ -153,7 +156,7 @@ class ConfigClass:
         if not isinstance(table, cst.Dict):
             hint = f"add them to {self.name} and to its table first: {', '.join(entries)}"
             raise LevgenError(f"{self.source.shown}: the table hf_fields of {self.name} is no dict written out", hint)
-        return append(self.source, table.elements, self.source.start(table.rbrace), entries)
+        return append(self.source, table.elements, self.source.end(table.rbrace) - 1, entries)
 
     def _table(self) -> cst.Call | None:
         for line in self._body:

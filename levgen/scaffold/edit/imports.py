@@ -96,7 +96,7 @@ class Imports:
         source, items = self._source, statement.names
         if isinstance(items, cst.ImportStar):
             return []
-        closing = source.end(statement) if statement.rpar is None else source.start(statement.rpar)
+        closing = source.end(statement) if statement.rpar is None else source.end(statement.rpar) - 1
         return append(source, items, closing, aliases)
 
     def _insert(self, statements: list[str]) -> Splice:

@@ -50,6 +50,7 @@ _KINDS = (
     Kind("mlp", "mlp", ("mlp", "initialization")),
     Kind("norm", "norm", ("norm",)),
     Kind("decoder-layer", "decoder_layer", ("layer", "norm", "positions")),
+    Kind("transformer", "transformer", ("head", "norm", "positions")),
     Kind("embeddings", "embeddings", ("embeddings", "norm", "positions", "initialization")),
     Kind("lm-head", "lm_head", ("head", "initialization")),
 )

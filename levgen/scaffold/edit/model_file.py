@@ -12,7 +12,7 @@ from levgen.scaffold.edit.config_class import ConfigClass, Member
 from levgen.scaffold.edit.find_config import find_config
 from levgen.scaffold.edit.imports import Imports
 from levgen.scaffold.edit.kinds import KINDS
-from levgen.scaffold.edit.snippets import Rendered, config_reads, free_names, with_classes
+from levgen.scaffold.edit.snippets import Rendered, free_names, reads_of, with_classes
 from levgen.scaffold.edit.source import PythonSource, Splice
 from levgen.scaffold.edit.stubs import is_stub, losses
 from levgen.scaffold.parts import ORDER, class_name
@@ -23,11 +23,15 @@ _ORDER = ("norm", *ORDER)
 
 @dataclass(frozen=True)
 class NewClass:
-    """A class to be added: its part, its name in the file, and the rendered file that it is taken from."""
+    """A class to be added: its part, its name in the file, and the rendered file that it is taken from.
+
+    `tested` is what its test reads of the config.
+    """
 
     part: str
     name: str
     rendered: Rendered
+    tested: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class ModelEdit:
     text: str
     added: tuple[Member, ...]  # to the config
     filled: bool
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields among what was added to the config."""
+        return [member.name for member in self.added if not member.is_property]
 
 
 class ModelFile:
@@ -93,9 +102,9 @@ class ModelFile:
         self._check_siblings(new.name, code, imports)
 
         rendered_config = _rendered_config(new.rendered, f"{self.prefix}Config")
-        missing = self.config.lacks(config_reads(code), rendered_config.members())
+        missing = self.config.lacks([*reads_of(code, "config", "self.config"), *new.tested], rendered_config.members())
         members = [self._in_style(member, imports, new.rendered) for member in missing]
-        fields = [member.name for member in members if not member.is_axis]
+        fields = [member.name for member in members if not member.is_property]
         entries = self.config.new_entries(fields, rendered_config.table_entries(), reference)
         entries = [_without_braces(imports.resolve("{" + entry + "}", new.rendered.imports)) for entry in entries]
 
@@ -119,8 +128,8 @@ class ModelFile:
         return self.names.statements.get(name)
 
     def _in_style(self, member: Member, imports: Imports, rendered: Rendered) -> Member:
-        styled = member.as_method() if member.is_axis and self.config.axes_are_methods else member
-        return Member(styled.name, imports.resolve(styled.code, rendered.imports), styled.is_axis)
+        styled = member.as_method() if self.config.axes_are_methods else member
+        return Member(styled.name, imports.resolve(styled.code, rendered.imports), styled.is_property)
 
     def _check_siblings(self, name: str, code: str, imports: Imports) -> None:
         """Raises LevgenError where `code` needs a class of the model that the file hasn't got."""

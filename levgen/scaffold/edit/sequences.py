@@ -10,7 +10,8 @@ from levgen.scaffold.edit.source import PythonSource, Splice
 def append(source: PythonSource, items: Sequence[cst.CSTNode], closing: int, new: Sequence[str]) -> list[Splice]:
     """`new` after the last of `items`, which end before the bracket at `closing`.
 
-    Where the bracket stands on a line of its own each of `new` gets a line; else they follow on the line of the last.
+    Without a bracket `closing` is the end of the last item. Where the bracket stands on a line of its own each of `new`
+    gets a line; else they follow on the line of the last.
     """
     if not items:
         return [Splice(closing, closing, ", ".join(new))]

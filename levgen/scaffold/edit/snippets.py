@@ -3,7 +3,7 @@
 import ast
 import builtins
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import libcst as cst
@@ -24,6 +24,11 @@ class Rendered:
     statements: dict[str, str]
     spacing: dict[str, int]
     imports: dict[str, Import]
+
+    @property
+    def last_function(self) -> str:
+        """The name of the function at the end of the file."""
+        return cst.ensure_type(self.source.module.body[-1], cst.FunctionDef).name.value
 
 
 def take_apart(text: str) -> Rendered:
@@ -86,14 +91,15 @@ def names_in_values(code: str) -> set[str]:
     return names
 
 
-def config_reads(code: str) -> list[str]:
-    """What `code` reads of `config` and `self.config`, by name, in order."""
-    return _attributes(code, lambda owner: owner in ("config", "self.config"))
-
-
-def self_reads(code: str) -> list[str]:
-    """What `code` reads of `self`, by name, in order."""
-    return _attributes(code, lambda owner: owner == "self")
+def reads_of(code: str, *owners: str) -> list[str]:
+    """What `code` reads of `owners` (`config`, `self.config`), by name, in order."""
+    found = [
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in owners
+    ]
+    ordered = sorted(found, key=lambda node: (node.lineno, node.col_offset))
+    return list(dict.fromkeys(node.attr for node in ordered))
 
 
 def renamed(code: str, names: Mapping[str, str]) -> str:
@@ -116,13 +122,3 @@ def with_classes(code: str, names: Mapping[str, str]) -> str:
         return code
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
     return pattern.sub(lambda match: names[match[1]], code)
-
-
-def _attributes(code: str, is_owner: Callable[[str], bool]) -> list[str]:
-    found = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Attribute) and is_owner(ast.unparse(node.value))
-    ]
-    ordered = sorted(found, key=lambda node: (node.lineno, node.col_offset))
-    return list(dict.fromkeys(node.attr for node in ordered))

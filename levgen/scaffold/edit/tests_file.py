@@ -17,6 +17,7 @@ from levgen.scaffold.edit.source import PythonSource, Splice
 
 INPUTS = "_get_random_inputs"
 TINY = "TINY"
+SEQ = "Seq"
 _TO_BE_WRITTEN = "to be written: "
 
 
@@ -57,6 +58,19 @@ class TestsFile:
         if positions:
             return ("x, mask, pos_ids", "x, mask, pos_ids") if count == 3 else ("x, mask", "x, mask, hax.arange(Seq)")
         return ("x, mask" if count == 2 else "x, mask, *_"), "x, mask"
+
+    def length(self) -> int:
+        """How long the sequences of the tests are: the size of the axis `Seq`, 64 where the file has none.
+
+        Raises LevgenError where the size isn't a number, written out.
+        """
+        line = self._names.statements.get(SEQ)
+        if line is None:
+            return 64
+        numbers = [node.evaluated_value for node in _nodes(line) if isinstance(node, cst.Integer)]
+        if len(numbers) != 1:
+            raise LevgenError(f'{self._source.shown}: expected {SEQ} = Axis("position", NUMBER)')
+        return numbers[0]
 
     def test_of(self, class_name: str) -> str | None:
         """The name of a test that uses the class, in the file or in a class of tests."""
@@ -101,7 +115,7 @@ class TestsFile:
         return True
 
     def drop_marks(self, written: str, stubs: Collection[str]) -> None:
-        """Takes the class `written` off the marks of tests that wait for it, and off a test the mark that waits for no stub."""
+        """Takes the class `written` off the marks of tests that wait for it; a mark that waits for no stub goes."""
         source = self._source
         for node in _nodes(source.module):
             if not isinstance(node, cst.FunctionDef):
@@ -157,7 +171,7 @@ def tiny_values(rendered: Rendered) -> dict[str, str]:
 
 
 def with_fields(rendered: Rendered, class_name: str, has: Callable[[str], bool]) -> Rendered:
-    """`rendered` with the small config made of the fields that the config class has."""
+    """`rendered` with only those values in the small config whose fields the config class has."""
     comment = "".join(line for line in rendered.statements[TINY].splitlines(keepends=True) if line.startswith("#"))
     lines = "".join(f"    {name}={value},\n" for name, value in tiny_values(rendered).items() if has(name))
     statements = {**rendered.statements, TINY: f"{comment}{TINY} = {class_name}(\n{lines})\n"}

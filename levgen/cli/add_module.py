@@ -1,0 +1,62 @@
+"""`levgen add-module`: add a class, its hyperparameters and its test to a model that may have been edited by hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_module(
+    kind: Annotated[
+        str, typer.Argument(help="attention, mlp, norm, decoder-layer, transformer, embeddings or lm-head.")
+    ],
+    to: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The model; by default the only one of the project.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="CLASS", help="The new class, beside one of that kind.")] = None,
+    variant: Annotated[
+        str | None, typer.Option("--kind", metavar="VARIANT", help="Which variant, as `levgen parts` lists them.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change an answer, as in attention.qk_norm=head."),
+    ] = None,
+    dest: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder.")] = Path(),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show which files would change, and write nothing.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what would change, and write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fill a stub although lines that you added to it go.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Add a module to a model file, and its unit test.
+
+    A stub of that kind is filled. Your own code, comments and layout stay as they are.
+    """
+    from levgen.cli.console import print_note
+    from levgen.cli.writing import WriteOptions, write_files
+    from levgen.errors import LevgenError
+    from levgen.scaffold.edit.add_module import Request, choose_model
+    from levgen.scaffold.edit.add_module import add_module as plan
+    from levgen.scaffold.edit.kinds import find_kind
+    from levgen.scaffold.journal import recover
+    from levgen.scaffold.project import find_project
+
+    request = Request(find_kind(kind), name, variant, settings or [], force)
+    project = find_project(dest)
+    if not project.exists:
+        raise LevgenError(f"{dest.absolute()} is in no project", "go to one, or make one: levgen new-model my_model")
+    # What is edited has to be whole first: a write that was interrupted is finished before anything is read.
+    if not (dry_run or diff) and recover(project.root):
+        print_note(f"finished a write in {project.root} that was interrupted")
+    model = choose_model(project, to)
+    addition = plan(project, model, request)
+    for note in addition.notes:
+        print_note(note)
+    where = "" if dest == Path() else f"cd {dest} && "
+    write_files(
+        project.root,
+        addition.files,
+        WriteOptions(dry_run=dry_run, diff=diff, json=json),
+        next_commands=[f"{where}pytest {project.tests}/test_{model}.py", f"{where}levgen check"],
+    )
