@@ -8,6 +8,8 @@ import os
 # Parity is stated for fp32 on a CPU; two devices let the tests shard.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+# Most of a test's time is compilation: code that XLA leaves unoptimised is there three times sooner.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 # The references are built from random weights: nothing is fetched.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
