@@ -1,5 +1,6 @@
 """Finding the project around a folder, and making one."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -182,3 +183,14 @@ def test_the_template_refuses_hostile_answers(tmp_path, answer, value):
 def test_the_template_runs_nothing():
     settings = yaml.safe_load((templates() / "project/copier.yml").read_text())
     assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(settings)
+
+
+def test_compiled_files_of_an_installed_template_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip compiles every Python file that it installs, the template's too."""
+    installed = tmp_path / "templates"
+    shutil.copytree(templates() / "project", installed / "project")
+    cache = installed / "project/template/models/__pycache__"
+    cache.mkdir(exist_ok=True)
+    (cache / "__init__.cpython-311.pyc").write_bytes(b"\xcb\x0d\x0d\x0a")
+    monkeypatch.setattr("levgen.scaffold.project.templates", lambda: installed)
+    assert not [file.path for file in project_files(tmp_path / "demo") if "__pycache__" in file.path]
