@@ -1,6 +1,6 @@
 """Runs a session of levgen in a scratch folder and draws it as `docs/session.svg`: the picture in the README.
 
-    python docs/record_session.py
+python docs/record_session.py
 """
 
 import re

@@ -16,7 +16,8 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 # What a text that reaches a docstring or a comment may hold: nothing that ends a string or starts an escape.
 _PLAIN_TEXT = re.compile(r"[^\"\\{}\x00-\x1f\x7f]*")
 _HF_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
+_HF_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_PATH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _UNSET = re.compile(r"[A-Za-z0-9_ *+/()-]+")
 
 
@@ -40,6 +41,9 @@ Text = Annotated[
     str, Field(max_length=500), _matching(_PLAIN_TEXT, "plain text (no quotes, backslashes, braces or line ends)")
 ]
 HfName = Annotated[str, Field(max_length=100), _matching(_HF_NAME, "the name of a field")]
+# A field, or an entry of a field that is a dict: `rope_parameters.full_attention`.
+HfPath = Annotated[str, Field(max_length=100), _matching(_HF_PATH, "the name of a field")]
+Value = bool | int | float | str | dict[str, Any] | tuple[Any, ...] | None
 Path = Annotated[str, Field(max_length=200), _matching(_PATH, "a dotted name of a weight")]
 Unset = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum or product of HF fields, such as 4 * n_embd")]
 
@@ -53,17 +57,24 @@ class Answers(BaseModel):
 class Hyperparameter(Answers):
     """A field of the generated config: its default at full size, and the HF field that it is read from and written to.
 
-    `unset` is what HF's None means, from other HF fields: "4 * n_embd".
+    `unset` is what HF's None means, from other HF fields: "4 * n_embd". `nano` and `tiny` are the values on a
+    laptop and in tests, where the part's own don't fit.
     """
 
-    default: bool | int | float | str | dict[str, Any] | None
-    hf: HfName | None = None
+    default: Value
+    hf: HfPath | None = None
     unset: Unset | None = None
+    optional: bool = False  # it may be None, which means that what it sets is absent
+    nano: Value = None
+    tiny: Value = None
 
 
 class Paper(Answers):
     title: Text
     url: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./_-]+$", max_length=200)]
+
+
+RopeKind = Literal["default", "linear", "dynamic", "yarn", "llama3", "longrope"]
 
 
 class Reference(Answers):
@@ -74,17 +85,33 @@ class Reference(Answers):
     config: HfName  # LlamaConfig
     model_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     version: Annotated[str, Field(pattern=r"^[0-9a-z.]+$")]
+    rope_kinds: tuple[RopeKind, ...] = get_args(RopeKind)  # the kinds of rotary parameters that it takes
 
 
 class Norm(Answers):
     """The norm used throughout the model."""
 
     kind: Literal["rms", "layer"] = "rms"
+    weight: bool = True  # a gain
     offset: bool = False  # the gain is 1 + weight
     bias: bool = False  # of a layer norm
+    eps: Factor = "norm_eps"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.bias and self.kind == "rms":
+            raise ValueError("norm.bias=true is known for norm.kind=layer only")
+        if not self.weight and (self.offset or self.bias):
+            raise ValueError(
+                "norm.weight=false leaves no gain to offset and no bias: norm.offset and norm.bias are false"
+            )
+        return self
 
 
-PositionKind = Literal["rotary", "learned", "alibi", "none"]
+PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
+
+
+RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
 
 
 class Positions(Answers):
@@ -92,24 +119,77 @@ class Positions(Answers):
 
     kind: PositionKind = "rotary"
     layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
-    offset: Annotated[int, Field(ge=0, le=16)] = 0  # rows of a learned table that come before position 0
+    offset: Annotated[int, Field(ge=0, le=16)] = 0  # rows of a table that come before position 0
+    table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
+    layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
+    backwards: bool = False  # a rotation turns the other way
+    local_rope: bool = False  # layers with a window rotate with parameters of their own
+    # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
+    rotary_dim: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        kinds = {
+            "layout": "rotary",
+            "rotary_dim": "rotary",
+            "layers": "rotary",
+            "local_rope": "rotary",
+            "backwards": "rotary",
+        }
+        kinds |= {"offset": "learned or sinusoidal", "table": "sinusoidal"}
+        for answer, needs in kinds.items():
+            if getattr(self, answer) != type(self).model_fields[answer].default and self.kind not in needs:
+                raise ValueError(
+                    f"positions.{answer} belongs to positions.kind={needs}, and positions.kind is {self.kind}"
+                )
+        if self.local_rope and (self.layers != "every" or self.rotary_dim is not None):
+            raise ValueError("positions.local_rope needs layers that all rotate, with `rope` as a hyperparameter")
+        return self
+
+
+Window = Literal["none", "every", "by_layer", "by_run"]
 
 
 class Attention(Answers):
     """Self-attention of one layer."""
 
-    heads: Literal["grouped", "multi"] = "grouped"  # several query heads to a key head, or one
+    heads: Literal["grouped", "multi", "single"] = "grouped"  # several query heads to a key head, one, or all of them
     head_dim: Literal["free", "derived"] = "free"  # a hyperparameter, or hidden_dim // num_heads
-    projections: Literal["separate", "concat", "interleaved"] = (
-        "separate"  # q, k, v apart; one matrix [q | k | v]; one matrix, head by head
-    )
+    # q, k, v apart; one matrix [q | k | v]; one matrix, head by head; one matrix of four blocks [q | v | k] of heads
+    projections: Literal["separate", "concat", "interleaved", "blocks"] = "separate"
     transposed: bool = False  # weights are stored {in, out}
     bias: Switch = False  # of q, k and v
     output_bias: Switch = False
-    qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once; before the rotation
+    qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once
+    norm_after_rotation: bool = False
+    clip: Factor | None = None  # queries, keys and values are cut to -clip ... clip
     scale: Factor = "head_dim**-0.5"
     softcap: Factor | None = None
-    window: bool = False  # a query sees the last `sliding_window` keys only
+    window: Window = "none"  # where a query sees the last `sliding_window` keys only; by_layer: as `layer_types` says;
+    # by_run: as `attention_types` does, in runs
+    sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
+    inner_norm: bool = False  # a norm over all heads' values, before the output projection
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.heads == "single" and self.projections == "interleaved":
+            raise ValueError(
+                "attention.projections=interleaved lays keys between heads, and attention.heads=single has one"
+            )
+        if self.projections == "blocks" and (self.heads != "multi" or self.qk_norm == "full"):
+            raise ValueError(
+                "attention.projections=blocks is known with attention.heads=multi, and no norm over all heads"
+            )
+        if self.clip is not None and self.qk_norm != "none":
+            raise ValueError("attention.clip is known without a norm on queries and keys: attention.qk_norm is none")
+        if self.qk_norm == "none" and self.norm_after_rotation:
+            raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
+        return self
+
+
+Activation = Literal[
+    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh"
+]
 
 
 class Mlp(Answers):
@@ -119,6 +199,11 @@ class Mlp(Answers):
     projections: Literal["separate", "concat"] = "separate"  # gate and up apart, or one matrix [gate | up]
     transposed: bool = False
     bias: Switch = False
+    activation: Activation = "configured"  # a hyperparameter, or always the same
+    multiple: int | Identifier | None = (
+        None  # the width as a multiple of hidden_dim, where it is no hyperparameter of its own
+    )
+    inner_norm: bool = False  # a norm before the down projection
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -166,9 +251,9 @@ class Initialization(Answers):
     """How the reference draws its weights: Normal(0, std), zeros for biases."""
 
     std: Factor = "initializer_range"
-    residual: Literal["same", "scaled"] = (
-        "same"  # scaled: projections back into the residual stream get std / sqrt(2 * num_layers)
-    )
+    embedding_std: Factor | None = None  # of embeddings and the head, where it is another
+    # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
+    residual: Literal["same", "scaled", "scaled_attention"] = "same"
 
 
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
@@ -182,8 +267,9 @@ class Architecture(Answers):
     papers: tuple[Paper, ...] = ()
     reference: Reference | None = None
     hyperparameters: dict[Identifier, Hyperparameter]
-    fixed: dict[HfName, Any] = {}  # HF fields that must have this value
-    ignored: dict[HfName, Text] = {}  # HF fields that don't touch the function, with the reason
+    fixed: dict[HfPath, Any] = {}  # HF fields that must have this value
+    derived: dict[HfName, Unset] = {}  # HF fields that must have the value of an expression over others
+    ignored: dict[HfPath, Text] = {}  # HF fields that don't touch the function, with the reason
     norm: Norm = Norm()
     positions: Positions = Positions()
     attention: Attention = Attention()
@@ -197,15 +283,11 @@ class Architecture(Answers):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.norm.bias and self.norm.kind == "rms":
-            raise ValueError("norm.bias=true is known for norm.kind=layer only")
-        if self.positions.kind != "rotary" and self.positions.layout != "half":
+        by_layer = self.positions.local_rope or self.positions.layers == "windowed"
+        if by_layer and self.attention.window not in ("by_layer", "by_run"):
+            answer = "local_rope" if self.positions.local_rope else "layers"
             raise ValueError(
-                f"positions.layout belongs to positions.kind=rotary, and positions.kind is {self.positions.kind}"
-            )
-        if self.positions.kind != "learned" and self.positions.offset:
-            raise ValueError(
-                f"positions.offset belongs to positions.kind=learned, and positions.kind is {self.positions.kind}"
+                f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
             )
         return self
 

@@ -26,6 +26,8 @@ from levgen.runtime.hf_values import (
 
 C = TypeVar("C")
 
+_TRAINED_LENGTH = "original_max_position_embeddings"
+
 
 @dataclass(frozen=True)
 class HfField:
@@ -151,6 +153,12 @@ class HfFields:
         for name, value in self.fixed.items():
             put_attribute(keywords, name, value(known) if callable(value) else copy.deepcopy(value))
         defaults = class_defaults(hf_class)
+        # Where a config has this field, transformers reads it in place of the entry of the same name.
+        rope = keywords.get("rope_parameters") or {}
+        if _TRAINED_LENGTH in defaults and _TRAINED_LENGTH in rope:
+            keywords[_TRAINED_LENGTH] = rope[_TRAINED_LENGTH]
+        if _beyond(defaults.get("pad_token_id"), vocab_size):
+            keywords["pad_token_id"] = None  # transformers refuses to build an embedding with it
         computed = {
             entry.name: entry.unset
             for entry in self.fields.values()
@@ -209,12 +217,19 @@ class HfFields:
                 continue
             default = plain(defaults.get(name))
             if name in inside:
+                usual = default if isinstance(default, Mapping) else {}
                 for key, item in (value or {}).items():
-                    if key not in inside[name] and item is not None:
+                    if key in COMMON_FIELDS or plain(item) == plain(usual.get(key)):
+                        continue
+                    if key not in inside[name]:
                         problems.append(_unhandled_attribute(f"{name}.{key}", item, MISSING, inside[name]))
             elif plain(value) != default:
                 problems.append(_unhandled_attribute(name, value, defaults.get(name, MISSING), {*whole, *inside}))
         return problems
+
+
+def _beyond(token: Any, vocab_size: int) -> bool:
+    return isinstance(token, int) and token >= vocab_size
 
 
 def _unknown_field(cls: type[Any], ours: str) -> str:

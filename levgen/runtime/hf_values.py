@@ -37,6 +37,7 @@ def get_attribute(hf: Any, name: str) -> Any:
     except Exception as error:  # transformers refuses to read an attribute globally whose value differs by layer
         raise HfConfigError(f"{first!r} can't be read: {error}") from error
     for key in filter(None, rest.split(".")):
+        value = value.to_dict() if hasattr(value, "to_dict") else value  # a config within a config
         if not isinstance(value, Mapping) or key not in value:
             raise HfConfigError(f"{type(hf).__name__}.{name} is missing: {first} is {value!r}")
         value = value[key]

@@ -12,7 +12,6 @@ from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
 
-
 # A window that no sequence reaches.
 UNBOUNDED = 2**30
 

@@ -6,7 +6,7 @@ torch and transformers are imported where they are used.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import equinox as eqx
 import haliax as hax
@@ -33,6 +33,10 @@ Array = np.ndarray[Any, Any]
 
 # AdamW with a large epsilon: where a gradient is nearly 0, the step would else be its sign, which is noise.
 _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
+
+
+# What is left of a gradient of 0 in float32, relative to the largest gradient of the model.
+_ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +67,20 @@ class Ported(Generic[M]):
         with torch.no_grad():
             return float(self._reference_loss(tokens))
 
-    def record(self, tokens: NamedArray, path: str) -> tuple[NamedArray, NamedArray]:
-        """What goes into and comes out of the reference's module at `path`: {batch, position, embed} each.
+    def record(self, tokens: NamedArray, path: str, *, out: str | None = None) -> tuple[NamedArray, NamedArray]:
+        """What goes into the reference's module at `path`, and what comes out of it: {batch, position, embed} each.
+
+        `out`: the module whose output is taken, where it isn't the same.
 
         Raises LevgenError where the reference has no such module, or where it isn't given hidden states.
         """
         import torch
 
         modules = dict(self.reference.named_modules())
-        if path not in modules:
-            raise LevgenError(f"{type(self.reference).__name__} has no module {path!r}")
+        out = path if out is None else out
+        for name in (path, out):
+            if name not in modules:
+                raise LevgenError(f"{type(self.reference).__name__} has no module {name!r}")
         seen: dict[str, Any] = {}
 
         # Copies: what the caller adds in place would else change the record.
@@ -80,11 +88,11 @@ class Ported(Generic[M]):
             seen["in"] = _first_tensor([*args, *kwargs.values()]).clone()
 
         def after(module: Any, args: tuple[Any, ...], output: Any) -> None:
-            seen["out"] = _first_tensor(output if isinstance(output, tuple) else [output]).clone()
+            seen["out"] = _first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
 
         hooks = [
             modules[path].register_forward_pre_hook(before, with_kwargs=True),
-            modules[path].register_forward_hook(after),
+            modules[out].register_forward_hook(after),
         ]
         try:
             with torch.no_grad():
@@ -93,28 +101,35 @@ class Ported(Generic[M]):
             for hook in hooks:
                 hook.remove()
         axes = (*tokens.axes, self.model.Embed)
-        return hax.named(seen["in"].numpy(), axes), hax.named(seen["out"].numpy(), axes)
+        # Some references flatten batch and position on the way.
+        shape = [axis.size for axis in axes]
+        return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
 
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """Our gradient of the loss by the parameters' names in the checkpoint."""
-        return gradients_by_hf_name(_gradients(self.model, tokens))
+        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero."""
+        return _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """The reference's gradient of the loss by the parameters' names in the checkpoint."""
+        """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
         self.reference.zero_grad()
         self._reference_loss(tokens).backward()
         gradients = hf_gradients(self.reference)
         self.reference.zero_grad()
-        return gradients
+        return _without_noise(gradients)
 
     def adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """Our parameters after one step of AdamW."""
         import optax
 
         optimizer = optax.adamw(_LEARNING_RATE, *_BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY)
-        parameters = eqx.filter(self.model, eqx.is_inexact_array)
-        updates, _ = optimizer.update(_gradients(self.model, tokens), optimizer.init(parameters), parameters)
-        return gradients_by_hf_name(eqx.apply_updates(self.model, updates))
+
+        @eqx.filter_jit
+        def stepped(model: M, gradients: Any) -> M:
+            parameters = eqx.filter(model, eqx.is_inexact_array)
+            updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
+            return cast(M, eqx.apply_updates(model, updates))
+
+        return gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -186,12 +201,25 @@ def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
     return loss.scalar()
 
 
+def _without_noise(gradients: dict[str, Array]) -> dict[str, Array]:
+    """`gradients` with zeros for those that are nothing but rounding beside the largest.
+
+    Some vanish in exact arithmetic: a bias of keys adds the same to every score of a query where nothing rotates.
+    """
+    noise = _ROUNDING * max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients.values())
+    return {
+        name: gradient if np.abs(gradient).max(initial=0.0) > noise else np.zeros_like(gradient)
+        for name, gradient in gradients.items()
+    }
+
+
 def _fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
     """A causal language model of transformers with the weights that it draws itself, seed 0."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    hf_config = config.to_hf_config(Vocab.size)
+    # torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
+    hf_config = config.to_hf_config(Vocab.size, {"pad_token_id": None})
     # One thread: small tensors gain nothing from more, and sums come out in one order.
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -129,7 +129,8 @@ class Rotary:
         """Rotate `x` {..., position, head_size} by its positions, in fp32; the result has x's axes, order and dtype.
 
         Args:
-            pos_ids: {..., position} int, over axes of `x`. `dynamic` and `longrope` depend on the largest of them.
+            pos_ids: {..., position} int, over axes of `x`; negative ones turn backwards. `dynamic` and `longrope`
+                depend on the largest of them.
             HeadSize: the axis that turns. The first `fraction` of it does, the rest passes.
             layout: "half" pairs dimension i with i + half (Llama), "interleaved" 2i with 2i + 1 (GPT-J, Cohere, GLM).
 
@@ -176,7 +177,7 @@ class Rotary:
     def _inverse_frequencies(self, head_size: int, pos_ids: jax.Array) -> jax.Array:
         """fp32, one for each pair of dimensions that turns."""
         usual, long = frequencies(self, head_size)
-        length = pos_ids.max() + 1
+        length = jnp.abs(pos_ids).max() + 1
         if self.kind == "longrope":
             assert self.original_max_position_embeddings is not None  # validated
             return jnp.where(length > self.original_max_position_embeddings, long, usual)

@@ -12,6 +12,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
     "str": (str,),
+    "tuple[str, ...]": (tuple,),
+    "tuple[int, ...]": (tuple,),
+    "tuple[float, ...]": (tuple,),
+    "tuple[tuple[tuple[str, ...], int], ...]": (tuple,),
     "Rotary": (dict,),
 }
 # Values that an answer may name although no config field holds them.
@@ -34,7 +38,8 @@ def complete(architecture: Architecture) -> Architecture:
             raise LevgenError(f"{answer} names the hyperparameter {name!r}, which the architecture doesn't have", hint)
         wanted[name] = None
     kept = {name: own[name] for name in own if name in wanted}
-    added = {name: Hyperparameter(default=spec.default) for name, spec in specs.items() if name not in kept}
+    layers = own["num_layers"].default if "num_layers" in own else specs["num_layers"].default
+    added = {name: Hyperparameter(default=_default(spec, layers)) for name, spec in specs.items() if name not in kept}
     completed = architecture.model_copy(update={"hyperparameters": kept | added})
     if added and completed.reference is not None and set(added) - {"head_dim"}:
         completed = completed.model_copy(update={"reference": None})
@@ -42,9 +47,18 @@ def complete(architecture: Architecture) -> Architecture:
     return completed
 
 
-def hyperparameter_type(name: str, value: Any, specs: dict[str, HyperparameterSpec]) -> str:
+def _default(spec: HyperparameterSpec, layers: Any) -> Any:
+    """What a missing hyperparameter is: a list by layer repeats its period over the layers."""
+    if not spec.by_layer:
+        return spec.default
+    return tuple(spec.default[i % len(spec.default)] for i in range(layers if isinstance(layers, int) else 1))
+
+
+def hyperparameter_type(name: str, parameter: Hyperparameter, specs: dict[str, HyperparameterSpec]) -> str:
     """The annotation of a hyperparameter in the generated config."""
-    return specs[name].type if name in specs else type(value).__name__
+    value = parameter.default
+    kind = specs[name].type if name in specs else "float" if value is None else type(value).__name__
+    return f"{kind} | None" if parameter.optional else kind
 
 
 def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpec]) -> None:
@@ -52,11 +66,12 @@ def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpe
     values = {name: parameter.default for name, parameter in architecture.hyperparameters.items()}
     problems = [
         problem
-        for name, value in values.items()
-        if (problem := _type_problem(name, value, specs.get(name))) is not None
+        for name, parameter in architecture.hyperparameters.items()
+        if not (parameter.optional and parameter.default is None)
+        if (problem := _type_problem(name, parameter.default, specs.get(name))) is not None
     ]
     if not problems:
-        problems = list(_size_problems(architecture, values))
+        problems = list(_size_problems(architecture, values, specs))
     if problems:
         raise LevgenError("the hyperparameters don't fit:\n" + "\n".join(f"  {problem}" for problem in problems))
 
@@ -96,12 +111,19 @@ def _rotary_problem(name: str, value: dict[str, Any]) -> str | None:
     return None
 
 
-def _size_problems(architecture: Architecture, values: dict[str, Any]) -> list[str]:
+def _size_problems(
+    architecture: Architecture, values: dict[str, Any], specs: dict[str, HyperparameterSpec]
+) -> list[str]:
     problems = []
     heads, hidden = values["num_heads"], values["hidden_dim"]
     kv_heads = values.get("num_kv_heads", heads)
     if heads % kv_heads:
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
+    if architecture.attention.projections == "blocks" and heads % 4:
+        problems.append(f"num_heads ({heads}) must be a multiple of 4, the number of blocks")
+    for name, value in values.items():
+        if name in specs and specs[name].by_layer and len(value) != values["num_layers"]:
+            problems.append(f"{name} describes {len(value)} layers, and num_layers is {values['num_layers']}")
     if "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
     head_dim = values.get("head_dim", hidden // heads)

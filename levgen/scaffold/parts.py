@@ -6,7 +6,7 @@ called by default.
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
@@ -38,6 +38,7 @@ class HyperparameterSpec:
     when: str | None = None
     nano: Any = None
     tiny: Any = None
+    by_layer: bool = False  # it has an entry for each layer: the default is a period
     choices: tuple[str, ...] = ()
 
 
@@ -113,4 +114,10 @@ def needed_hyperparameters(architecture: Architecture) -> dict[str, Hyperparamet
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:
     """The axes that the parts of `architecture` need, in the order of the config."""
-    return [spec for part in all_parts() for spec in part.axes if holds(spec.when, architecture)]
+    groups = architecture.groups()
+    return [
+        replace(spec, size=_expressions.from_string(spec.size).render(groups))
+        for part in all_parts()
+        for spec in part.axes
+        if holds(spec.when, architecture)
+    ]

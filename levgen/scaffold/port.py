@@ -51,7 +51,7 @@ def render_module(architecture: Architecture, name: ModelName, part: str, *, emb
 
 
 def render_module_tests(
-    architecture: Architecture, name: ModelName, project: Project, part: str, *, embeddings_class: bool, **test: str | int
+    architecture: Architecture, name: ModelName, project: Project, part: str, *, embeddings_class: bool, **test: Any
 ) -> str:
     """The model's test file with one more test at its end: that of `part`, from its template's variables `test`."""
     view = PortView(architecture, name, embeddings_class=embeddings_class)

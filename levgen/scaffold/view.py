@@ -4,16 +4,17 @@ What a template would have to compute is computed here, so that the templates re
 """
 
 import keyword
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import yaml
-
-from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch
+from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
+from levgen.scaffold.fields import NormField, PartView, Projection
+from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 from levgen.scaffold.names import ModelName
+from levgen.scaffold.parity_view import ParityView
 from levgen.scaffold.parts import AxisSpec, holds, load_part, needed_axes, needed_hyperparameters
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
@@ -32,46 +33,6 @@ class HyperparameterView:
     tiny: str  # Python source, for tests
     full_yaml: str
     nano_yaml: str | None  # None where the default serves on a laptop too
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A linear layer of a part."""
-
-    field: str
-    role: str
-    inputs: str  # Python source over `config`, or the name of a local variable
-    outputs: str
-    shape: str  # for the comment: "Embed -> (Heads, HeadSize)"
-    use_bias: str
-    std: str
-    out_first: bool
-
-    @property
-    def init(self) -> str:
-        """The call that makes it, with the key `k_<role>`."""
-        layout = "" if self.out_first else ", out_first=False"
-        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
-        return f"Linear.init({self.inputs}, {self.outputs}, {arguments})"
-
-
-@dataclass(frozen=True)
-class NormField:
-    """A norm of a part: its field and the axes that it is over."""
-
-    field: str
-    role: str
-    axis: str
-    init: str
-
-
-@dataclass(frozen=True)
-class PartView:
-    """What a part's template needs beside the answers: its fields, and a key map where names differ."""
-
-    projections: list[Projection] = field(default_factory=list)
-    norms: list[NormField] = field(default_factory=list)
-    key_map: dict[str, str | None] = field(default_factory=dict)
 
 
 class PortView:
@@ -95,18 +56,22 @@ class PortView:
         views = []
         for name, parameter in self.architecture.hyperparameters.items():
             spec = self._specs.get(name)
-            kind = hyperparameter_type(name, parameter.default, self._specs)
+            kind = hyperparameter_type(name, parameter, self._specs)
             nano, tiny = (spec.nano, spec.tiny) if spec else (None, None)
+            nano = nano if parameter.nano is None else parameter.nano
+            tiny = tiny if parameter.tiny is None else parameter.tiny
+            if self.architecture.reference and parameter.hf is None:
+                tiny = None  # the reference's config can't hold another value than the default
             views.append(
                 HyperparameterView(
                     name,
                     kind,
-                    _literal(parameter.default, kind),
+                    literal(parameter.default, kind),
                     parameter.hf,
-                    None if parameter.unset is None else re.sub(r"([A-Za-z_]\w*)", r"hf.\1", parameter.unset),
-                    _literal(parameter.default if tiny is None else tiny, kind),
-                    _yaml(parameter.default),
-                    None if nano is None else _yaml(nano),
+                    None if parameter.unset is None else over_hf(parameter.unset),
+                    literal(parameter.default if tiny is None else tiny, kind),
+                    one_line_yaml(parameter.default),
+                    None if nano is None else one_line_yaml(nano),
                 )
             )
         return views
@@ -114,6 +79,15 @@ class PortView:
     @cached_property
     def axes(self) -> list[AxisSpec]:
         return needed_axes(self.architecture)
+
+    @cached_property
+    def fixed(self) -> list[str]:
+        """Entries of the table of HF fields that may have one value only, which may be computed from others."""
+        fixed, derived = self.architecture.fixed, self.architecture.derived
+        return [
+            *(f'"{name}": {value!r}' for name, value in fixed.items()),
+            *(f'"{name}": lambda hf: {over_hf(expression)}' for name, expression in derived.items()),
+        ]
 
     def has(self, when: str) -> bool:
         """Whether a condition over the answers holds: `has('attention.heads == "grouped"')`."""
@@ -127,6 +101,17 @@ class PortView:
         source = f"{owner}.HeadSize.size" if name == "head_dim" else f"{owner}.{name}"
         return f"{source}**{exponent}" if power else source
 
+    def times(self, factor: Factor, owner: str = "self.config") -> str:
+        """The end of a product with `factor`: ` * self.config.logit_scale`, or ` / ...` for a power of -1."""
+        if isinstance(factor, str) and factor.endswith("**-1"):
+            return f" / {self.value(factor.removesuffix('**-1'), owner)}"
+        return f" * {self.value(factor, owner)}"
+
+    def optional(self, name: str) -> bool:
+        """Whether the hyperparameter `name` may be None."""
+        parameter = self.architecture.hyperparameters.get(name)
+        return parameter is not None and parameter.optional
+
     @cached_property
     def switches(self) -> list[str]:
         """The boolean hyperparameters that answers refer to, such as `attention_bias`."""
@@ -136,6 +121,10 @@ class PortView:
         """The default of the hyperparameter `name`; None where there is none."""
         parameter = self.architecture.hyperparameters.get(name)
         return None if parameter is None else parameter.default
+
+    @cached_property
+    def parity(self) -> ParityView:
+        return ParityView(self)
 
     # Words ------------------------------------------------------------------------------------------------------
 
@@ -148,10 +137,15 @@ class PortView:
         positions = {
             "rotary": "rotary positions",
             "learned": "learned positions",
+            "sinusoidal": "sinusoidal positions",
             "alibi": "ALiBi positions",
             "none": "no position encoding",
         }
-        attention = {"grouped": "grouped-query attention", "multi": "multi-head attention"}
+        attention = {
+            "grouped": "grouped-query attention",
+            "multi": "multi-head attention",
+            "single": "multi-query attention",
+        }
         mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}
         return f"a decoder with {positions[a.positions.kind]}, {attention[a.attention.heads]} and {mlp[a.mlp.kind]}"
 
@@ -163,19 +157,43 @@ class PortView:
         return self.architecture.positions.kind in ("rotary", "alibi")
 
     @cached_property
-    def layer_parameters(self) -> str:
+    def by_layer(self) -> list[str]:
+        """What differs from layer to layer, as properties of the config over all layers, and arguments of one."""
+        windowed = ["windowed"] if self.architecture.attention.window in ("by_layer", "by_run") else []
+        return windowed + (["rotates"] if self.architecture.positions.layers in ("listed", "by_theta") else [])
+
+    @cached_property
+    def stack_parameters(self) -> str:
+        """Parameters of the stack of layers, after the hidden states."""
         return ", mask: AttentionMask" + (", pos_ids: NamedArray" if self.positions_in_layers else "")
 
     @cached_property
-    def layer_arguments(self) -> str:
+    def stack_arguments(self) -> str:
         return ", mask" + (", pos_ids" if self.positions_in_layers else "")
+
+    @cached_property
+    def layer_parameters(self) -> str:
+        """Parameters of one layer: those of the stack, and what differs from layer to layer."""
+        return self.stack_parameters + "".join(f", {name}: NamedArray" for name in self.by_layer)
+
+    @cached_property
+    def layer_arguments(self) -> str:
+        return self.stack_arguments + "".join(f", {name}" for name in self.by_layer)
+
+    def of_layers(self, owner: str, index: str | None = None) -> str:
+        """Arguments that differ from layer to layer: of layer `index`, or for all of them."""
+        at = "" if index is None else f'["layer", {index}]'
+        return "".join(f", {owner}.{name}{at}" for name in self.by_layer)
 
     # Parts ------------------------------------------------------------------------------------------------------
 
     def weight(self, part: str, role: str) -> str | None:
         """What plays `role` in `part` by its name in the checkpoint; None: its weights lie in the module around it."""
         own = self.architecture.names.get(part, {})
-        return own[role] if role in own else load_part(part).names[role]
+        if role in own:
+            return own[role]
+        usual = load_part(part).names[role]
+        return role if usual in own.values() else usual  # another role may bear the usual name
 
     @cached_property
     def std(self) -> str:
@@ -183,11 +201,15 @@ class PortView:
         return self.value(self.architecture.initialization.std, "config")
 
     @cached_property
-    def residual_std(self) -> str:
-        """The same for a projection back into the residual stream."""
-        if self.architecture.initialization.residual == "same":
-            return self.std
-        return f"{self.std} / (2 * config.num_layers) ** 0.5"
+    def embedding_std(self) -> str:
+        """The same for embeddings and the head."""
+        own = self.architecture.initialization.embedding_std
+        return self.std if own is None else self.value(own, "config")
+
+    def std_name(self, part: str) -> str:
+        """The variable with the deviation of `part`'s projection back into the residual stream."""
+        residual = self.architecture.initialization.residual
+        return "residual_std" if residual in ("scaled", f"scaled_{part}") else "std"
 
     @cached_property
     def norm_class(self) -> str:
@@ -196,60 +218,20 @@ class PortView:
     def norm_init(self, axis: str) -> str:
         """The call that makes a norm over `axis`."""
         norm = self.architecture.norm
+        weight = "" if norm.weight else ", use_weight=False"
         bias = "" if norm.kind == "rms" or norm.bias else ", use_bias=False"
         offset = ", offset=1.0" if norm.offset else ""
-        return f"{self.norm_class}.init({axis}, eps=config.norm_eps{bias}{offset})"
+        return f"{self.norm_class}.init({axis}, eps={self.value(norm.eps, 'config')}{weight}{bias}{offset})"
 
     @cached_property
-    def query_axes(self) -> list[str]:
-        grouped = self.architecture.attention.heads == "grouped"
-        return ["KVHeads", "QHeadsPerGroup", "HeadSize"] if grouped else ["Heads", "HeadSize"]
+    def heads_axis(self) -> str:
+        """The name of the axis that tensor parallelism splits attention along."""
+        attribute = self.attention.query_axes[0]
+        return next(axis.name for axis in self.axes if axis.attribute == attribute)
 
     @cached_property
-    def key_axes(self) -> list[str]:
-        grouped = self.architecture.attention.heads == "grouped"
-        return ["KVHeads", "HeadSize"] if grouped else ["Heads", "HeadSize"]
-
-    @cached_property
-    def attention(self) -> PartView:
-        answers = self.architecture.attention
-        key_map: dict[str, str | None] = {}
-        grouped = answers.heads == "grouped"
-        query, key = ("Query", "Key") if grouped else ("Heads", "Heads")
-        bias, out_bias = self.value(answers.bias, "config"), self.value(answers.output_bias, "config")
-
-        def projection(role: str, inputs: str, outputs: str, shape: str, use_bias: str, std: str) -> Projection:
-            name = self._field("attention", role, key_map)
-            return Projection(name, role, inputs, outputs, shape, use_bias, std, not answers.transposed)
-
-        query_shape, key_shape = _shape(self.query_axes), _shape(self.key_axes)
-        if answers.projections == "separate":
-            projections = [
-                projection("q", "config.Embed", query, f"Embed -> {query_shape}", bias, "std"),
-                projection("k", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
-                projection("v", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
-            ]
-        else:
-            axes = self.fused_axes
-            outputs = _over_config(axes)
-            projections = [projection("qkv", "config.Embed", outputs, f"Embed -> {_shape(axes)}", bias, "std")]
-        out_std = "std" if self.residual_std == self.std else "residual_std"
-        projections.append(projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, out_std))
-        norms = []
-        if answers.qk_norm != "none":
-            for role, axes in (("q_norm", self.query_axes), ("k_norm", self.key_axes)):
-                over = ["HeadSize"] if answers.qk_norm == "head" else axes
-                name = self._field("attention", role, key_map)
-                norms.append(NormField(name, role, _shape(over), self.norm_init(_over_config(over))))
-        return PartView(projections, norms, key_map)
-
-    @cached_property
-    def fused_axes(self) -> list[str]:
-        """Output axes of the one matrix that holds queries, keys and values."""
-        answers = self.architecture.attention
-        if answers.projections == "interleaved":
-            return ["KVHeads" if answers.heads == "grouped" else "Heads", "Qkv", "HeadSize"]
-        return ["Qkv", "Heads", "HeadSize"] if answers.heads == "multi" else ["Qkv"]
+    def attention(self) -> AttentionView:
+        return AttentionView(self)
 
     @cached_property
     def mlp(self) -> PartView:
@@ -262,22 +244,25 @@ class PortView:
             inner = [("gate_up", "(config.GateUp, config.Mlp)", "Embed -> (GateUp, Mlp)")]
         else:
             inner = [("gate", "config.Mlp", "Embed -> Mlp"), ("up", "config.Mlp", "Embed -> Mlp")]
-        out_std = "std" if self.residual_std == self.std else "residual_std"
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
-        specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", out_std))
+        specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(self._field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
+            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
             for role, inputs, outputs, shape, std in specs
         ]
-        return PartView(projections, [], key_map)
+        norms = []
+        if answers.inner_norm:
+            name = self.field("mlp", "inner_norm", key_map)
+            norms.append(NormField(name, "inner_norm", "Mlp", self.norm_init("config.Mlp")))
+        return PartView(projections, norms, key_map)
 
     @cached_property
     def layer(self) -> PartView:
         key_map: dict[str, str | None] = {}
         for role in ("attention", "mlp"):
-            self._field("decoder_layer", role, key_map)
+            self.field("decoder_layer", role, key_map)
         norms = [
-            NormField(self._field("decoder_layer", role, key_map), role, "Embed", self.norm_init("config.Embed"))
+            NormField(self.field("decoder_layer", role, key_map), role, "Embed", self.norm_init("config.Embed"))
             for role in self.layer_norm_roles
         ]
         return PartView([], norms, key_map)
@@ -297,13 +282,13 @@ class PortView:
     @cached_property
     def layer_fields(self) -> dict[str, str]:
         """Role -> field of a decoder layer."""
-        return {role: self._field("decoder_layer", role, {}) for role in ("attention", "mlp", *self.layer_norm_roles)}
+        return {role: self.field("decoder_layer", role, {}) for role in ("attention", "mlp", *self.layer_norm_roles)}
 
     @cached_property
     def layer_body(self) -> list[str]:
         """The statements of a decoder layer's forward."""
         layer, fields = self.architecture.layer, self.layer_fields
-        scale = "" if layer.residual_scale is None else f" * {self.value(layer.residual_scale, 'self.config')}"
+        scale = "" if layer.residual_scale is None else self.times(layer.residual_scale)
 
         def norm(role: str, x: str) -> str:
             return f"self.{fields[role]}({x})" if role in fields else x
@@ -352,6 +337,11 @@ class PortView:
         return self.architecture.positions.kind == "learned"
 
     @cached_property
+    def positions_in_embeddings(self) -> bool:
+        """Whether positions are added to the token embeddings."""
+        return self.architecture.positions.kind in ("learned", "sinusoidal")
+
+    @cached_property
     def embeddings_class(self) -> str:
         return "Embedding" if self.plain_embedding else f"{self.Name}Embeddings"
 
@@ -360,7 +350,11 @@ class PortView:
         """Whether the embedding is a look-up and nothing else, so that it needs no class of its own."""
         if self._own_embeddings or "embeddings" in self.architecture.stubs:
             return False
-        return len(self.embedding_fields) == 1 and self.architecture.embeddings.scale is None
+        return (
+            len(self.embedding_fields) == 1
+            and self.architecture.embeddings == Embeddings()
+            and not self.positions_in_embeddings
+        )
 
     @cached_property
     def embeddings_prefix(self) -> str | None:
@@ -383,7 +377,7 @@ class PortView:
 
     @cached_property
     def embeddings_need_config(self) -> bool:
-        return isinstance(self.architecture.embeddings.scale, str)
+        return isinstance(self.architecture.embeddings.scale, str) or self.architecture.positions.kind == "sinusoidal"
 
     @cached_property
     def position_table(self) -> str:
@@ -405,12 +399,14 @@ class PortView:
     def model_key_map(self) -> dict[str, str | None]:
         embeddings, transformer = self.embeddings_prefix, self.transformer_key_map[0]
         names: dict[str, str | None] = {"embeddings": embeddings, "transformer": transformer}
-        head = self.weight("lm_head", "head")
+        head = self.weight("lm_head", "head") or "lm_head"
         if head != "lm_head":
             names["lm_head"] = head
+        if self.architecture.head.bias:
+            names["lm_head_bias"] = f"{head}.bias"
         return {ours: theirs for ours, theirs in names.items() if ours != theirs}
 
-    def _field(self, part: str, role: str, key_map: dict[str, str | None]) -> str:
+    def field(self, part: str, role: str, key_map: dict[str, str | None]) -> str:
         """The field for `role`: the checkpoint's name where Python allows it, else the role and a line in `key_map`."""
         theirs = self.weight(part, role)
         ours = theirs if theirs is not None and _usable(theirs) else role
@@ -422,30 +418,6 @@ class PortView:
 def _usable(name: str) -> bool:
     """Whether a name of the checkpoint can be a field of ours."""
     return name.isidentifier() and not keyword.iskeyword(name) and name not in _RESERVED and not name.startswith("_")
-
-
-def _literal(value: Any, kind: str) -> str:
-    """Python source of a default."""
-    if kind == "Rotary":
-        return f"Rotary({', '.join(f'{key}={item!r}' for key, item in value.items())})"
-    if kind == "float":
-        return re.sub(r"e([-+])0*(\d)", r"e\1\2", repr(float(value)))  # 1e-6, not 1e-06
-    if isinstance(value, str):
-        return f'"{value}"'
-    return repr(value)
-
-
-def _yaml(value: Any) -> str:
-    """One line of YAML."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-
-
-def _shape(axes: list[str]) -> str:
-    return axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
-
-
-def _over_config(axes: list[str]) -> str:
-    return _shape([f"config.{axis}" for axis in axes])
 
 
 def _common_prefix(paths: list[str]) -> str | None:

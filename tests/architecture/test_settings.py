@@ -26,7 +26,7 @@ def test_answer_that_is_set_to_what_it_was_changes_nothing() -> None:
 
 
 def test_hyperparameters_follow_the_answers() -> None:
-    windowed = complete(apply_settings(get("llama"), ["attention.window=true", "attention.heads=multi"]))
+    windowed = complete(apply_settings(get("llama"), ["attention.window=every", "attention.heads=multi"]))
     assert windowed.hyperparameters["sliding_window"].default == 4096
     assert "num_kv_heads" not in windowed.hyperparameters
     assert "rope" not in complete(apply_settings(get("llama"), ["positions.kind=learned"])).hyperparameters

@@ -145,7 +145,7 @@ def test_terminal_is_asked_which_parts(tmp_path: Path) -> None:
         (["numpy"], "numpy"),
         (["../x"], "path"),
         (["/etc/passwd"], "path"),
-        (["llаma"], "CYRILLIC"),
+        (["ll\u0430ma"], "CYRILLIC"),
         ([""], "empty"),
         (["x" * 300], "64 characters"),
         (['a"b'], '"'),

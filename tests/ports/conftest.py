@@ -1,8 +1,8 @@
-"""What the tests of generated files share: a project with a model of every card, written by the command itself."""
+"""What the tests of generated files share: projects with models, written by the command itself."""
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,20 @@ def levgen() -> Callable[..., subprocess.CompletedProcess[str]]:
     return _levgen
 
 
-@pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a model of every card."""
-    root = tmp_path_factory.mktemp("ports") / "demo"
-    for model_type in known_types():
+def _written(root: Path, model_types: Sequence[str]) -> Path:
+    for model_type in model_types:
         done = _levgen("new-model", model_type, "--dest", str(root), cwd=root.parent)
         assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two models that have little in common."""
+    return _written(tmp_path_factory.mktemp("ports") / "demo", ["llama", "gpt2"])
+
+
+@pytest.fixture(scope="session")
+def every_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a model of every card: for slow tests."""
+    return _written(tmp_path_factory.mktemp("every") / "demo", known_types())

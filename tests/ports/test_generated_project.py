@@ -14,16 +14,20 @@ TOOLS = [
 ]
 
 
+def _finds_nothing(command: tuple[str, ...], folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("command", TOOLS, ids=" ".join)
 def test_tool_finds_nothing(project: Path, command: tuple[str, ...]) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    _finds_nothing(command, project)
 
 
 @pytest.mark.slow
-def test_type_checker_finds_nothing(project: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("command", [*TOOLS, ("mypy",)], ids=" ".join)
+def test_tool_finds_nothing_in_any_model(every_model: Path, command: tuple[str, ...]) -> None:
+    _finds_nothing(command, every_model)
 
 
 def test_writing_again_changes_nothing(project: Path, levgen: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -1,0 +1,1 @@
+"""What levgen costs, measured against what one would use instead: `python -m benchmarks`. Nothing here gates a test."""

@@ -1,0 +1,264 @@
+"""What the template of attention reads: its projections and norms, and the statements of its forward."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from levgen.scaffold.fields import NormField, PartView, Projection, over_config, shape
+
+if TYPE_CHECKING:
+    from levgen.scaffold.view import PortView
+
+# Axes of queries, and of keys and values, by attention.heads.
+_QUERY_AXES = {
+    "grouped": ["KVHeads", "QHeadsPerGroup", "HeadSize"],
+    "multi": ["Heads", "HeadSize"],
+    "single": ["Heads", "HeadSize"],
+}
+_KEY_AXES = {"grouped": ["KVHeads", "HeadSize"], "multi": ["Heads", "HeadSize"], "single": ["HeadSize"]}
+
+
+class AttentionView(PartView):
+    """Attention under the answers of `port`."""
+
+    def __init__(self, port: "PortView") -> None:
+        super().__init__()
+        self._port = port
+        self._answers = port.architecture.attention
+        self._positions = port.architecture.positions
+        self.query_axes = _QUERY_AXES[self._answers.heads]
+        self.key_axes = _KEY_AXES[self._answers.heads]
+        if self._answers.projections == "blocks":
+            self.query_axes = self.key_axes = ["Blocks", "HeadsPerBlock", "HeadSize"]
+        self.projections = self._projections()
+        self.norms = self._norms()
+        self.field = {projection.role: projection.field for projection in self.projections}
+        self.field |= {norm.role: norm.field for norm in self.norms}
+        self.sinks = port.field("attention", "sinks", self.key_map) if self._answers.sinks else None
+
+    # Weights ----------------------------------------------------------------------------------------------------
+
+    def _projections(self) -> list[Projection]:
+        port, answers = self._port, self._answers
+        query, key = {
+            "grouped": ("Query", "Key"),
+            "multi": ("Heads", "Heads"),
+            "single": ("Heads", "config.HeadSize"),
+        }[answers.heads]
+        bias, out_bias = port.value(answers.bias, "config"), port.value(answers.output_bias, "config")
+
+        def projection(role: str, inputs: str, outputs: str, axes: str, use_bias: str, std: str) -> Projection:
+            name = port.field("attention", role, self.key_map)
+            return Projection(name, role, inputs, outputs, axes, use_bias, std, not answers.transposed)
+
+        query_shape, key_shape = shape(self.query_axes), shape(self.key_axes)
+        if answers.projections == "separate":
+            made = [
+                projection("q", "config.Embed", query, f"Embed -> {query_shape}", bias, "std"),
+                projection("k", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
+                projection("v", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
+            ]
+        else:
+            axes = self._fused_axes
+            made = [projection("qkv", "config.Embed", over_config(axes), f"Embed -> {shape(axes)}", bias, "std")]
+        return [
+            *made,
+            projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, port.std_name("attention")),
+        ]
+
+    @cached_property
+    def _fused_axes(self) -> list[str]:
+        """Output axes of the one matrix that holds queries, keys and values."""
+        if self._answers.projections == "blocks":
+            return ["Blocks", "Qkv", "HeadsPerBlock", "HeadSize"]
+        if self._answers.projections == "interleaved":
+            return ["KVHeads" if self._answers.heads == "grouped" else "Heads", "Qkv", "HeadSize"]
+        return ["Qkv", "Heads", "HeadSize"] if self._answers.heads == "multi" else ["Qkv"]
+
+    def _norms(self) -> list[NormField]:
+        port, answers = self._port, self._answers
+        norms = []
+        if answers.qk_norm != "none":
+            for role, axes in (("q_norm", self.query_axes), ("k_norm", self.key_axes)):
+                over = ["HeadSize"] if answers.qk_norm == "head" else axes
+                name = port.field("attention", role, self.key_map)
+                norms.append(NormField(name, role, shape(over), port.norm_init(over_config(over))))
+        if answers.inner_norm:
+            name = port.field("attention", "inner_norm", self.key_map)
+            norms.append(
+                NormField(name, "inner_norm", shape(self.query_axes), port.norm_init(over_config(self.query_axes)))
+            )
+        return norms
+
+    @property
+    def local_axes(self) -> list[tuple[str, str]]:
+        """(local variable, axes) of `init`: what its projections map to and from."""
+        query = over_config(self.query_axes)
+        if self._answers.heads != "grouped":
+            return [("Heads", query)]
+        key = [("Key", over_config(self.key_axes))] if self._answers.projections == "separate" else []
+        return [("Query", query), *key]
+
+    # Words ------------------------------------------------------------------------------------------------------
+
+    @property
+    def summary(self) -> str:
+        answers = self._answers
+        heads = {"grouped": "Grouped-query", "multi": "Multi-head", "single": "Multi-query"}[answers.heads]
+        positions = {"rotary": " with rotary positions", "alibi": " with ALiBi"}.get(self._positions.kind, "")
+        norm = {
+            "none": "",
+            "head": " and a norm over each head of queries and keys",
+            "full": " and a norm over all queries and all keys",
+        }[answers.qk_norm]
+        return f"{heads} attention{positions}{norm}"
+
+    # Forward ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def body(self) -> list[str]:
+        """The statements of the forward, up to what goes into the output projection."""
+        return [*self._rotation_names, *self._queries_keys_values, *self._mask, *self._slopes, *self._attended]
+
+    @property
+    def _rotary(self) -> bool:
+        return self._positions.kind == "rotary"
+
+    @property
+    def _head_size(self) -> str:
+        return "HeadSize" if self._rotary else "self.config.HeadSize"
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether layers rotate differently, or some not at all."""
+        return self._rotary and (self._positions.layers != "every" or self._positions.local_rope)
+
+    @property
+    def _rotation_names(self) -> list[str]:
+        if not self._rotary:
+            return []
+        if self._positions.rotary_dim is not None:
+            fraction = f"self.config.{self._positions.rotary_dim} / HeadSize.size"
+            return ["HeadSize = self.config.HeadSize", f"rope = Rotary(fraction={fraction})"]
+        if self._positions.local_rope:
+            return [
+                "HeadSize, rope, local_rope = self.config.HeadSize, self.config.rope, self.config.local_rope",
+            ]
+        return ["HeadSize, rope = self.config.HeadSize, self.config.rope"]
+
+    def _rotated(self, x: str, rope: str = "rope") -> str:
+        layout = ', layout="interleaved"' if self._positions.layout == "interleaved" else ""
+        positions = "-pos_ids" if self._positions.backwards else "pos_ids"
+        return f"{rope}({x}, {positions}, HeadSize{layout})"
+
+    def _normed(self, short: str, x: str, *, rotated: bool) -> str:
+        norm = self.field.get(f"{short}_norm")
+        return x if norm is None or self._answers.norm_after_rotation != rotated else f"self.{norm}({x})"
+
+    @property
+    def _queries_keys_values(self) -> list[str]:
+        answers = self._answers
+        if answers.projections == "separate" and answers.clip is None and not self._mixed:
+            lines = []
+            for short in ("q", "k", "v"):
+                x = self._normed(short, f"self.{self.field[short]}(x)", rotated=False)
+                x = self._rotated(x) if self._rotary and short != "v" else x
+                lines.append(f"{short} = {self._normed(short, x, rotated=True)}")
+            return lines
+        return [*self._projected, *self._clipped, *self._turned]
+
+    @property
+    def _projected(self) -> list[str]:
+        answers = self._answers
+        if answers.projections == "separate":
+            projected = {short: f"self.{self.field[short]}(x)" for short in ("q", "k", "v")}
+            return [f"{short} = {self._normed(short, x, rotated=False)}" for short, x in projected.items()]
+        fused = f"self.{self.field['qkv']}(x)"
+        if answers.projections == "concat" and answers.heads != "multi":
+            own = {axis: f"self.config.{axis}" for axis in ("KVHeads", "QHeadsPerGroup", "Heads")}
+            own["HeadSize"] = self._head_size
+            key = ", ".join(own[axis] for axis in self.key_axes)
+            return [
+                f"Query = ({', '.join(own[axis] for axis in self.query_axes)})",
+                f"Key = ({key}{',' if len(self.key_axes) == 1 else ''})",
+                f"q, k, v = split_axis({fused}, self.config.Qkv, Query, Key, Key)",
+            ]
+        if answers.projections == "interleaved" and answers.heads == "grouped":
+            return [
+                f"qkv = {fused}",
+                'q = qkv["qkv", :-2].rename({"qkv": "q_heads_per_group"})  # each key head comes after its query heads',
+                'k, v = qkv["qkv", -2], qkv["qkv", -1]',
+            ]
+        if answers.projections == "blocks":
+            return [f'q, v, k = {fused}.unbind("qkv")  # in this order']
+        return [f'q, k, v = {fused}.unbind("qkv")']
+
+    @property
+    def _clipped(self) -> list[str]:
+        clip = self._answers.clip
+        if clip is None:
+            return []
+        bound = self._port.value(clip)
+        cut = "q, k, v = (hax.clip(projected, -bound, bound) for projected in (q, k, v))"
+        if isinstance(clip, str) and self._port.optional(clip):
+            return [f"bound = {bound}", "if bound is not None:", f"    {cut}"]
+        return [f"bound = {bound}", cut]
+
+    @property
+    def _turned(self) -> list[str]:
+        """Norms and rotation of queries and keys that stand in variables."""
+        norms = [f"{short} = self.{norm}({short})" for short in ("q", "k") if (norm := self.field.get(f"{short}_norm"))]
+        if self._mixed:
+            where = "windowed" if self._positions.layers in ("every", "windowed") else "rotates"
+            if self._positions.local_rope:
+                choice = f"hax.where({where}, {self._rotated('turned', 'local_rope')}, {self._rotated('turned')})"
+            else:
+                choice = f"hax.where({where}, {self._rotated('turned')}, turned)"
+            rotation = [f"q, k = ({choice} for turned in (q, k))"]
+        elif self._rotary:
+            rotation = [f"{short} = {self._rotated(short)}" for short in ("q", "k")]
+        else:
+            rotation = []
+        if self._answers.norm_after_rotation:
+            return [*rotation, *norms]
+        return rotation if self._answers.projections == "separate" else [*norms, *rotation]
+
+    @property
+    def _mask(self) -> list[str]:
+        window = self._answers.window
+        if window == "none":
+            return []
+        where = "" if window == "every" else ", where=windowed"
+        return [f"mask = mask.with_sliding_window(self.config.sliding_window{where})"]
+
+    def _over_heads(self, x: str) -> str:
+        """`x`, which has one entry for each query head, over the axes of the queries."""
+        axes = self.query_axes[:-1]
+        return (
+            x
+            if axes == ["Heads"]
+            else f'{x}.unflatten_axis("heads", {shape([f"self.config.{axis}" for axis in axes])})'
+        )
+
+    @property
+    def _slopes(self) -> list[str]:
+        if self._positions.kind != "alibi":
+            return []
+        return [f"slopes = {self._over_heads('alibi_slopes(self.config.Heads)')}"]
+
+    @property
+    def _attended(self) -> list[str]:
+        answers = self._answers
+        scale = self._port.value(answers.scale)
+        if self._rotary:
+            scale = scale.replace("self.config.HeadSize", "HeadSize")
+        arguments = ["q", "k", "v", "mask", f"HeadSize={self._head_size}", f"scale={scale}"]
+        if answers.softcap is not None:
+            arguments.append(f"softcap={self._port.value(answers.softcap)}")
+        if answers.sinks:
+            arguments.append(f"sinks={self._over_heads(f'self.{self.sinks}')}")
+        if self._positions.kind == "alibi":
+            arguments.append("bias=alibi_bias(slopes, pos_ids)")
+        lines = [f"attended = dot_product_attention({', '.join(arguments)})"]
+        inner = self.field.get("inner_norm")
+        out = "attended" if inner is None else f"self.{inner}(attended)"
+        return [*lines, f"return self.{self.field['o']}({out})"]

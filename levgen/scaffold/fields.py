@@ -1,0 +1,53 @@
+"""The fields of a generated class, as the templates see them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A linear layer of a part."""
+
+    field: str
+    role: str
+    inputs: str  # Python source over `config`, or the name of a local variable
+    outputs: str
+    shape: str  # for the comment: "Embed -> (Heads, HeadSize)"
+    use_bias: str
+    std: str
+    out_first: bool
+
+    @property
+    def init(self) -> str:
+        """The call that makes it, with the key `k_<role>`."""
+        layout = "" if self.out_first else ", out_first=False"
+        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
+        return f"Linear.init({self.inputs}, {self.outputs}, {arguments})"
+
+
+@dataclass(frozen=True)
+class NormField:
+    """A norm of a part: its field and the axes that it is over."""
+
+    field: str
+    role: str
+    axis: str
+    init: str
+
+
+@dataclass
+class PartView:
+    """What a part's template needs beside the answers: its fields, and a key map where names differ."""
+
+    projections: list[Projection] = field(default_factory=list)
+    norms: list[NormField] = field(default_factory=list)
+    key_map: dict[str, str | None] = field(default_factory=dict)
+
+
+def shape(axes: list[str]) -> str:
+    """`Embed`, or `(Heads, HeadSize)` for several."""
+    return axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
+
+
+def over_config(axes: list[str]) -> str:
+    """The same, read from `config`."""
+    return shape([f"config.{axis}" for axis in axes])

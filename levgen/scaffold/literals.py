@@ -1,0 +1,59 @@
+"""Values as source: of Python and of YAML."""
+
+import re
+from typing import Any
+
+import yaml
+
+
+def literal(value: Any, kind: str) -> str:
+    """Python source of a default."""
+    if isinstance(value, list | tuple):
+        return _repeated(_tuples(value))
+    if value is None:
+        return "None"
+    if kind == "Rotary":
+        return f"Rotary({', '.join(f'{key}={item!r}' for key, item in value.items())})"
+    if kind.startswith("float"):
+        return re.sub(r"e([-+])0*(\d)", r"e\1\2", repr(float(value)))  # 1e-6, not 1e-06
+    if isinstance(value, str):
+        return f'"{value}"'
+    return repr(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists within lists as tuples."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _repeated(values: tuple[Any, ...]) -> str:
+    """Python source of a tuple, a long one as its shortest repeating period: `("full", "full", "sliding") * 8`."""
+    period = next(n for n in range(1, len(values) + 1) if all(values[i] == values[i % n] for i in range(len(values))))
+    times, rest = divmod(len(values), period)
+    if len(values) <= _SHORT or times == 1:
+        return _double_quoted(values)
+    repeated = f"{_double_quoted(values[:period])} * {times}"
+    return f"(*{repeated}, {_double_quoted(values[-rest:])[1:]}" if rest else repeated
+
+
+# How many entries of a tuple are written out.
+_SHORT = 4
+
+
+def _double_quoted(values: tuple[Any, ...]) -> str:
+    return repr(values).replace("'", '"')
+
+
+def one_line_yaml(value: Any) -> str:
+    """One line of YAML."""
+    value = _lists(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+
+
+def over_hf(expression: str) -> str:
+    """`4 * n_embd` -> `4 * hf.n_embd`"""
+    return re.sub(r"\b(?!(?:is|not|None)\b)([A-Za-z_]\w*)", r"hf.\1", expression)

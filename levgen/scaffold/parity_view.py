@@ -1,0 +1,97 @@
+"""What the templates of a model's tests read: other configs to compare with, and where the reference is listened to."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from levgen.scaffold.view import PortView
+
+# Hyperparameters with one entry for each layer.
+LISTS: tuple[str, ...] = ("layer_types", "rope_layers", "layer_thetas")
+
+
+class ParityView:
+    """The comparison of a port with its reference. `TINY` is the config that the tests use."""
+
+    def __init__(self, port: "PortView") -> None:
+        self._port = port
+        self._own = port.architecture.hyperparameters
+
+    @cached_property
+    def variations(self) -> list[str]:
+        """Other configs to compare with the reference: Python source of changes to `TINY`."""
+        answers, own = self._port.architecture.attention, self._own
+        if answers.heads == "grouped":
+            changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
+        elif answers.projections == "blocks":
+            changes = ['{"num_heads": 8}']
+        else:
+            changes = ['{"num_heads": 1}', '{"num_heads": 2}']
+        changes += [
+            f'{{"{name}": not TINY.{name}}}' for name in ("tie_word_embeddings", *self._port.switches) if name in own
+        ]
+        # Without a window no layer may ask for one.
+        whole = {
+            "sliding_window": ', "layer_types": ("full_attention",) * TINY.num_layers' if "layer_types" in own else ""
+        }
+        changes += [f'{{"{name}": None{whole.get(name, "")}}}' for name in own if self._port.optional(name)]
+        if "head_dim" in own and "head_dim" not in self._port.architecture.derived:
+            changes.append('{"head_dim": 12}')
+        shallow = self._shallow(1)
+        shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
+        shallow |= {"activation": '"relu"'} if "activation" in own else {}
+        items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())
+        return [*changes, f"{{{items}}}"]
+
+    def _shallow(self, layers: int) -> dict[str, str]:
+        """The changes to `TINY` that leave so many layers."""
+        lists = {name: f"TINY.{name}[:{layers}]" for name in LISTS if name in self._own}
+        if "attention_types" in self._own:
+            lists["attention_types"] = f'((("local",), {layers}),)'
+        return {"num_layers": str(layers), **lists}
+
+    @cached_property
+    def shallow_arguments(self) -> str:
+        """Keyword arguments that leave two layers of `TINY`."""
+        return ", ".join(f"{name}={value}" for name, value in self._shallow(2).items())
+
+    @cached_property
+    def ropes(self) -> list[str]:
+        """Python source of a rotation of each kind that the reference takes."""
+        pairs = f"range({self.rotary_pairs})"
+        sources = {
+            "default": "Rotary(theta=500.0)",
+            "linear": 'Rotary(theta=500.0, kind="linear", factor=4.0)',
+            "dynamic": 'Rotary(theta=500.0, kind="dynamic", factor=2.0, max_position_embeddings=TINY.max_seq_len)',
+            "yarn": 'Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=160)',
+            "llama3": 'Rotary(theta=500.0, kind="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, '
+            "original_max_position_embeddings=80)",
+            "longrope": 'Rotary(theta=500.0, kind="longrope", factor=4.0, original_max_position_embeddings=160, '
+            f"short_factor=tuple(1 + i / 8 for i in {pairs}), long_factor=tuple(2 + i / 2 for i in {pairs}))",
+        }
+        reference = self._port.architecture.reference
+        return [source for kind, source in sources.items() if reference is None or kind in reference.rope_kinds]
+
+    @cached_property
+    def partial(self) -> bool:
+        """Whether `rope` may turn a part of a head's dimensions only."""
+        return "fraction" in (self._port.default("rope") or {})
+
+    @cached_property
+    def rotary_pairs(self) -> str:
+        """Python source of the number of pairs of dimensions that turn in tests."""
+        return "int(TINY.HeadSize.size * TINY.rope.fraction) // 2" if self.partial else "TINY.HeadSize.size // 2"
+
+    def path(self, part: str, end: Literal["in", "out"], layer: int) -> str:
+        """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
+        view = self._port.attention if part == "attention" else self._port.mlp
+        entry = view.projections[0 if end == "in" else -1]
+        above = self._port.weight("decoder_layer", part)
+        names = (self._port.weight("transformer", "layers"), str(layer), above, self._port.weight(part, entry.role))
+        return ".".join(name for name in names if name)
+
+    @cached_property
+    def long_length(self) -> str:
+        """How many positions make a long sequence, as Python source: past 512, and no more than the model takes."""
+        limit = self._own["max_seq_len"]
+        return "640" if self._port.architecture.reference and limit.hf is None else "TINY.max_seq_len"

@@ -1,0 +1,147 @@
+"""Every card is proven against its reference: logits near and far, gradients, files, and other configs."""
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import draccus
+import equinox as eqx
+import haliax as hax
+import jax
+import jax.random as jrandom
+import pytest
+import yaml
+from haliax import Axis, NamedArray
+
+from levgen.architecture.catalogue import get, known_types
+from levgen.architecture.schema import Architecture
+from levgen.runtime import load_hf, save_hf
+from levgen.runtime.testing import relative_error
+from levgen.scaffold.complete import complete
+from levgen.scaffold.names import model_name
+from levgen.scaffold.port import render_model
+from levgen.scaffold.view import PortView
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from levgen.runtime.parity import Ported
+
+QUICK = ("llama", "gpt2")
+CARDS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in known_types()]
+# Prime, and unlike every other size: an axis taken for another shows.
+Vocab = Axis("vocab", 131)
+MODEL, GRADIENT = 1e-4, 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """A card's model as a module, with the config that its own tests use and the changes that they make to it."""
+
+    module: ModuleType
+    view: PortView
+
+    @property
+    def model_class(self) -> Any:
+        return getattr(self.module, f"{self.view.Name}LMHeadModel")
+
+    @property
+    def tiny(self) -> Any:
+        values = {h.name: eval(h.tiny, vars(self.module)) for h in self.view.hyperparameters}
+        return getattr(self.module, f"{self.view.Name}Config")(**values)
+
+    @property
+    def variations(self) -> Iterator[dict[str, Any]]:
+        tiny = self.tiny
+        return (eval(changes, {"TINY": tiny}) for changes in self.view.parity.variations)
+
+    def port(self, config: Any) -> Ported[Any]:
+        return Ported.random(self.model_class, config, Vocab)
+
+
+def render(architecture: Architecture, model_type: str, folder: Path) -> Rendered:
+    name = model_name(model_type)
+    path = folder / f"{name.snake}.py"
+    path.write_text(render_model(architecture, name))
+    spec = importlib.util.spec_from_file_location(f"rendered_{name.snake}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their own module up
+    spec.loader.exec_module(module)
+    return Rendered(module, PortView(architecture, name))
+
+
+def tokens(length: int) -> NamedArray:
+    drawn: NamedArray = hax.random.randint(
+        jrandom.PRNGKey(1), (Axis("batch", 2), Axis("position", length)), 0, Vocab.size
+    )
+    return drawn
+
+
+@eqx.filter_jit
+def _logits(model: Any, ids: NamedArray) -> NamedArray:
+    out: NamedArray = model(ids)
+    return out
+
+
+def logits_error(ported: Ported[Any], length: int) -> float:
+    ids = tokens(length)
+    return relative_error(_logits(ported.model, ids), ported.logits(ids))
+
+
+@pytest.mark.parametrize("model_type", CARDS)
+def test_card_equals_its_reference(model_type: str, tmp_path: Path, record_property: Any) -> None:
+    architecture = complete(get(model_type))
+    assert architecture.reference is not None
+    rendered = render(architecture, model_type, tmp_path)
+    ported = rendered.port(rendered.tiny)
+
+    near, far = logits_error(ported, 64), logits_error(ported, 600)
+    ours, expected = ported.gradients(tokens(64)), ported.reference_gradients(tokens(64))
+    assert ours.keys() == expected.keys()
+    gradient = {name: relative_error(ours[name], expected[name]) for name in expected}
+    varied = {
+        str(changes): logits_error(rendered.port(_changed(rendered.tiny, changes)), 64)
+        for changes in rendered.variations
+    }
+    worst = max(gradient.values()), max(varied.values())
+    figures = f"logits {near:.1e}, at 600 {far:.1e}, gradients {worst[0]:.1e}, varied {worst[1]:.1e}"
+    record_property("relative errors", figures)
+    print(f"{model_type}: {figures}, {len((tmp_path / f'{rendered.view.name}.py').read_text().splitlines())} lines")
+
+    assert max(near, far) <= MODEL
+    assert {name: error for name, error in gradient.items() if error > GRADIENT} == {}
+    assert {changes: error for changes, error in varied.items() if error > MODEL} == {}
+    _round_trip(ported, rendered, tmp_path)
+    jax.clear_caches()
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    return dataclasses.replace(config, **changes)
+
+
+def _round_trip(ported: Ported[Any], rendered: Rendered, folder: Path) -> None:
+    """Bit for bit: transformers writes, we read and write, transformers reads."""
+    ported.reference.save_pretrained(folder / "theirs")
+    save_hf(load_hf(rendered.model_class, folder / "theirs"), folder / "ours")
+    assert Ported.differing_tensors(ported.reference, folder / "ours") == []
+    config_class = type(rendered.tiny)
+    for config in (rendered.tiny, config_class()):
+        assert config_class.from_hf_config(config.to_hf_config(Vocab.size)) == config
+
+
+@pytest.mark.parametrize("model_type", known_types())
+def test_yaml_of_a_card_is_read_as_its_config(model_type: str, tmp_path: Path) -> None:
+    """At full size and on a laptop: every value has the type that its field asks for."""
+    rendered = render(complete(get(model_type)), model_type, tmp_path)
+    full = {h.name: yaml.safe_load(h.full_yaml) for h in rendered.view.hyperparameters}
+    nano = {h.name: yaml.safe_load(h.nano_yaml) for h in rendered.view.hyperparameters if h.nano_yaml is not None}
+    config_class = type(rendered.tiny)
+    assert draccus.decode(config_class, full) == config_class()
+    config = draccus.decode(config_class, nano)
+    assert all(array.axes == (config.Layers,) for array in (getattr(config, name) for name in rendered.view.by_layer))
