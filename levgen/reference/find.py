@@ -1,0 +1,103 @@
+"""Finding the implementation behind a model type or a folder: its config class and its causal language model."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from levgen.errors import LevgenError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Found:
+    """An implementation that can be built: `model_class(config_class(...))`. `config`: values of its `config.json`."""
+
+    model_type: str
+    config_class: Any
+    model_class: Any
+    values: dict[str, Any]
+
+    @property
+    def module(self) -> str:
+        return str(self.model_class.__module__)
+
+    def config(self, **changes: Any) -> Any:
+        """A config of the reference with `changes`, kept to eager attention and no cache."""
+        return self.config_class(**{**self.values, **changes})
+
+
+def find_type(model_type: str) -> Found:
+    """The causal language model that the installed transformers has for `model_type`.
+
+    Raises LevgenError with the nearest names where it has none.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    known = list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    name = next((key for key in known if key.replace("-", "_") == model_type.replace("-", "_")), None)
+    if name is None:
+        raise LevgenError(
+            f"transformers has no causal language model of type {model_type!r}", did_you_mean(model_type, known)
+        )
+    config_class: Any = CONFIG_MAPPING[name]
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+    if isinstance(model_class, list | tuple):
+        model_class = model_class[0]
+    return Found(name, config_class, model_class, {})
+
+
+def find_folder(folder: Path, *, trust_remote_code: bool = False) -> Found:
+    """The causal language model of a folder with a `config.json`.
+
+    A folder whose config names code of its own (`auto_map`) has that code imported and run: only with
+    `trust_remote_code`. Raises LevgenError where it has no config, or asks for code without that consent.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise LevgenError(f"{folder} has no config.json")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    entries = data.get("auto_map") or {}
+    values = {key: value for key, value in data.items() if key not in ("auto_map", "architectures", "model_type")}
+    if not entries:
+        found = find_type(str(data.get("model_type")))
+        return Found(found.model_type, found.config_class, found.model_class, values)
+    files = sorted({entry.partition(".")[0] + ".py" for entry in entries.values()})
+    if not trust_remote_code:
+        raise LevgenError(
+            f"{path} asks for code of its own: {', '.join(str(folder / file) for file in files)}",
+            "Read it, and run it with --trust-remote-code.",
+        )
+    missing = [key for key in ("AutoConfig", "AutoModelForCausalLM") if key not in entries]
+    if missing:
+        raise LevgenError(f"auto_map of {path} doesn't name {' and '.join(missing)}")
+    config_class, model_class = (_load_class(folder, entries[key]) for key in ("AutoConfig", "AutoModelForCausalLM"))
+    return Found(str(config_class.model_type or data.get("model_type")), config_class, model_class, values)
+
+
+def _load_class(folder: Path, entry: str) -> Any:
+    """The class `file.Class` of `folder`, imported from where it lies."""
+    import importlib.util
+
+    file, _, name = entry.rpartition(".")
+    path = (folder / f"{file}.py").resolve()
+    if folder.resolve() not in path.parents or not path.is_file():
+        raise LevgenError(f"auto_map names {entry}, and {folder} has no file {file}.py")
+    module_name = f"levgen_reference_{folder.resolve().name}_{file}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        # `from .config import ...` inside the folder finds the files beside it.
+        sys.path.insert(0, str(folder.resolve()))
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(folder.resolve()))
+    if not hasattr(module, name):
+        raise LevgenError(f"{path} has no class {name}")
+    return getattr(module, name)

@@ -1,0 +1,275 @@
+"""A tiny config that reveals: found by rule, not by hand.
+
+Every size unlike every other, several query heads to a key head, heads x width unlike the model's width, a window
+shorter than the probe, factors off 1. Sizes go by transformers' own names for them; a config with other names has its
+fields changed one by one, on the meta device, to see what each is the size of. What is proposed is built and run.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from levgen.errors import LevgenError
+from levgen.reference.find import Found
+from levgen.reference.randomize import build, token_ids
+
+VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
+# transformers' names, in which its configs' `attribute_map` speaks.
+STANDARD = {
+    "vocab_size": VOCAB,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": DEPTH,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": KV_HEADS,
+    "head_dim": HEAD_DIM,
+    "intermediate_size": INNER,
+    "max_position_embeddings": LENGTH,
+    "sliding_window": WINDOW,
+}
+_PROBE = 41
+_SMALL = (8, 16, 4, 24, 48, 2, 1)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """`values`: what the config is made with. `dtype`: the widest that the reference runs in."""
+
+    found: Found
+    values: dict[str, Any]
+    dtype: str = "float64"
+
+    def config(self, **changes: Any) -> Any:
+        return self.found.config(**{**self.values, **changes})
+
+    def build(self, *, dtype: str | None = None, random: bool = True, **changes: Any) -> Any:
+        """The reference of this config with `changes`; see `randomize.build`."""
+        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random)
+
+
+def own_fields(found: Found) -> dict[str, Any]:
+    """The config's fields with their defaults, but for those that every config of transformers has."""
+    from levgen.runtime.hf_common import COMMON_FIELDS
+
+    common = set(COMMON_FIELDS) - {"vocab_size"}
+    fields: dict[str, Any] = found.config().to_dict()
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
+    }
+
+
+def tiny(found: Found) -> Tiny:
+    """A config of `found` that builds and runs on CPU in a blink. Raises LevgenError where none is found."""
+    fields = own_fields(found)
+    names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
+    standard = {names.get(name, name): size for name, size in STANDARD.items()}
+    values = {name: size for name, size in standard.items() if name in fields}
+    values |= _tokens(found)
+    if names.get("hidden_size", "hidden_size") not in fields:
+        values |= _by_experiment(found, fields, values)
+    values = _without_large(found, fields, values)
+    problem = _problem(found, values)
+    if problem is not None:
+        values = _repaired(found, fields, values, problem)
+    values = _with_short_windows(found, fields, values)
+    values = _with_layer_types(found, fields, values)
+    return Tiny(found, _with_factors(found, fields, values))
+
+
+def _tokens(found: Found) -> dict[str, int]:
+    """Special tokens inside a small vocabulary."""
+    fields: dict[str, Any] = found.config().to_dict()
+    held = [name for name, value in fields.items() if name.endswith("token_id") and value is not None]
+    return {name: index % 3 for index, name in enumerate(held)}
+
+
+def _problem(found: Found, values: Mapping[str, Any]) -> str | None:
+    """Why a config can't be built and run, else None."""
+    import torch
+
+    try:
+        model = build(found, found.config(**values))
+        with torch.no_grad():
+            model(token_ids(VOCAB, _PROBE))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with small numbers for whatever else makes a tensor large."""
+    base = _shapes(found, values)
+    if base is None or max(size for shape in base.values() for size in (*shape, 0)) <= 512:
+        return values
+    size = INNER
+    for name, value in fields.items():
+        if _is_int(value) and value >= 128 and name not in values:
+            # Two fields that are equal at full size may have to be.
+            twin = next((values[key] for key in values if fields.get(key) == value), None)
+            if twin is not None and _shapes(found, {**values, name: twin}) not in (None, base):
+                values = {**values, name: twin}
+                base = _shapes(found, values) or base
+                continue
+            other = _shapes(found, {**values, name: size})
+            if other is not None and other != base:
+                values = {**values, name: size}
+                base, size = other, size + 8
+    return values
+
+
+def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:
+    """`values` with other numbers of heads, more fields made small, or sizes left out, until the config runs."""
+    left = [name for name, value in fields.items() if _is_int(value) and value > 1 and name not in values]
+    heads: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
+    for other in heads:
+        for name, size in [("", 0), *itertools.product(left, _SMALL)]:
+            small = {name: size} if name and size < fields[name] else {}
+            if (other or small) and _problem(found, {**values, **other, **small}) is None:
+                return {**values, **other, **small}
+    sized = [name for name in values if name in fields and not name.endswith("token_id") and name != "vocab_size"]
+    for name in sized:
+        fewer = {key: value for key, value in values.items() if key != name}
+        if _problem(found, fewer) is None:
+            return fewer
+    for size in _SMALL:
+        small = {**values, **{name: min(size, fields[name]) for name in left}}
+        if _problem(found, small) is None:
+            return small
+    raise LevgenError(f"no tiny config of {found.model_type} was found: {problem[:300]}")
+
+
+def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes for fields of unknown names, from which parameters change shape when a field is changed."""
+    ints = {name: value for name, value in fields.items() if _is_int(value) and value > 1 and name not in values}
+    base = _shapes(found, {})
+    if base is None:
+        return {}
+    effects: dict[str, dict[str, tuple[int, ...]]] = {}
+    sizes: dict[str, Any] = {}
+    for name, value in ints.items():
+        other = next((s for s in (_shapes(found, {name: v}) for v in (2 * value, value // 2)) if s is not None), None)
+        if other is None:
+            continue
+        if set(other) != set(base):
+            sizes[name] = DEPTH
+        else:
+            effects[name] = {key: shape for key, shape in other.items() if shape != base[key]}
+    changing = {name: effect for name, effect in effects.items() if effect}
+    if not changing:
+        return sizes
+    # What most tensors depend on is the width.
+    width = max(changing, key=lambda name: len(changing[name]))
+    sizes[width] = WIDTH
+    heads: list[str] = []
+    inner = INNER
+    for name, effect in changing.items():
+        if name == width:
+            continue
+        value = ints[name]
+        # A number of heads is small; of the width of a head each one more adds a row for every head.
+        step = min(_common(base[key], shape, value) for key, shape in effect.items())
+        if value <= 64 or (step >= 4 and value <= 512):
+            heads.append(name)
+        else:
+            sizes[name] = inner
+            inner += 8
+    still = [name for name, value in ints.items() if name not in changing and name not in sizes and 1 < value <= 256]
+    for assigned in _assignments([*heads, *still], len(heads)):
+        if _problem(found, {**values, **sizes, **assigned}) is None:
+            return {**sizes, **assigned}
+    return sizes
+
+
+def _assignments(names: list[str], needed: int) -> Iterator[dict[str, int]]:
+    """Ways to deal out heads, key heads and width of a head: the first `needed` names get one each."""
+    for count in range(needed, min(len(names), 3) + 1):
+        for chosen in itertools.permutations(names, count):
+            if set(names[:needed]) <= set(chosen):
+                yield dict(zip(chosen, (HEADS, KV_HEADS, HEAD_DIM), strict=False))
+
+
+def _common(before: tuple[int, ...], after: tuple[int, ...], value: int) -> int:
+    """How many rows or columns one more of a field adds."""
+    changed = [abs(a - b) for a, b in zip(before, after, strict=False) if a != b]
+    return max(changed, default=0) // max(value, 1) if changed else 0
+
+
+def _shapes(found: Found, values: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
+    """Name -> shape of the parameters and buffers of a config; None where it doesn't build."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = found.model_class(found.config(**values))
+    except Exception:
+        return None
+    tensors = itertools.chain(model.named_parameters(), model.named_buffers())
+    return {name: tuple(tensor.shape) for name, tensor in tensors}
+
+
+def _logits(found: Found, values: Mapping[str, Any]) -> Any:
+    """Logits [1, T, vocab] of a config with weights by name; None where it doesn't run."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return build(found, found.config(**values))(token_ids(VOCAB, _PROBE)).logits
+    except Exception:
+        return None
+
+
+def _moves(found: Found, values: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
+    before, after = _logits(found, values), _logits(found, changed)
+    if before is None or after is None or before.shape != after.shape:
+        return False
+    return float((before - after).abs().max()) > 1e-6 * float(before.abs().max())
+
+
+def _with_short_windows(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with whatever limits how far a position sees cut below the length of a probe."""
+    shapes = None
+    for name, value in fields.items():
+        if not _is_int(value) or value <= _PROBE or name in values:
+            continue
+        shorter = {**values, name: WINDOW}
+        shapes = shapes or _shapes(found, values)
+        if _shapes(found, shorter) == shapes and _moves(found, values, shorter):
+            values = shorter
+    return values
+
+
+def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the switch on without which a list of the layers' types does nothing."""
+    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
+
+    for name, value in fields.items():
+        if not isinstance(value, list) or not value or any(entry not in ALLOWED_LAYER_TYPES for entry in value):
+            continue
+        held = getattr(found.config(**values), name)
+        mixed = [("sliding_attention", "full_attention")[index % 2] for index in range(len(held))]
+        if _moves(found, values, {**values, name: mixed}) or len(set(held)) > 1:
+            continue
+        for switch, off in fields.items():
+            on = {**values, switch: True}
+            if off is False and _moves(found, values, {**on, name: mixed}) and not _moves(found, values, on):
+                values = on
+                break
+    return values
+
+
+def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with every factor of 1.0 that matters moved off it."""
+    factor = 0.75
+    for name, value in fields.items():
+        if isinstance(value, float) and value == 1.0 and name not in values:
+            other = {**values, name: factor}
+            if _moves(found, values, other):
+                values = other
+                factor += 0.0625
+    return values
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

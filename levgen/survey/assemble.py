@@ -1,0 +1,315 @@
+"""Putting the answers together: findings and field map -> an architecture."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from levgen.architecture.card import parse_card
+from levgen.architecture.schema import Activation, Architecture
+from levgen.reference.find import Found
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.fields import FieldMap, rope_frequencies
+from levgen.survey.initialization import Initialization
+from levgen.survey.measures import Measures, alike
+from levgen.survey.names import checkpoint_roles
+from levgen.survey.trials import Trials
+
+_ORDER = (
+    "max_seq_len",
+    "hidden_dim",
+    "intermediate_dim",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "activation",
+    "norm_eps",
+    "initializer_range",
+    "rope",
+    "rotary_dim",
+    "local_rope",
+    "sliding_window",
+    "layer_types",
+    "rope_layers",
+)
+
+
+def assemble(trials: Trials, found: FieldMap, init: Initialization | None) -> Architecture:
+    """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
+    schema can't hold them."""
+    measures = trials.base.measures
+    assert measures is not None
+    reference = trials.tiny.found
+    hyperparameters = _hyperparameters(trials, found, measures)
+    data: dict[str, Any] = {
+        "title": _title(reference),
+        "reference": _reference(reference),
+        "hyperparameters": hyperparameters,
+        "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
+        "derived": found.derived,
+        "ignored": found.ignored,
+        "norm": _norm(found, measures),
+        "positions": _positions(found, measures, hyperparameters),
+        "attention": _attention(trials, found, measures),
+        "mlp": _mlp(trials, found, measures),
+        "layer": {
+            "norms": measures.layer_norms,
+            "parallel": measures.parallel,
+            "residual_scale": _scale(found, "residual_scale", 1.0),
+        },
+        "embeddings": {"scale": _scale(found, "embedding_scale", 1.0), "norm": measures.embedding_norm},
+        "head": {
+            "bias": measures.head_bias,
+            "scale": _scale(found, "logit_scale", 1.0),
+            "softcap": _scale(found, "logit_softcap", None),
+            "final_norm": measures.final_norm,
+        },
+        "initialization": {"residual": "scaled" if init is not None and init.scaled else "same"},
+        "names": checkpoint_roles(trials.structure.model, measures.names),
+    }
+    return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _title(found: Found) -> str:
+    name: str = found.model_class.__name__
+    for suffix in ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _reference(found: Found) -> dict[str, str] | None:
+    import transformers
+
+    if not found.module.startswith("transformers."):
+        return None
+    return {
+        "module": found.module,
+        "model": found.model_class.__name__,
+        "config": found.config_class.__name__,
+        "model_type": found.model_type,
+        "version": transformers.__version__,
+    }
+
+
+def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
+    """A field's value at full size."""
+    from levgen.survey.fields import _evaluate
+
+    value = trials.fields[hf]
+    return _evaluate(unset[hf], trials.fields) if value is None and hf in unset else value
+
+
+def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for ours, hf in found.sizes.items():
+        if ours == "rotary_dim" and found.rope is not None:
+            continue
+        made[ours] = {"default": _default(trials, hf, found.unset), "hf": hf}
+        if hf in found.unset:
+            made[ours]["unset"] = found.unset[hf]
+        if ours == "sliding_window":
+            made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
+    length = _length_field(trials, found)
+    if "max_seq_len" not in made and length is not None:
+        made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
+        found.ignored.pop(length, None)
+        found.fixed.pop(length, None)
+    made.setdefault("max_seq_len", {"default": 2048})
+    if found.activation is not None:
+        made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
+    eps = found.factors["norm_eps"]
+    if isinstance(eps, str):
+        made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
+    if found.initializer is not None:
+        made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    made |= _rope(trials, found, measures)
+    for ours, list_field in (("layer_types", found.layer_types), ("rope_layers", found.rope_layers)):
+        if list_field is not None:
+            entries = list(trials.fields[list_field])
+            made[ours] = {"default": entries, "hf": list_field, "nano": entries[:4]}
+    for measure, factor in found.factors.items():
+        if isinstance(factor, str) and measure != "norm_eps":
+            name = factor.partition("**")[0]
+            if name not in ("head_dim", "hidden_dim"):
+                made[name] = {"default": trials.fields[name], "hf": name}
+                made[name] |= {"optional": True} if trials.fields[name] is None else {}
+    for measure, hf in found.switches.items():
+        if measure in ("attention_bias", "output_bias", "mlp_bias"):
+            made[hf] = {"default": trials.fields[hf], "hf": hf}
+    tie: dict[str, Any] = {"default": measures.tied}
+    if "tied" in found.switches:
+        tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
+    made["tie_word_embeddings"] = tie
+    first = {name: made[name] for name in _ORDER if name in made}
+    return first | {name: value for name, value in made.items() if name not in first}
+
+
+def _may_be_none(trials: Trials, hf: str) -> bool:
+    """Whether a window's field may be None, for no window."""
+    if trials.fields[hf] is None:
+        return True
+    trial = trials.attempt({hf: None})
+    return trial is not None and trial.measures is not None and trial.measures.window is None
+
+
+def _length_field(trials: Trials, found: FieldMap) -> str | None:
+    """The field that states the longest sequence where nothing in the model has that size: by transformers' own name,
+    confirmed by nothing having moved with it."""
+    names = getattr(trials.tiny.found.config_class, "attribute_map", {})
+    hf = names.get("max_position_embeddings", "max_position_embeddings")
+    return hf if hf in found.ignored else None
+
+
+def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    """Hyperparameters of the rotation."""
+    if measures.position_kind != "rotary" or (found.rope is None and "rotary_dim" in found.sizes):
+        return {}
+    made = {}
+    for ours, hf in (("rope", found.rope), ("local_rope", found.local_rope)):
+        if hf is not None:
+            name, _, key = hf.partition(".")
+            parameters = trials.fields[name][key] if key else trials.fields[name]
+            length = found.sizes.get("max_seq_len") or _length_field(trials, found)
+            limit = trials.fields[length] if length is not None else 2048
+            made[ours] = {"default": _as_rotary(parameters, limit), "hf": hf}
+    if "rope" in made:
+        return made
+    # No field holds it: the angles themselves.
+    frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
+    theta = float(f"{frequencies[1] ** -len(frequencies):.5g}") if len(frequencies) > 1 else 10000.0
+    fraction = measures.rotary_dim / measures.head_dim
+    rotary = {"rope_theta": theta, "rope_type": "default"}
+    rotary |= {"partial_rotary_factor": fraction} if fraction != 1 else {}
+    expected = rope_frequencies(rotary, measures)
+    if expected is None or not alike(tuple(expected[0]), frequencies, 1e-4):
+        raise UnresolvedError("frequencies of rotary positions", f"{frequencies[:4]} are no powers of one number")
+    return {"rope": {"default": {"theta": theta} | ({"fraction": fraction} if fraction != 1 else {})}}
+
+
+def _as_rotary(parameters: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """HF's rope parameters as a card writes them: theta, and what isn't at its own default."""
+    from levgen.runtime.rotary import Rotary
+
+    rotary = Rotary.from_hf(parameters, max_seq_len=limit)
+    values = {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in dataclasses.fields(rotary)
+        if (value := getattr(rotary, field.name)) != field.default
+    }
+    return {"theta": rotary.theta} | values
+
+
+def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
+    eps = found.factors["norm_eps"]
+    return {
+        "kind": measures.norm_kind,
+        "weight": measures.norm_weight,
+        "offset": measures.norm_offset,
+        "bias": measures.norm_bias,
+        "eps": "norm_eps" if isinstance(eps, str) else eps,
+    }
+
+
+def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
+    if measures.position_table is not None:
+        positions["table"] = measures.position_table
+    if measures.position_kind != "rotary":
+        return positions
+    positions["layout"] = measures.layout
+    if "rope" not in hyperparameters:
+        positions["rotary_dim"] = "rotary_dim"
+    if not all(measures.rotating):
+        if measures.rotating == measures.windowed and any(measures.windowed) and found.layer_types is not None:
+            positions["layers"] = "windowed"
+        elif found.rope_layers is not None:
+            positions["layers"] = "listed"
+        else:
+            raise UnresolvedError("which layers rotate", f"{measures.rotating}: as no field of the config says")
+    if found.local_rope is not None:
+        positions["local_rope"] = True
+    return positions
+
+
+def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    return {
+        "heads": _heads(trials, found),
+        "head_dim": _head_dim(trials, found),
+        "projections": measures.projections,
+        "transposed": measures.attention_transposed,
+        "bias": found.switches.get("attention_bias", measures.attention_bias),
+        "output_bias": found.switches.get("output_bias", measures.output_bias),
+        "qk_norm": measures.qk_norm,
+        "norm_after_rotation": measures.norm_after_rotation,
+        "scale": found.factors["attention_scale"],
+        "softcap": _scale(found, "attention_softcap", None),
+        "window": _window(found, measures),
+        "inner_norm": measures.attention_inner_norm,
+    }
+
+
+def _heads(trials: Trials, found: FieldMap) -> str:
+    if "num_kv_heads" in found.sizes:
+        return "grouped"
+    known = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
+    if all(m.num_kv_heads == m.num_heads for m in known):
+        return "multi"
+    if all(m.num_kv_heads == 1 for m in known):
+        return "single"
+    raise UnresolvedError("key heads", f"{known[0].num_kv_heads} of {known[0].num_heads}, and no field says so")
+
+
+def _head_dim(trials: Trials, found: FieldMap) -> str:
+    if "head_dim" in found.sizes:
+        return "free"
+    known = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
+    if all(m.head_dim == m.hidden_dim // m.num_heads for m in known):
+        return "derived"
+    raise UnresolvedError("width of a head", f"{known[0].head_dim}, neither a field nor hidden_dim / num_heads")
+
+
+def _only_sizes(found: FieldMap, changes: Mapping[str, Any]) -> bool:
+    return set(changes) <= {*found.sizes.values(), *found.derived}
+
+
+def _window(found: FieldMap, measures: Measures) -> str:
+    if found.layer_types is not None:
+        return "by_layer"
+    if not any(measures.windowed):
+        return "none"
+    if not all(measures.windowed):
+        raise UnresolvedError("which layers have a window", f"{measures.windowed}: as no field of the config says")
+    if "sliding_window" not in found.sizes:
+        raise UnresolvedError("window", f"{measures.window} positions, and no field says so")
+    return "every"
+
+
+def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    mlp: dict[str, Any] = {
+        "kind": measures.mlp_kind,
+        "projections": measures.mlp_projections,
+        "transposed": measures.mlp_transposed,
+        "bias": found.switches.get("mlp_bias", measures.mlp_bias),
+        "inner_norm": measures.mlp_inner_norm,
+    }
+    if found.activation is None:
+        known = [name for name in get_args(Activation) if name in measures.activation]
+        if not known:
+            raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
+        mlp["activation"] = known[0]
+    if "intermediate_dim" not in found.sizes:
+        sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
+        multiples = {m.intermediate_dim / m.hidden_dim for m in sizes}
+        if len(multiples) != 1:
+            raise UnresolvedError("width of the MLP", f"{sizes[0].intermediate_dim}, and no field says so")
+        multiple = multiples.pop()
+        mlp["multiple"] = int(multiple) if multiple == int(multiple) else multiple
+    return mlp
+
+
+def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:
+    """A factor for a card: None where it is neutral."""
+    factor = found.factors.get(name)
+    if factor is None or (not isinstance(factor, str) and neutral is not None and alike(float(factor), neutral)):
+        return None
+    return factor

@@ -1,0 +1,261 @@
+"""The findings about a model as plain values that can be compared between configs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from levgen.survey.dataflow import source_of_norm
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.leaves import Affine, NormLeaf
+from levgen.survey.names import check_parameter_names, module_roles
+from levgen.survey.structure import LayerFindings, Structure
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
+
+    # sizes
+    hidden_dim: int
+    intermediate_dim: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    position_rows: int | None
+    window: int | None
+    rotary_dim: int
+    # factors
+    norm_eps: float
+    embedding_scale: float
+    attention_scale: float
+    attention_softcap: float | None
+    residual_scale: float
+    logit_scale: float
+    logit_softcap: float | None
+    # switches
+    attention_bias: bool
+    output_bias: bool
+    mlp_bias: bool
+    head_bias: bool
+    tied: bool
+    # kinds
+    activation: tuple[str, ...]
+    norm_kind: str
+    norm_weight: bool
+    norm_offset: bool
+    norm_bias: bool
+    position_kind: str
+    position_offset: int
+    position_table: str | None
+    layout: str | None
+    projections: str
+    attention_transposed: bool
+    qk_norm: str
+    norm_after_rotation: bool
+    attention_inner_norm: bool
+    mlp_kind: str
+    mlp_projections: str
+    mlp_transposed: bool
+    mlp_inner_norm: bool
+    layer_norms: str
+    parallel: str
+    embedding_norm: bool
+    final_norm: bool
+    # by layer
+    windowed: tuple[bool, ...]
+    rotating: tuple[bool, ...]
+    frequencies: tuple[tuple[float, ...], ...]
+    rotary_scaling: tuple[float, ...]
+    # weights
+    names: Mapping[str, Mapping[str, str | None]]
+
+    def differing(self, other: "Measures") -> list[str]:
+        """The measures in which two models differ; those by layer as far as both were examined."""
+        found = []
+        for name in self.__dataclass_fields__:
+            a, b = getattr(self, name), getattr(other, name)
+            if name in ("windowed", "rotating", "rotary_scaling", "frequencies"):
+                n = min(len(a), len(b))
+                a, b = a[:n], b[:n]
+            if not alike(a, b):
+                found.append(name)
+        return found
+
+
+def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
+    """Equal, numbers to a relative `tolerance`."""
+    if isinstance(a, bool) or isinstance(b, bool) or a is None or b is None:
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return abs(a - b) <= tolerance * max(abs(a), abs(b)) + 1e-12
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(alike(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def measure(structure: Structure) -> Measures:
+    """The measures of a model. Raises UnresolvedError where layers differ in more than window and rotation."""
+    layers = [_measure_layer(structure, layer) for layer in structure.layers]
+    first = layers[0]
+    allowed = {
+        "window",
+        "windowed",
+        "rotating",
+        "frequencies",
+        "rotary_scaling",
+        "layout",
+        "rotary_dim",
+        "position_kind",
+    }
+    for index, layer in enumerate(layers):
+        differing = [name for name in first.differing(layer) if name not in allowed]
+        if differing:
+            said = [f"{n}: {getattr(first, n)} in layer 0, {getattr(layer, n)} in layer {index}" for n in differing]
+            raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
+    windows = {layer.window for layer in layers if layer.window is not None}
+    layouts = {layer.layout for layer in layers if layer.layout is not None}
+    if len(windows) > 1 or len(layouts) > 1:
+        raise UnresolvedError("layers that differ", f"windows {sorted(windows)}, layouts {sorted(layouts)}")
+    turning = next((layer for layer in layers if layer.layout is not None), first)
+    return replace(
+        first,
+        window=next(iter(windows), None),
+        layout=turning.layout,
+        rotary_dim=turning.rotary_dim,
+        position_kind=turning.position_kind,
+        windowed=tuple(layer.windowed[0] for layer in layers),
+        rotating=tuple(layer.rotating[0] for layer in layers),
+        frequencies=tuple(layer.frequencies[0] for layer in layers),
+        rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
+    )
+
+
+def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
+    flow, roles, scores, block = layer.dataflow, layer.roles, layer.scores, layer.block
+    embeddings, head = structure.embeddings, structure.head
+    leaves = layer.anatomy.leaves
+    projections = [_affine(leaves[name]) for name in flow.attention_inputs]
+    output, down = _affine(leaves[flow.attention_output]), _affine(leaves[flow.mlp_output])
+    inner = [_affine(leaves[name]) for name in flow.mlp_inputs]
+    attention_bias = _same("a bias of queries, keys and values", [p.bias is not None for p in projections])
+    mlp_bias = _same("a bias in the MLP", [p.bias is not None for p in (*inner, down)])
+    attention_layout = _same("how attention's weights lie", [p.transposed for p in (*projections, output)])
+    mlp_layout = _same("how the MLP's weights lie", [p.transposed for p in (*inner, down)])
+    norm = _one_norm(structure, layer)
+    kinds = {embeddings.positions} - {"none"}
+    kinds |= {"rotary"} if scores.layout is not None else set()
+    kinds |= {"alibi"} if scores.alibi else set()
+    if len(kinds) > 1:
+        raise UnresolvedError("positions", f"several kinds at once: {sorted(kinds)}")
+    width = structure.chain.layers[0].input.shape[-1]
+    return Measures(
+        hidden_dim=width,
+        intermediate_dim=block.width,
+        num_layers=len(structure.chain.layers),
+        num_heads=roles.heads,
+        num_kv_heads=roles.kv_heads,
+        head_dim=roles.head_dim,
+        position_rows=None if embeddings.rows is None else embeddings.rows - embeddings.offset,
+        window=roles.window,
+        rotary_dim=2 * len(scores.frequencies),
+        norm_eps=norm.eps,
+        embedding_scale=embeddings.scale,
+        attention_scale=scores.scale,
+        attention_softcap=scores.softcap,
+        residual_scale=flow.residual_scale,
+        logit_scale=head.scale,
+        logit_softcap=head.softcap,
+        attention_bias=attention_bias,
+        output_bias=output.bias is not None,
+        mlp_bias=mlp_bias,
+        head_bias=head.bias,
+        tied=head.tied,
+        activation=block.activations,
+        norm_kind=norm.kind,
+        norm_weight=norm.weight is not None,
+        norm_offset=bool(norm.offset),
+        norm_bias=norm.bias is not None,
+        position_kind=kinds.pop() if kinds else "none",
+        position_offset=embeddings.offset,
+        position_table=embeddings.table,
+        layout=scores.layout,
+        projections=roles.order,
+        attention_transposed=attention_layout,
+        qk_norm=_qk_norm(layer),
+        norm_after_rotation=scores.norm_after_rotation,
+        attention_inner_norm=flow.attention_core.target != flow.attention_output,
+        mlp_kind=block.kind,
+        mlp_projections=block.projections,
+        mlp_transposed=mlp_layout,
+        mlp_inner_norm=flow.mlp_core.target != flow.mlp_output,
+        layer_norms=flow.norms,
+        parallel=flow.parallel,
+        embedding_norm=embeddings.norm is not None,
+        final_norm=head.norm is not None,
+        windowed=(roles.window is not None,),
+        rotating=(scores.layout is not None,),
+        frequencies=(scores.frequencies,),
+        rotary_scaling=(scores.rotary_scaling,),
+        names=module_roles(structure, layer),
+    )
+
+
+def _affine(leaf: Affine | NormLeaf) -> Affine:
+    if not isinstance(leaf, Affine):
+        raise UnresolvedError("projections", "a norm stands where a projection is expected")
+    return leaf
+
+
+def _same(what: str, values: list[bool]) -> bool:
+    if len(set(values)) > 1:
+        raise UnresolvedError(what, f"it differs between projections: {values}")
+    return values[0]
+
+
+def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
+    """The norm that stands for all: every one is of the same kind."""
+    norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
+    for name, outer in (
+        (structure.embeddings.norm, structure.embeddings.norm_leaf),
+        (structure.head.norm, structure.head.norm_leaf),
+    ):
+        if name is not None and outer is not None:
+            norms[name] = outer
+    if not norms:
+        raise UnresolvedError("which norm", "there is none")
+    check_parameter_names({**layer.anatomy.leaves, **norms})
+    name, first = next(iter(norms.items()))
+    for other_name, other in norms.items():
+        same = (other.kind, other.weight is None, bool(other.offset), other.bias is None)
+        expected = (first.kind, first.weight is None, bool(first.offset), first.bias is None)
+        if same != expected or not alike(other.eps, first.eps, 1e-3):
+            raise UnresolvedError(
+                "one norm throughout",
+                "; ".join(
+                    f"{path}: {norm.kind}, gain {norm.weight}, offset {norm.offset}, bias {norm.bias}, eps {norm.eps}"
+                    for path, norm in ((name, first), (other_name, other))
+                ),
+            )
+    return first
+
+
+def _qk_norm(layer: LayerFindings) -> str:
+    """none, head or full: what the norms of queries and keys are over."""
+    anatomy, roles = layer.anatomy, layer.roles
+    normed = [leaf for leaf in roles.core.sources if source_of_norm(anatomy, leaf) is not None]
+    if not normed:
+        return "none"
+    held = [{place[0] for place in roles.places[leaf]} for leaf in normed]
+    if sorted("".join(sorted(h)) for h in held) != ["k", "q"]:
+        raise UnresolvedError("norm of queries and keys", f"norms of {held}")
+    widths = []
+    for leaf in normed:
+        norm = anatomy.leaves[leaf]
+        assert isinstance(norm, NormLeaf)
+        widths.append((norm.width, anatomy.gave[leaf].shape[1]))
+    if all(width == roles.head_dim for width, _ in widths):
+        return "head"
+    if all(width == whole for width, whole in widths):
+        return "full"
+    raise UnresolvedError("norm of queries and keys", f"over {widths[0][0]} of {widths[0][1]} channels")

@@ -1,0 +1,135 @@
+"""Which module plays which role, by the reference's names and by those of its checkpoints."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from levgen.survey.dataflow import source_of_norm
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.leaves import NormLeaf
+from levgen.survey.structure import LayerFindings, Structure
+
+Names = Mapping[str, Mapping[str, str | None]]
+
+
+def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None]]:
+    """`names` as `save_pretrained` writes them. Raises UnresolvedError where a checkpoint holds other tensors."""
+    from levgen.runtime.hf_torch import checkpoint_names
+
+    # Copies: tensors that are tied have names of their own too.
+    own = {name: p.detach().clone() for name, p in model.named_parameters(remove_duplicate=False)}
+    saved = checkpoint_names(model, own)
+    by_data = {tensor.data_ptr(): name for name, tensor in saved.items()}
+    missing = [name for name, parameter in own.items() if parameter.data_ptr() not in by_data]
+    if missing:
+        raise UnresolvedError("names in a checkpoint", f"{missing[:3]} are stored as other tensors", model)
+
+    def renamed(module: str) -> str:
+        first = next((name for name in own if name.startswith(f"{module}.")), None)
+        if first is None:
+            raise UnresolvedError("names in a checkpoint", f"{module} holds no parameter", model)
+        rest = first.removeprefix(module)
+        found = by_data[own[first].data_ptr()]
+        if not found.endswith(rest):
+            raise UnresolvedError("names in a checkpoint", f"{first} is stored as {found}", model)
+        return found.removesuffix(rest)
+
+    layers = names["transformer"]["layers"]
+    prefix = {part: names["decoder_layer"][part] for part in ("attention", "mlp")}
+    whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
+    for part, roles in names.items():
+        for role, name in roles.items():
+            if part in ("attention", "mlp"):
+                path = ".".join(step for step in (layers, "0", prefix[part], name) if step)
+            elif part == "decoder_layer":
+                if role in prefix:
+                    continue
+                path = f"{layers}.0.{name}"
+            elif role == "layers":
+                continue
+            else:
+                path = str(name)
+            whole.setdefault(part, {})[role] = renamed(path)
+    inside = [path for part in ("attention", "mlp", "decoder_layer") for path in whole[part].values()]
+    stack = _prefix(inside).partition(".0")[0]
+    for part in ("attention", "mlp", "decoder_layer"):
+        whole[part] = {role: path.removeprefix(f"{stack}.0.") for role, path in whole[part].items()}
+    made = {part: dict(roles) for part, roles in whole.items() if part not in ("attention", "mlp")}
+    result: dict[str, dict[str, str | None]] = {part: {**roles} for part, roles in made.items()}
+    result["transformer"] = {"layers": stack, **result.get("transformer", {})}
+    for part in ("attention", "mlp"):
+        below = _prefix(whole[part].values())
+        result["decoder_layer"][part] = below or None
+        result[part] = _below(whole[part], below)
+    return result
+
+
+def check_parameter_names(leaves: Mapping[str, Any]) -> None:
+    """Raises UnresolvedError where a module's parameters are not called weight and bias, as a card has them."""
+    for name, leaf in leaves.items():
+        for role in ("weight", "bias"):
+            own = getattr(leaf, role, None)
+            if own is not None and own != role:
+                raise UnresolvedError(
+                    "names of parameters", f"the {role} of {name} is called {own}; a card names modules only"
+                )
+
+
+def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[str, str | None]]:
+    """Part -> role -> module of the reference."""
+    flow, roles, block, anatomy = layer.dataflow, layer.roles, layer.block, layer.anatomy
+    attention: dict[str, str] = {}
+    for leaf in roles.core.sources:
+        found = source_of_norm(anatomy, leaf)
+        kinds = {place[0] for place in roles.places[leaf]} - {"-"}
+        role = kinds.pop() if len(kinds) == 1 else "qkv"
+        if found is not None:
+            attention[f"{role}_norm"] = leaf
+            leaf = found[0]
+        attention["qkv" if roles.order != "separate" else role] = leaf
+    attention["o"] = flow.attention_output
+    if flow.attention_core.target != flow.attention_output:
+        attention["inner_norm"] = flow.attention_core.target
+    mlp: dict[str, str] = {"up": block.up, "down": flow.mlp_output}
+    if block.gate is not None:
+        mlp = (
+            {"gate": block.gate, **mlp}
+            if block.projections == "separate"
+            else {"gate_up": block.up, "down": mlp["down"]}
+        )
+    if flow.mlp_core.target != flow.mlp_output:
+        mlp["inner_norm"] = flow.mlp_core.target
+    attention_prefix, mlp_prefix = _prefix(attention.values()), _prefix(mlp.values())
+    embeddings = {
+        "token": structure.embeddings.token,
+        "position": structure.embeddings.position,
+        "norm": structure.embeddings.norm,
+    }
+    transformer = {"layers": structure.chain.name, "norm": structure.head.norm}
+    # A norm without parameters has no name in a checkpoint.
+    bare = {name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and leaf.weight is None}
+    for outer in (structure.embeddings, structure.head):
+        if outer.norm_leaf is not None and outer.norm_leaf.weight is None and outer.norm is not None:
+            bare.add(outer.norm)
+    norm_roles = {role: leaf for role, leaf in flow.norm_roles.items() if leaf not in bare}
+    return {
+        "embeddings": {role: name for role, name in embeddings.items() if name is not None and name not in bare},
+        "transformer": {role: name for role, name in transformer.items() if name is not None and name not in bare},
+        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **norm_roles},
+        "attention": _below(attention, attention_prefix),
+        "mlp": _below(mlp, mlp_prefix),
+        "lm_head": {"head": structure.head.head},
+    }
+
+
+def _prefix(names: Iterable[str]) -> str:
+    """The dotted path that all of `names` lie below."""
+    shared = []
+    for steps in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(steps)) > 1:
+            break
+        shared.append(steps[0])
+    return ".".join(shared)
+
+
+def _below(names: Mapping[str, str], prefix: str) -> dict[str, str | None]:
+    return {role: name.removeprefix(f"{prefix}.") if prefix else name for role, name in names.items()}

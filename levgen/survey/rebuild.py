@@ -1,0 +1,128 @@
+"""The last step: the whole model written from the answers, with the reference's weights, against the reference."""
+
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from levgen.architecture.schema import Architecture
+from levgen.reference.randomize import token_ids
+from levgen.reference.tiny import VOCAB, Tiny
+from levgen.survey.shapes import LONG
+
+# In fp32, at a length beyond every probe. Gradients are of sums of many terms, and of the loss.
+LOGITS, GRADIENTS = 1e-4, 1e-3
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """How near a rebuilt model came: relative errors of logits and gradients in fp32, and of which config."""
+
+    changes: dict[str, Any]
+    logits: float
+    reference_noise: float  # the reference in fp32 against itself in fp64
+    gradients: float | None = None
+    dead: tuple[str, ...] = ()  # parameters of the reference that nothing depends on
+
+    @property
+    def holds(self) -> bool:
+        limit = max(LOGITS, 4 * self.reference_noise)
+        return self.logits <= limit and (self.gradients is None or self.gradients <= GRADIENTS) and not self.dead
+
+
+def load_port(architecture: Architecture) -> Any:
+    """The model file of `architecture`, rendered and imported."""
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.port import render_model
+
+    name = model_name("surveyed")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "surveyed.py"
+        path.write_text(render_model(architecture, name), encoding="utf-8")
+        spec = importlib.util.spec_from_file_location("levgen_surveyed", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their own module up
+        spec.loader.exec_module(module)
+    return module
+
+
+def rebuild(
+    architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any], *, gradients: bool
+) -> Rebuilt:
+    """Compares the rebuilt model with the reference of the tiny config with `changes`, every parameter random.
+
+    Raises LevgenError where the config or the weights don't fit the rebuilt model: a parameter that only one has.
+    """
+    import equinox as eqx
+    import haliax as hax
+    import jax
+    import numpy as np
+    import torch
+    from haliax import Axis
+
+    from levgen.runtime.testing import relative_error
+
+    reference = tiny.build(dtype="float32", **changes)
+    model = _loaded(architecture, port, reference)
+    ids = token_ids(VOCAB, LONG, seed=1)
+    tokens = hax.named(np.asarray(ids.numpy(), dtype=np.int32), (Axis("batch", 1), Axis("position", LONG)))
+    with torch.no_grad():
+        expected = reference(ids).logits.float().numpy()
+        exact = tiny.build(**changes)(ids).logits.numpy() if tiny.dtype == "float64" else expected
+    ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, tokens)
+    errors = relative_error(ours.array, expected)
+    noise = relative_error(expected, exact)
+    if not gradients:
+        return Rebuilt(dict(changes), errors, noise)
+    from levgen.runtime.parity import _gradients
+    from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
+
+    logits = reference(ids).logits[:, :-1]
+    torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
+    theirs = hf_gradients(reference)
+    largest = max(float(np.abs(g).max()) for g in theirs.values())
+    dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
+    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None)
+    found = gradients_by_hf_name(_gradients(model, tokens))
+    # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
+    worst = max(
+        float(np.abs(found[name] - g).max() / max(float(np.abs(g).max()), 1e-3 * largest))
+        for name, g in theirs.items()
+        if name in found
+    )
+    jax.clear_caches()
+    return Rebuilt(dict(changes), errors, noise, worst, (*dead, *unused))
+
+
+def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:
+    """The port with the config and the weights of `reference`."""
+    from levgen.runtime.testing import load_from_torch
+
+    if architecture.reference is not None:
+        return load_from_torch(port.SurveyedLMHeadModel, reference)
+    from levgen.reference.hf_config import _unset
+    from levgen.runtime.hf_load import abstract_model
+    from levgen.runtime.rotary import Rotary
+    from levgen.runtime.testing import module_from_torch
+
+    values: dict[str, Any] = {}
+    for name, parameter in architecture.hyperparameters.items():
+        value: Any = parameter.default
+        if parameter.hf is not None:
+            value = getattr(reference.config, parameter.hf.partition(".")[0])
+            for key in parameter.hf.split(".")[1:]:
+                value = value[key]
+            if value is None and parameter.unset is not None:
+                value = _unset(parameter.unset)(reference.config)
+            if isinstance(value, Mapping):
+                value = Rotary.from_hf(value, max_seq_len=LONG)
+        elif isinstance(value, dict):
+            value = Rotary(**value)
+        values[name] = tuple(value) if isinstance(value, list) else value
+    config = port.SurveyedConfig(**values)
+    return module_from_torch(abstract_model(port.SurveyedLMHeadModel, config, VOCAB), reference)

@@ -1,0 +1,56 @@
+"""The result of a survey, and how it is shown."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from levgen.architecture.schema import Architecture
+from levgen.survey.evidence import Evidence, Unknown
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a model is. `architecture` is None where a question has no answer, and where the rebuilt model differs.
+
+    `errors`: relative error in fp32 of the rebuilt model's logits, for each config that it was rebuilt in.
+    """
+
+    model_type: str
+    architecture: Architecture | None
+    evidence: tuple[Evidence, ...]
+    unknown: tuple[Unknown, ...]
+    errors: tuple[float, ...] = ()
+    gradient_error: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def rebuilt(self) -> bool:
+        return self.architecture is not None and bool(self.errors)
+
+    def text(self) -> str:
+        """The card, the evidence and what is unknown, as text."""
+        from levgen.architecture.card import dump_card
+
+        lines = []
+        if self.architecture is not None:
+            lines += [dump_card(self.architecture).rstrip(), ""]
+            errors = ", ".join(f"{error:.1e}" for error in self.errors)
+            lines.append(f"rebuilt: logits {errors}; gradients {_number(self.gradient_error)} ({self.seconds:.0f} s)")
+        lines += ["", "Evidence:"] if self.evidence else []
+        lines += [f"  {_line(e)}" for e in self.evidence]
+        lines += ["", "Unknown:"] if self.unknown else []
+        lines += [f"  {u.question}: {u.observed}" + (f" [{u.where}]" if u.where else "") for u in self.unknown]
+        return "\n".join(lines)
+
+
+def _line(evidence: Evidence) -> str:
+    error = "" if evidence.error is None else f" ({_number(evidence.error)})"
+    runner_up = (
+        "" if evidence.runner_up is None else f", next {evidence.runner_up} ({_number(evidence.runner_up_error)})"
+    )
+    return f"{evidence.question}: {evidence.chosen}{error}{runner_up}" + (
+        f"; {evidence.probe}" if evidence.probe else ""
+    )
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.1e}"

@@ -1,0 +1,218 @@
+"""Every config field ends as mapped, derived, fixed or ignored, each with what was observed."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from levgen.survey.evidence import Evidence, Unknown
+from levgen.survey.fields import FieldMap
+from levgen.survey.trials import ROUNDING, Trial, Trials, alternatives
+
+# Computing a part in fp32 instead of fp64 moves the logits of a random model by about 1e-5.
+_FLOAT32 = 1e-4
+# What else may move with a field that one of these is read from.
+_FOLLOWS_SIZES = {
+    "hidden_dim",
+    "intermediate_dim",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "position_rows",
+    "window",
+    "windowed",
+    "rotary_dim",
+    "frequencies",
+    "rotating",
+    "rotary_scaling",
+    "attention_scale",
+    "embedding_scale",
+}
+
+
+def settle(trials: Trials, found: FieldMap) -> None:
+    """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
+    _drop_what_explains_too_little(trials, found)
+    still: dict[str, list[Trial]] = {}
+    for hf, default in trials.fields.items():
+        if hf in found.mapped() or hf in found.derived:
+            continue
+        own = trials.of(hf)
+        gate = _absence(trials, found, hf)
+        if gate is not None:
+            found.derived[hf] = gate
+        elif own and all(_idle(trials, trial) for trial in own):
+            still[hf] = own
+            found.ignored[hf] = _reason(trials, hf, own)
+        elif own and (through := _through_lists(trials, found, own)):
+            found.ignored[hf] = f"changes {through}, which is read itself"
+        else:
+            _fix(trials, found, hf, default, own)
+    _find_gates(trials, found, still)
+
+
+def _idle(trials: Trials, trial: Trial) -> bool:
+    """Nothing moved, or no more than fp32 rounds off, and every measure stayed."""
+    if trial.moved <= ROUNDING:
+        return True
+    base = trials.base.measures
+    assert base is not None
+    return trial.moved <= _FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
+
+
+def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """A switch that is nothing but whether the window's field is set: the config class itself makes that None."""
+    window = found.sizes.get("sliding_window")
+    if window is None or trials.fields[hf] is not False:
+        return None
+    try:
+        on, off = (trials.tiny.config(**{window: 7, hf: switch}) for switch in (True, False))
+        held = (getattr(on, window), getattr(off, window))
+    except Exception:
+        return None
+    return f"{window} is not None" if held == (7, None) else None
+
+
+def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
+    """The list by layer through which a field acts: it agrees with what was measured, and nothing else changed."""
+    base = trials.base.measures
+    assert base is not None
+    lists = [(found.layer_types, "windowed", "sliding_attention"), (found.rope_layers, "rotating", 1)]
+    for hf, measure, yes in lists:
+        if hf is None:
+            continue
+        moved = [trial for trial in own if trial.moved > ROUNDING]
+        if all(
+            trial.measures is not None
+            and set(base.differing(trial.measures)) <= {measure, "window", "rotating", "frequencies"}
+            and tuple(entry == yes for entry in trial.values[hf])[: len(getattr(trial.measures, measure))]
+            == getattr(trial.measures, measure)
+            for trial in moved
+        ):
+            return hf
+    return None
+
+
+def _reason(trials: Trials, hf: str, own: list[Trial]) -> str:
+    said = _plain(trials.base.values[hf])
+    altered = ", ".join(dict.fromkeys(_plain(trial.changes[hf]) for trial in own))
+    if any(trial.in_training for trial in own):
+        return f"acts in training only, as dropout does: nothing moved from {said} to {altered} otherwise"
+    rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
+    return f"nothing moved{rounding} when it changed from {said} to {altered}"
+
+
+def _plain(value: Any) -> str:
+    """`value` as a card's text may hold it."""
+    return "".join(c for c in str(value) if c not in "\"'\\{}\n")[:80]
+
+
+def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial]) -> None:
+    """A field that moves something, or that takes no other value, is fixed to its default."""
+    value = trials.base.values[hf]
+    moved = [trial for trial in own if trial.moved > ROUNDING]
+    what = "takes no other value that was tried"
+    if moved:
+        trial = moved[0]
+        measures = trials.base.measures
+        assert measures is not None
+        if trial.unknown is not None:
+            what = f"at {_plain(trial.changes[hf])}: {trial.unknown.observed}"
+        elif trial.measures is not None:
+            changed = measures.differing(trial.measures)
+            what = f"at {_plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+    if isinstance(value, list | tuple | Mapping) and value:
+        if moved or not own:
+            found.unknown.append(Unknown(f"field {hf}", f"{_plain(value)}: {what}"))
+        return
+    if value != default:
+        found.unknown.append(Unknown(f"field {hf}", f"its tiny value {value} is not its default {default}; {what}"))
+        return
+    found.fixed[hf] = value
+    found.evidence.append(Evidence(f"field {hf}", f"fixed to {value}", probe=what))
+
+
+def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
+    """A switch whose field changes more than it says is no switch: its field is fixed."""
+    base = trials.base.measures
+    assert base is not None
+    sizes = set(found.sizes.values()) | set(found.derived)
+    explained: dict[str, set[str]] = {}
+    for measure, hf in found.switches.items():
+        explained.setdefault(hf, set()).add(measure)
+    for measure, factor in found.factors.items():
+        if isinstance(factor, str):
+            explained.setdefault(factor.partition("**")[0], set()).add(measure)
+    if found.activation is not None:
+        explained.setdefault(found.activation, set()).add("activation")
+    for hf, known in explained.items():
+        for trial in trials.of(hf):
+            if trial.measures is None or hf in sizes:
+                continue
+            more = set(base.differing(trial.measures)) - known
+            if more:
+                found.switches = {m: f for m, f in found.switches.items() if f != hf}
+                for measure, factor in found.factors.items():
+                    if isinstance(factor, str) and factor.partition("**")[0] == hf:
+                        found.factors[measure] = getattr(base, measure)
+    for hf in sizes:
+        for trial in trials.of(hf):
+            more = set() if trial.measures is None else set(base.differing(trial.measures)) - _FOLLOWS_SIZES
+            if more:
+                found.unknown.append(Unknown(f"field {hf}", f"it changes {', '.join(sorted(more))} beside a size"))
+
+
+def _find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -> None:
+    """Fields that do something only together: a switch among them is fixed, so that the rest stays idle."""
+    rounds = []
+    for pick in range(3):
+        changes = {}
+        for hf, own in still.items():
+            if any(trial.in_training for trial in own):
+                continue
+            values = [trial.changes[hf] for trial in own]
+            small = [v for v in alternatives(hf, trials.base.values[hf], trials.fields[hf]) if v in (1, 0)]
+            values = [*values, *(small if isinstance(trials.base.values[hf], int) else [])]
+            changes[hf] = values[min(pick, len(values) - 1)]
+        rounds.append(changes)
+    for changes in rounds:
+        together = _joint(trials, changes)
+        while together and trials.snapshot is not None:
+            trial = trials.attempt(together, examine=False)
+            if trial is None or trial.moved <= ROUNDING:
+                break
+            together = _least(trials, together)
+            gates = [hf for hf in together if isinstance(trials.base.values[hf], bool)] or list(together)
+            gate = gates[0]
+            found.ignored.pop(gate, None)
+            found.fixed[gate] = trials.fields[gate]
+            others = [hf for hf in together if hf != gate]
+            for hf in others:
+                found.ignored[hf] = f"nothing moves with it while {gate} is {_plain(trials.fields[gate])}"
+            found.evidence.append(
+                Evidence(f"field {gate}", f"fixed to {trials.fields[gate]}", probe=f"moves with {others}")
+            )
+            together = _joint(
+                trials, {hf: value for hf, value in changes.items() if hf in found.ignored and hf != gate}
+            )
+
+
+def _joint(trials: Trials, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """As many of `changes` at once as build."""
+    if trials.attempt(changes, examine=False) is not None:
+        return dict(changes)
+    kept: dict[str, Any] = {}
+    for hf, value in changes.items():
+        if trials.attempt({**kept, hf: value}, examine=False) is not None:
+            kept[hf] = value
+    return kept
+
+
+def _least(trials: Trials, changes: dict[str, Any]) -> dict[str, Any]:
+    """The fewest of `changes` that still move something."""
+    for hf in itertools.chain(list(changes)):
+        fewer = {key: value for key, value in changes.items() if key != hf}
+        trial = trials.attempt(fewer, examine=False) if fewer else None
+        if trial is not None and trial.moved > ROUNDING:
+            changes = fewer
+    return changes

@@ -1,0 +1,209 @@
+"""What moves when a field of the config changes: the reference is built with each field altered in turn."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from levgen.reference.randomize import token_ids
+from levgen.reference.tiny import VOCAB, Tiny, own_fields
+from levgen.survey.evidence import Unknown, UnresolvedError
+from levgen.survey.measures import Measures, measure
+from levgen.survey.shapes import LENGTH
+from levgen.survey.structure import Structure, find_structure
+
+# Logits that move by less than this part of themselves move by rounding.
+ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a config's model looks like from outside: shapes of its parameters, and logits under weights by name."""
+
+    shapes: dict[str, tuple[int, ...]]
+    logits: Any
+
+    def change(self, other: "Snapshot") -> float:
+        """0 where nothing differs, infinite where shapes do, else how far the logits moved, relatively."""
+        if self.shapes != other.shapes or self.logits.shape != other.logits.shape:
+            return float("inf")
+        return float((self.logits - other.logits).abs().max() / self.logits.abs().max())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One altered config. `values`: its fields; `measures`: what it is, or None where that is unknown."""
+
+    changes: dict[str, Any]
+    values: dict[str, Any]
+    moved: float
+    measures: Measures | None
+    unknown: Unknown | None = None
+    in_training: bool = False  # logits moved in training mode only
+
+
+@dataclass
+class Trials:
+    """Every config of a reference that was examined. `base` is the tiny config itself."""
+
+    tiny: Tiny
+    fields: dict[str, Any]
+    structure: Structure
+    snapshot: Snapshot
+    base: Trial
+    done: list[Trial] = field(default_factory=list)
+
+    @property
+    def examined(self) -> list[Trial]:
+        """The trials whose measures are known, the base first."""
+        return [self.base, *(trial for trial in self.done if trial.measures is not None)]
+
+    def of(self, name: str) -> list[Trial]:
+        """The trials in which only `name` was altered."""
+        return [trial for trial in self.done if set(trial.changes) == {name}]
+
+    def attempt(self, changes: Mapping[str, Any], *, examine: bool = True) -> Trial | None:
+        """Alters `changes` and looks; None where no such config builds and runs, or where it takes other values."""
+        try:
+            config = self.tiny.config(**changes)
+            values = _values(config, self.fields)
+            if any(values.get(name) != value for name, value in changes.items() if value is not None):
+                return None
+            model = self.tiny.build(**changes)
+            snapshot = _snapshot(model)
+        except Exception:
+            return None
+        moved = self.snapshot.change(snapshot)
+        measures, unknown = None, None
+        if examine and moved > ROUNDING:
+            try:
+                ids = token_ids(VOCAB, LENGTH)
+                measures = measure(find_structure(model, ids, every_layer=False))
+                assert self.base.measures is not None
+                if not self.base.measures.differing(measures):
+                    measures = measure(find_structure(model, ids))
+            except UnresolvedError as error:
+                unknown, measures = error.unknown, None
+        in_training = moved <= ROUNDING and self._moves_in_training(changes)
+        trial = Trial(dict(changes), values, moved, measures, unknown, in_training)
+        self.done.append(trial)
+        return trial
+
+    def _moves_in_training(self, changes: Mapping[str, Any]) -> bool:
+        if not all(isinstance(value, float) for value in changes.values()):
+            return False
+        return _training_logits(self.tiny, {}) != _training_logits(self.tiny, changes)
+
+
+def begin(tiny: Tiny) -> Trials:
+    """The base of all trials. Raises UnresolvedError where the tiny config itself is not understood."""
+    fields = own_fields(tiny.found)
+    fields.pop("vocab_size", None)
+    model = tiny.build()
+    structure = find_structure(model, token_ids(VOCAB, LENGTH))
+    base = Trial({}, _values(tiny.config(), fields), 0.0, measure(structure))
+    return Trials(tiny, fields, structure, _snapshot(model), base)
+
+
+def alter_every_field(trials: Trials) -> None:
+    """Alters one field after another, by several values until one moves something."""
+    for name in trials.fields:
+        for value in alternatives(name, trials.base.values[name], trials.fields[name]):
+            trial = trials.attempt({name: value})
+            if trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value)):
+                break
+
+
+def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
+    """Other values for a field that holds `value`."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        thirds = [value * 4 // 3] if value % 3 == 0 else []
+        candidates = [*thirds, value + 1, 2 * value, value // 2, value + 8, 1, 0]
+        yield from (v for v in dict.fromkeys(candidates) if v != value and v >= 0)
+    elif isinstance(value, float):
+        yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
+    elif isinstance(value, str):
+        from levgen.survey.activation import known_activations
+
+        # An activation is altered into one that is unlike it.
+        yield from (v for v in ("relu", "silu") if value in known_activations() and v != value)
+        yield f"{value}_altered"
+    elif isinstance(value, Mapping):
+        yield from _altered_mappings(value)
+    elif isinstance(value, list | tuple):
+        yield from _altered_lists(list(value))
+    else:
+        yield from (88, 3.5, True, "relu")
+
+
+def _altered_mappings(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """`value` with its numbers altered, also those of mappings in it."""
+    altered = {
+        key: next(_altered_mappings(item), item)
+        if isinstance(item, Mapping)
+        else item * 2.5
+        if isinstance(item, float) and item > 1
+        else item
+        for key, item in value.items()
+    }
+    if altered != value:
+        yield altered
+
+
+def _altered_lists(value: list[Any]) -> Iterator[list[Any]]:
+    """`value` with one of its entries altered, to another that occurs or that transformers knows."""
+    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
+
+    known = set(ALLOWED_LAYER_TYPES)
+    others: list[Any] = list(dict.fromkeys(value))
+    if value and all(item in known for item in value if isinstance(item, str)):
+        others += ["sliding_attention", "full_attention"]
+    if value and all(item in (0, 1) for item in value):
+        others += [0, 1]
+    for index in (0, len(value) - 1):
+        for other in dict.fromkeys(others):
+            if value and other != value[index]:
+                yield [*value[:index], other, *value[index + 1 :]]
+
+
+def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    values = {}
+    for name in fields:
+        try:
+            values[name] = getattr(config, name)
+        except Exception:
+            values[name] = None
+    return values
+
+
+def _snapshot(model: Any) -> Snapshot:
+    """Logits by both attention implementations: some fields act in one of them only."""
+    import torch
+
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    ids = token_ids(VOCAB, LENGTH)
+    with torch.no_grad():
+        logits = [model(ids).logits]
+        with contextlib.suppress(Exception):
+            model.set_attn_implementation("sdpa")
+            logits.append(model(ids).logits)
+        with contextlib.suppress(Exception):
+            model.set_attn_implementation("eager")
+    return Snapshot(shapes, torch.cat(logits))
+
+
+def _training_logits(tiny: Tiny, changes: Mapping[str, Any]) -> float:
+    """The sum of the logits in training mode, under one seed."""
+    import torch
+
+    with contextlib.suppress(Exception), torch.no_grad():
+        model = tiny.build(**changes).train()
+        torch.manual_seed(0)
+        return float(model(token_ids(VOCAB, LENGTH)).logits.abs().sum())
+    return 0.0
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)

@@ -1,0 +1,73 @@
+"""Tiny configs by rule: they build, run, and tell apart what a survey tells apart."""
+
+from pathlib import Path
+
+import pytest
+
+from levgen.reference.find import Found, find_folder, find_type
+from levgen.reference.randomize import token_ids
+from levgen.reference.tiny import VOCAB, WINDOW, tiny
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+INVENTED = Path(__file__).parent.parent / "survey" / "invented"
+
+
+def _logits(found: Found) -> object:
+    with torch.no_grad():
+        return tiny(found).build()(token_ids(VOCAB, 41)).logits
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "gptj", "codegen", "opt"])
+def test_a_tiny_config_runs(model_type: str) -> None:
+    logits = _logits(find_type(model_type))
+    assert logits.shape == (1, 41, VOCAB)  # type: ignore[attr-defined]
+    assert logits.isfinite().all()  # type: ignore[attr-defined]
+
+
+def test_sizes_differ_and_key_heads_are_fewer() -> None:
+    config = tiny(find_type("llama")).config()
+    sizes = [config.hidden_size, config.intermediate_size, config.head_dim, config.num_attention_heads]
+    assert len(set(sizes)) == len(sizes)
+    assert 1 < config.num_key_value_heads < config.num_attention_heads
+    assert config.head_dim * config.num_attention_heads != config.hidden_size
+
+
+def test_factors_of_one_are_moved_and_differ() -> None:
+    config = tiny(find_type("granite")).config()
+    factors = [
+        config.embedding_multiplier,
+        config.logits_scaling,
+        config.residual_multiplier,
+        config.attention_multiplier,
+    ]
+    assert 1.0 not in factors
+    assert len(set(factors)) == 4
+
+
+def test_windows_are_shorter_than_a_probe() -> None:
+    assert tiny(find_type("mistral")).config().sliding_window == WINDOW
+    assert tiny(find_type("gpt_neo")).config().window_size == WINDOW
+
+
+def test_a_switch_that_windows_need_is_on() -> None:
+    assert tiny(find_type("qwen2")).config().use_sliding_window is True
+
+
+def test_fields_of_unknown_names_are_sized_by_experiment() -> None:
+    made = tiny(find_folder(INVENTED / "willow", trust_remote_code=True))
+    config = made.config()
+    parameters = sum(p.numel() for p in made.build().parameters())
+    assert parameters < 500_000
+    assert 1 < config.shared_lookers < config.lookers
+    assert config.storeys == 4
+    assert config.nudge != 1.0
+
+
+def test_weights_depend_on_names_only() -> None:
+    made = tiny(find_type("llama"))
+    first, second = made.build(), made.build(num_hidden_layers=2)
+    held = dict(first.named_parameters())
+    assert all(torch.equal(parameter, held[name]) for name, parameter in second.named_parameters())
+    assert all(float(parameter.detach().std()) > 0.05 for parameter in held.values())
