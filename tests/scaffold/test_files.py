@@ -269,6 +269,7 @@ def _run_as_nobody(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.filterwarnings("ignore:os.fork\\(\\) was called:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_read_only_folder_is_refused():
     # Not tmp_path: pytest's folders are closed to other users.

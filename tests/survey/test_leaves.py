@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from levgen.survey.evidence import UnresolvedError  # noqa: E402
-from levgen.survey.leaves import Affine, NormLeaf, identify, identify_table  # noqa: E402
-from levgen.survey.shapes import LENGTH  # noqa: E402
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.leaves import Affine, NormLeaf, identify, identify_table
+from levgen.survey.shapes import LENGTH
 
 nn = torch.nn
 
