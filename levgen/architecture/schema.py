@@ -252,7 +252,6 @@ class Initialization(Answers):
 
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
-    gain: Annotated[float, Field(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
 
@@ -284,8 +283,6 @@ class Architecture(Answers):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.initialization.gain != 1.0 and not self.norm.weight:
-            raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
             answer = "local_rope" if self.positions.local_rope else "layers"

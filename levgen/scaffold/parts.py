@@ -51,7 +51,6 @@ class AxisSpec:
     size: str  # an expression over hyperparameters
     alias: str | None = None  # the property that it is an alias of
     when: str | None = None
-    comment: str | None = None
 
     @property
     def source(self) -> str:
@@ -84,7 +83,7 @@ def load_part(name: str) -> Part:
     folder = templates() / "model" if name == "model" else templates() / "parts" / name
     data = yaml.safe_load((folder / "part.yaml").read_text(encoding="utf-8"))
     axes = tuple(
-        AxisSpec(spec.get("as", key), spec["name"], str(spec.get("size", "")), spec.get("alias"), spec.get("when"), spec.get("comment"))
+        AxisSpec(spec.get("as", key), spec["name"], str(spec.get("size", "")), spec.get("alias"), spec.get("when"))
         for key, spec in data.get("axes", {}).items()
     )
     hyperparameters = tuple(

@@ -182,7 +182,8 @@ def identify_table(module: Any, output: Any, length: int = LENGTH) -> Table:
         unit, unit_rows = (t / t.norm(dim=-1, keepdim=True) for t in (table, rows))
         found = (unit_rows @ unit.T).argmax(-1)
         picked = table[found]
-        scale = float((picked * rows.detach()).sum() / picked.pow(2).sum())
+        rows = rows.detach()
+        scale = float((picked * rows).sum() / picked.pow(2).sum())
         error = relative(scale * picked, rows)
         if error < 1e-6:
             _no_more_parameters(question, module, {name})
