@@ -114,6 +114,14 @@ PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
 RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
 
 
+# Which kinds of positions an answer about them belongs to.
+_POSITION_ANSWERS: dict[str, tuple[PositionKind, ...]] = {
+    **dict.fromkeys(("layout", "layers", "backwards", "local_rope", "rotary_dim"), ("rotary",)),
+    "offset": ("learned", "sinusoidal"),
+    "table": ("sinusoidal",),
+}
+
+
 class Positions(Answers):
     """How a token knows where it stands."""
 
@@ -129,21 +137,18 @@ class Positions(Answers):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        kinds = {
-            "layout": "rotary",
-            "rotary_dim": "rotary",
-            "layers": "rotary",
-            "local_rope": "rotary",
-            "backwards": "rotary",
-        }
-        kinds |= {"offset": "learned or sinusoidal", "table": "sinusoidal"}
-        for answer, needs in kinds.items():
-            if getattr(self, answer) != type(self).model_fields[answer].default and self.kind not in needs:
+        for answer, kinds in _POSITION_ANSWERS.items():
+            if getattr(self, answer) != type(self).model_fields[answer].default and self.kind not in kinds:
+                needs = " or ".join(kinds)
                 raise ValueError(
                     f"positions.{answer} belongs to positions.kind={needs}, and positions.kind is {self.kind}"
                 )
         if self.local_rope and (self.layers != "every" or self.rotary_dim is not None):
             raise ValueError("positions.local_rope needs layers that all rotate, with `rope` as a hyperparameter")
+        if self.layers == "by_theta" and self.rotary_dim is not None:
+            raise ValueError(
+                "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"
+            )
         return self
 
 
@@ -165,8 +170,8 @@ class Attention(Answers):
     clip: Factor | None = None  # queries, keys and values are cut to -clip ... clip
     scale: Factor = "head_dim**-0.5"
     softcap: Factor | None = None
-    window: Window = "none"  # where a query sees the last `sliding_window` keys only; by_layer: as `layer_types` says;
-    # by_run: as `attention_types` does, in runs
+    # Where a query sees the last `sliding_window` keys only; by_layer: by `layer_types`, by_run: by `attention_types`.
+    window: Window = "none"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
 
@@ -252,6 +257,7 @@ class Initialization(Answers):
 
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
+    gain: Annotated[float, Field(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
 
@@ -283,6 +289,13 @@ class Architecture(Answers):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.initialization.gain != 1.0 and not self.norm.weight:
+            raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
+        if self.attention.norm_after_rotation and self.positions.kind != "rotary":
+            raise ValueError(
+                f"attention.norm_after_rotation=true needs positions.kind=rotary, and positions.kind is "
+                f"{self.positions.kind}"
+            )
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
             answer = "local_rope" if self.positions.local_rope else "layers"

@@ -17,6 +17,7 @@ from levgen.runtime.hf_values import (
     class_defaults,
     field_default,
     get_attribute,
+    has_attribute,
     made,
     plain,
     put_attribute,
@@ -33,7 +34,8 @@ _TRAINED_LENGTH = "original_max_position_embeddings"
 class HfField:
     """One transformers attribute. A dot goes into a dict: `rope_parameters.full_attention`.
 
-    `unset` computes, from the transformers config, the value that its model uses where the attribute is None.
+    `unset` computes, from the transformers config, the value that its model uses where the attribute is None,
+    or absent.
     """
 
     name: str
@@ -117,7 +119,8 @@ class HfFields:
                 problems.append(_unknown_field(cls, ours))
                 continue
             try:
-                value = get_attribute(hf, field.name)
+                absent = field.unset is not None and not has_attribute(hf, field.name)
+                value = None if absent else get_attribute(hf, field.name)
                 if value is None and field.unset is not None:
                     value = field.unset(hf)
                 values[ours] = to_ours(value, kinds[ours], values.get("max_seq_len"))

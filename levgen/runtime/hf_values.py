@@ -25,6 +25,17 @@ def made(make: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
         raise HfConfigError(f"transformers refuses the config: {error}", "Correct these values.") from error
 
 
+def has_attribute(hf: Any, name: str) -> bool:
+    """Whether a transformers config has the attribute `name`, or the dict that a dot goes into."""
+    try:
+        getattr(hf, name.partition(".")[0])
+    except AttributeError:
+        return False
+    except Exception:  # it has one that can't be read globally, which `get_attribute` reports
+        return True
+    return True
+
+
 def get_attribute(hf: Any, name: str) -> Any:
     """The attribute `name` of a transformers config; a dot goes into a dict."""
     first, _, rest = name.partition(".")

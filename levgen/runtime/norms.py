@@ -51,10 +51,17 @@ class RmsNorm(_Norm):
 
     @classmethod
     def init(
-        cls, axis: AxisSpec, *, eps: float, use_weight: bool = True, use_bias: bool = False, offset: float = 0.0
+        cls,
+        axis: AxisSpec,
+        *,
+        eps: float,
+        use_weight: bool = True,
+        use_bias: bool = False,
+        offset: float = 0.0,
+        gain: float = 1.0,
     ) -> Self:
-        """A gain of 1 (so a weight of `1 - offset`) and a bias of 0."""
-        return cls(*_parameters(axis, use_weight, use_bias, offset), axis=axis, eps=eps, offset=offset)
+        """A norm with a weight of `gain - offset` and a bias of 0."""
+        return cls(*_parameters(axis, use_weight, use_bias, gain - offset), axis=axis, eps=eps, offset=offset)
 
     def __call__(self, x: NamedArray) -> NamedArray:
         """`x`: {..., axis} -> the same axes and dtype."""
@@ -74,10 +81,17 @@ class LayerNorm(_Norm):
 
     @classmethod
     def init(
-        cls, axis: AxisSpec, *, eps: float, use_weight: bool = True, use_bias: bool = True, offset: float = 0.0
+        cls,
+        axis: AxisSpec,
+        *,
+        eps: float,
+        use_weight: bool = True,
+        use_bias: bool = True,
+        offset: float = 0.0,
+        gain: float = 1.0,
     ) -> Self:
-        """A gain of 1 (so a weight of `1 - offset`) and a bias of 0."""
-        return cls(*_parameters(axis, use_weight, use_bias, offset), axis=axis, eps=eps, offset=offset)
+        """A norm with a weight of `gain - offset` and a bias of 0."""
+        return cls(*_parameters(axis, use_weight, use_bias, gain - offset), axis=axis, eps=eps, offset=offset)
 
     def __call__(self, x: NamedArray) -> NamedArray:
         """`x`: {..., axis} -> the same axes and dtype."""
@@ -92,9 +106,9 @@ class LayerNorm(_Norm):
 
 
 def _parameters(
-    axis: AxisSpec, use_weight: bool, use_bias: bool, offset: float
+    axis: AxisSpec, use_weight: bool, use_bias: bool, weight: float
 ) -> tuple[NamedArray | None, NamedArray | None]:
-    return hax.full(axis, 1.0 - offset) if use_weight else None, hax.zeros(axis) if use_bias else None
+    return hax.full(axis, weight) if use_weight else None, hax.zeros(axis) if use_bias else None
 
 
 def _gain(weight: NamedArray, offset: float) -> NamedArray:

@@ -17,6 +17,7 @@ from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.config import LmConfig
+from levgen.runtime.hf_torch import checkpoint_names
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.testing import (
     gradients_by_hf_name,
@@ -174,7 +175,8 @@ class Ported(Generic[M]):
         Both are random draws: they may differ by six standard errors. What one draws as a constant, so must the other.
         """
         reference = _fresh_reference(config, Vocab)
-        sizes = {name: tensor.numel() for name, tensor in reference.state_dict().items()}
+        named = checkpoint_names(reference, reference.state_dict())
+        sizes = {name: tensor.numel() for name, tensor in named.items()}
         init: Callable[..., M] = eqx.filter_jit(ModelClass.init)
         ours = init_statistics(init(Vocab, config, key=jax.random.PRNGKey(0)))
         problems = []

@@ -121,12 +121,21 @@ def _size_problems(
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
     if architecture.attention.projections == "blocks" and heads % 4:
         problems.append(f"num_heads ({heads}) must be a multiple of 4, the number of blocks")
+    for answer, counted in (
+        ("mlp.multiple", architecture.mlp.multiple),
+        ("positions.rotary_dim", architecture.positions.rotary_dim),
+    ):
+        if isinstance(counted, str) and type(values.get(counted)) is not int:
+            problems.append(f"{answer} names {counted} ({values.get(counted)}), which is no whole number")
     for name, value in values.items():
         if name in specs and specs[name].by_layer and len(value) != values["num_layers"]:
             problems.append(f"{name} describes {len(value)} layers, and num_layers is {values['num_layers']}")
     if "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
     head_dim = values.get("head_dim", hidden // heads)
+    turning = values.get(architecture.positions.rotary_dim or "")
+    if isinstance(turning, int) and (turning % 2 or turning > head_dim):
+        problems.append(f"{architecture.positions.rotary_dim} ({turning}) must be even, and at most {head_dim}")
     if architecture.positions.kind == "rotary" and head_dim % 2:
         problems.append(f"the width of a head ({head_dim}) must be even, since positions are rotary")
     return problems

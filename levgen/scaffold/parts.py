@@ -51,6 +51,7 @@ class AxisSpec:
     size: str  # an expression over hyperparameters
     alias: str | None = None  # the property that it is an alias of
     when: str | None = None
+    comment: str | None = None
 
     @property
     def source(self) -> str:
@@ -83,7 +84,12 @@ def load_part(name: str) -> Part:
     folder = templates() / "model" if name == "model" else templates() / "parts" / name
     data = yaml.safe_load((folder / "part.yaml").read_text(encoding="utf-8"))
     axes = tuple(
-        AxisSpec(spec.get("as", key), spec["name"], str(spec.get("size", "")), spec.get("alias"), spec.get("when"))
+        AxisSpec(
+            spec.get("as", key),
+            spec["name"],
+            str(spec.get("size", "")),
+            *(spec.get(entry) for entry in ("alias", "when", "comment")),
+        )
         for key, spec in data.get("axes", {}).items()
     )
     hyperparameters = tuple(

@@ -60,8 +60,6 @@ class PortView:
             nano, tiny = (spec.nano, spec.tiny) if spec else (None, None)
             nano = nano if parameter.nano is None else parameter.nano
             tiny = tiny if parameter.tiny is None else parameter.tiny
-            if self.architecture.reference and parameter.hf is None:
-                tiny = None  # the reference's config can't hold another value than the default
             views.append(
                 HyperparameterView(
                     name,
@@ -105,12 +103,23 @@ class PortView:
         """The end of a product with `factor`: ` * self.config.logit_scale`, or ` / ...` for a power of -1."""
         if isinstance(factor, str) and factor.endswith("**-1"):
             return f" / {self.value(factor.removesuffix('**-1'), owner)}"
+        if isinstance(factor, str) and factor.endswith("**0.5"):
+            return f" * math.sqrt({self.value(factor.removesuffix('**0.5'), owner)})"
         return f" * {self.value(factor, owner)}"
 
     def optional(self, name: str) -> bool:
         """Whether the hyperparameter `name` may be None."""
         parameter = self.architecture.hyperparameters.get(name)
         return parameter is not None and parameter.optional
+
+    @cached_property
+    def reference_lines(self) -> list[str]:
+        """The reference and its version, on two lines where one doesn't hold them."""
+        reference = self.architecture.reference
+        if reference is None:
+            return ["none in transformers"]
+        model, version = f"{reference.module}.{reference.model}", f"(transformers {reference.version})"
+        return [f"{model} {version}"] if len(model) + len(version) < 108 else [model, version]
 
     @cached_property
     def switches(self) -> list[str]:
@@ -221,7 +230,9 @@ class PortView:
         weight = "" if norm.weight else ", use_weight=False"
         bias = "" if norm.kind == "rms" or norm.bias else ", use_bias=False"
         offset = ", offset=1.0" if norm.offset else ""
-        return f"{self.norm_class}.init({axis}, eps={self.value(norm.eps, 'config')}{weight}{bias}{offset})"
+        fresh = self.architecture.initialization.gain
+        gain = "" if fresh == 1.0 else f", gain={fresh}"
+        return f"{self.norm_class}.init({axis}, eps={self.value(norm.eps, 'config')}{weight}{bias}{offset}{gain})"
 
     @cached_property
     def heads_axis(self) -> str:

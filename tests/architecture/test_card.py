@@ -25,8 +25,7 @@ def test_card_holds_just_what_its_parts_need(model_type: str) -> None:
     completed = complete(card)
     assert completed.hyperparameters.keys() == card.hyperparameters.keys()
     assert completed.reference == card.reference
-    # Some references take any length, and their configs name none.
-    assert {name for name, parameter in card.hyperparameters.items() if not parameter.hf} <= {"max_seq_len"}
+    assert all(parameter.hf for parameter in card.hyperparameters.values())
 
 
 def test_card_of_another_spelling_is_found() -> None:
