@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from levgen.check.files.project import is_hidden
+from levgen.check.files.places import is_hidden
 from levgen.errors import LevgenError
 
 SUFFIXES = frozenset({".py", ".yaml", ".yml"})

@@ -10,7 +10,8 @@ from typing import Any
 from levgen.check import suppressions
 from levgen.check.collect import collect
 from levgen.check.files.model_file import ModelFile
-from levgen.check.files.project import Project, find_root, read_text
+from levgen.check.files.places import find_root, read_text
+from levgen.check.files.project import Project
 from levgen.check.files.pytest_file import TestFile
 from levgen.check.files.python_file import PythonFile
 from levgen.check.files.yaml_file import YamlFile, YamlSyntaxError

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from levgen.check import Report
+    from collections.abc import Sequence
+
+    from levgen.check.finding import Report
 
 Format = Literal["text", "json", "github", "sarif"]
 
@@ -22,26 +24,34 @@ def check(
     statistics: Annotated[bool, typer.Option("--statistics", help="Only how often each rule was broken.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change; write nothing.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Check anew what has not changed, too.")] = False,
 ) -> None:
     """Check models, tests, configs and the project by reading their source. `levgen rule CODE` explains a finding."""
     import gc
 
-    from levgen.check import run
+    from levgen.check.cache import run_cached
 
     gc.disable()  # a run is short, and all that it makes lives to its end
     selected, ignored = _codes(select), _codes(ignore)
     targets = paths or [Path()]
-    report = run(targets, select=selected, ignore=ignored)
+    find = _run_anew if no_cache or fix or diff else run_cached
+    report = find(targets, select=selected, ignore=ignored)
     if diff:
         changed = _print_diff(report)
         raise typer.Exit(1 if changed else 0)
     if fix:
         mended = _fix(report)
         if mended:
-            report = run(targets, select=selected, ignore=ignored)
+            report = find(targets, select=selected, ignore=ignored)
             print(f"fixed {mended} file{'' if mended == 1 else 's'}", file=sys.stderr)
     print(_written(report, format, statistics=statistics), end="")
     raise typer.Exit(1 if report.findings else 0)
+
+
+def _run_anew(paths: "Sequence[Path]", *, select: "Sequence[str]", ignore: "Sequence[str]") -> "Report":
+    from levgen.check.runner import run
+
+    return run(paths, select=select, ignore=ignore)
 
 
 def _codes(options: list[str] | None) -> list[str]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from levgen.check import Finding, run
+from levgen.check.finding import Finding
 from levgen.check.manual import Example
+from levgen.check.runner import run
 
 
 def write_example(folder: Path, examples: tuple[Example, ...]) -> None:

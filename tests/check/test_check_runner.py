@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_examples import findings_of, write_example
 
-from levgen.check import Finding, Report, check_paths, run
 from levgen.check.edits import apply_edits, fixed_texts, write_text
-from levgen.check.finding import Edit
+from levgen.check.finding import Edit, Finding, Report
 from levgen.check.manual import Example
 from levgen.check.report.github import as_github
 from levgen.check.report.json import as_json
 from levgen.check.report.sarif import as_sarif
 from levgen.check.report.text import as_statistics, as_text
+from levgen.check.runner import check_paths, run
 from levgen.errors import LevgenError
 
 REUSED = "import jax\n\n\ndef f(key):\n    return g(key), h(key){comment}\n"

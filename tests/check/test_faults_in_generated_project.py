@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from levgen.check import check_paths
+from levgen.check.runner import check_paths
 from levgen.cli.app import run
 
 MODEL, TEST, YAML = "models/llama.py", "tests/test_llama.py", "config/llama_nano.yaml"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from levgen.check import check_paths
+from levgen.check.runner import check_paths
 
 RECORD = Path(__file__).parent / "levanter_findings.txt"
 

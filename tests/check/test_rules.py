@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from rule_examples import write_example
 
-from levgen.check import run
 from levgen.check.docs import FAMILIES, pages
 from levgen.check.manual import manual
 from levgen.check.registry import all_rules
+from levgen.check.runner import run
 
 CODES = sorted(all_rules())
 

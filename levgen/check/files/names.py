@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 def dotted(node: ast.AST | None) -> str:
     """`a.b.c` of a chain of names; subscripts are looked through (`Base[T]` is `Base`); "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
     parts: list[str] = []
     while True:
         if isinstance(node, ast.Subscript):

@@ -9,19 +9,13 @@ from typing import Any
 
 from levgen.check.files.classes import ClassInfo
 from levgen.check.files.model_file import ModelFile, defines_model
+from levgen.check.files.places import is_hidden, read_text
 from levgen.check.files.pytest_file import TestFile, is_test
 from levgen.check.files.python_file import PythonFile
 from levgen.errors import LevgenError
 
 # How far up the root of an import may lie.
 _FOLDERS_UP = 5
-_NOT_SOURCE = frozenset({"build", "dist", "node_modules", "venv", "__pycache__", "site-packages"})
-
-
-def find_root(start: Path) -> Path | None:
-    """The nearest folder upward, `start` included, that holds a `pyproject.toml`."""
-    folder = start if start.is_dir() else start.parent
-    return next((one for one in (folder, *folder.parents) if (one / "pyproject.toml").is_file()), None)
 
 
 class Project:
@@ -147,13 +141,17 @@ class Project:
         key = (folder, dots, parts)
         if key not in self._modules:
             around = Path(folder)
-            folders = [around, *around.parents[:_FOLDERS_UP]]
+            # What lies outside of a project is not its source.
+            folders = [one for one in (around, *around.parents[:_FOLDERS_UP]) if self._is_inside(one)]
             if dots:
                 folders = folders[dots - 1 : dots]
             bases = [one.joinpath(*parts) for one in folders]
             candidates = [path for base in bases for path in (base.parent / f"{base.name}.py", base / "__init__.py")]
             self._modules[key] = next((str(path) for path in candidates if path.is_file()), None)
         return self._modules[key]
+
+    def _is_inside(self, folder: Path) -> bool:
+        return self.root is None or folder.is_relative_to(os.path.realpath(self.root))
 
     def importers(self, file: PythonFile) -> list[PythonFile]:
         """The other files of the same folder that import from this one."""
@@ -172,18 +170,3 @@ class Project:
             if other is not None and stem in other.modules_imported:
                 found.append(other)
         return found
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a file as Python reads it.
-
-    Raises:
-        OSError, UnicodeDecodeError: it cannot be read.
-    """
-    with open(path, "rb") as stream:
-        return stream.read().decode("utf-8-sig")
-
-
-def is_hidden(path: Path, root: Path) -> bool:
-    """Whether a path below `root` is no source of the person's: hidden, built, or installed."""
-    return any(part.startswith(".") or part in _NOT_SOURCE for part in path.relative_to(root).parts)
