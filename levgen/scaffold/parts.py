@@ -6,13 +6,14 @@ called by default.
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
-import yaml
 
 from levgen.architecture.schema import Architecture
+from levgen.plain_yaml import load_yaml
 from levgen.resources import templates
 
 # The order in which the classes of a file appear.
@@ -82,7 +83,7 @@ def over_self(expression: str) -> str:
 def load_part(name: str) -> Part:
     """The part called `name`; `model` is the set of dimensions that every model has."""
     folder = templates() / "model" if name == "model" else templates() / "parts" / name
-    data = yaml.safe_load((folder / "part.yaml").read_text(encoding="utf-8"))
+    data = load_yaml((folder / "part.yaml").read_text(encoding="utf-8"))
     axes = tuple(
         AxisSpec(
             spec.get("as", key),
@@ -106,11 +107,16 @@ def all_parts() -> list[Part]:
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
 
 
+@functools.cache
+def _condition(when: str) -> Callable[..., Any]:
+    return _expressions.compile_expression(when)
+
+
 def holds(when: str | None, architecture: Architecture) -> bool:
     """Whether the condition of a part holds for `architecture`."""
     if when is None:
         return True
-    return bool(_expressions.compile_expression(when)(**architecture.groups()))
+    return bool(_condition(when)(**architecture.groups()))
 
 
 def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:

@@ -9,8 +9,9 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.project import Project
 from levgen.resources import templates
+from levgen.scaffold.compiled_templates import CompiledTemplates
 from levgen.scaffold.files import PlannedFile
-from levgen.scaffold.formatting import format_python
+from levgen.scaffold.formatting import Formatting, format_python
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import ORDER, class_name
 from levgen.scaffold.record import render_record
@@ -21,7 +22,13 @@ from levgen.scaffold.view import PortView
 def environment() -> jinja2.Environment:
     """The templates of ports. An undefined name in a template is an error, never an empty string."""
     loader = jinja2.FileSystemLoader([templates() / "model", templates()])
-    env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(),
+    )
     env.filters["python"] = _python
     env.filters["stub_class"] = class_name
     env.filters["zip"] = lambda left, right: zip(left, right, strict=True)
@@ -35,13 +42,12 @@ def _python(value: Any) -> str:
 
 def render_model(architecture: Architecture, name: ModelName) -> str:
     """The model file: formatted, without an unused import."""
-    return format_python(_render("model.py.jinja", PortView(architecture, name)))
+    return _format_model(PortView(architecture, name)).result
 
 
 def render_tests(architecture: Architecture, name: ModelName, project: Project) -> str:
     """The test file of the model."""
-    source = _render_tests(PortView(architecture, name), project)
-    return format_python(source, first_party=project.models_package.partition(".")[0])
+    return _format_tests(PortView(architecture, name), project).result
 
 
 def render_module(architecture: Architecture, name: ModelName, part: str, *, embeddings_class: bool) -> str:
@@ -62,14 +68,23 @@ def render_module_tests(
 def port_files(architecture: Architecture, name: ModelName, project: Project) -> list[PlannedFile]:
     """The files of one model, the model file last: while it is missing the others don't count."""
     view = PortView(architecture, name)
+    tests, model = _format_tests(view, project), _format_model(view)
     files = {
         f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", view, config=project.config),
         f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", view),
-        f"{project.tests}/test_{name.snake}.py": render_tests(architecture, name, project),
-        f"{project.models}/{name.snake}.py": render_model(architecture, name),
+        f"{project.tests}/test_{name.snake}.py": tests.result,
+        f"{project.models}/{name.snake}.py": model.result,
     }
     record = {f".levgen/{name.snake}.yaml": render_record(architecture, name, files)}
     return [PlannedFile(path, content) for path, content in (record | files).items()]
+
+
+def _format_model(view: PortView) -> Formatting:
+    return Formatting(_render("model.py.jinja", view))
+
+
+def _format_tests(view: PortView, project: Project) -> Formatting:
+    return Formatting(_render_tests(view, project), first_party=project.models_package.partition(".")[0])
 
 
 def _render_tests(view: PortView, project: Project) -> str:
