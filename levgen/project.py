@@ -8,6 +8,8 @@ from typing import Any
 from levgen.errors import LevgenError, did_you_mean
 
 FOLDERS = ("models", "tests", "config")
+UNREACHABLE = "plain `pytest` can't import the models"
+REACHABLE = 'in pyproject.toml: [tool.pytest.ini_options] pythonpath = ["."]'
 _HERE = PurePosixPath()
 _MODELS, _TESTS, _CONFIG = map(PurePosixPath, FOLDERS)
 

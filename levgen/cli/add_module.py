@@ -53,10 +53,10 @@ def add_module(
     addition = plan(project, model, request)
     for note in addition.notes:
         print_note(note)
-    where = "" if dest == Path() else f"cd {dest} && "
     write_files(
         project.root,
         addition.files,
         WriteOptions(dry_run=dry_run, diff=diff, json=json),
-        next_commands=[f"{where}pytest {project.tests}/test_{model}.py", f"{where}levgen check"],
+        next_commands=[f"pytest {project.tests}/test_{model}.py", "levgen check"],
+        dest=dest,
     )

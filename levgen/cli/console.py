@@ -45,19 +45,18 @@ def can_ask() -> bool:
 
 
 def ask(question: str, answers: dict[str, str]) -> str:
-    """Asks until one of `answers` (answer -> what it means) or its first letter is typed. The first is the default.
+    """Asks until one of `answers` (answer -> what it means) is typed, or its beginning. The first is the default.
 
     Raises EOFError at the end of the input.
     """
-    by_letter = {answer[0]: answer for answer in answers}
     choices = "/".join(answers)
     while True:
         print(f"{question} [{choices}] ", end="", file=sys.stderr, flush=True)
         typed = input().strip().casefold()
         if not typed:
             return next(iter(answers))
-        answer = typed if typed in answers else by_letter.get(typed)
-        if answer is not None:
-            return answer
+        meant = [typed] if typed in answers else [answer for answer in answers if answer.startswith(typed)]
+        if len(meant) == 1:
+            return meant[0]
         for name, meaning in answers.items():
             print(f"  {name}: {meaning}", file=sys.stderr)

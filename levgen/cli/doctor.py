@@ -109,7 +109,7 @@ def _torch() -> Diagnosis:
 
 def _project() -> Diagnosis:
     from levgen.errors import LevgenError
-    from levgen.project import find_project
+    from levgen.project import REACHABLE, UNREACHABLE, find_project
     from levgen.scaffold.journal import JOURNAL
 
     try:
@@ -121,8 +121,7 @@ def _project() -> Diagnosis:
     if (project.root / JOURNAL).exists():
         return Diagnosis("project", "wrong", f"{project.root}: a write was interrupted", ["levgen new-model ... again"])
     if not project.tests_find_models:
-        found = f"{project.root}: plain `pytest` can't import its models"
-        return Diagnosis("project", "wrong", found, ['in pyproject.toml: [tool.pytest.ini_options] pythonpath = ["."]'])
+        return Diagnosis("project", "wrong", f"{project.root}: {UNREACHABLE}", [REACHABLE])
     return Diagnosis("project", "ok", str(project.root))
 
 

@@ -35,10 +35,11 @@ def new_model(
     """
     from levgen.cli.console import can_ask, print_note
     from levgen.cli.writing import WriteOptions, write_files
+    from levgen.project import REACHABLE, UNREACHABLE, find_project
     from levgen.scaffold.choose import Choice, choose
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
-    from levgen.scaffold.project import find_project, project_files
+    from levgen.scaffold.project import project_files
 
     model = model_name(name)
     choice = choose(model, like=like, source=source, settings=settings or [])
@@ -53,14 +54,16 @@ def new_model(
     files = port_files(choice.architecture, model, project)
     if not project.exists:
         files = [*project_files(project.root), *files]
-    where = "" if dest == Path() else f"cd {dest} && "
     write_files(
         project.root,
         files,
         WriteOptions(dry_run=dry_run, diff=diff, force=force, skip=skip, json=json),
         next_commands=[
-            f"{where}pytest",
-            f"{where}levgen check",
-            f"{where}levgen train {project.config}/{model.snake}_nano.yaml",
+            "pytest",
+            "levgen check",
+            f"levgen train {project.config}/{model.snake}_nano.yaml",
         ],
+        dest=dest,
     )
+    if not project.tests_find_models:
+        print_note(f"{UNREACHABLE}; {REACHABLE}")

@@ -1,6 +1,7 @@
 """What commands that write files have in common: dry run, diff, conflicts, the tree and the next commands."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +26,19 @@ class WriteOptions:
 
 
 def write_files(
-    root: Path, files: Sequence[PlannedFile], options: WriteOptions, next_commands: Sequence[str] = ()
+    root: Path,
+    files: Sequence[PlannedFile],
+    options: WriteOptions,
+    next_commands: Sequence[str] = (),
+    dest: Path = Path(),
 ) -> Plan:
     """Writes `files` under `root` as `options` say, and prints what was done.
 
     On a terminal it asks about each file that is there and differs. Raises LevgenError (nothing is written then) where
     it can't ask and neither `force` nor `skip` says what to do, and where the system refuses.
+
+    Args:
+        next_commands: what to try next, in the folder `dest`.
     """
     if options.force and options.skip:
         raise LevgenError("--force and --skip contradict each other: give one of them")
@@ -47,7 +55,8 @@ def write_files(
         may_ask = can_ask() and not options.json
         plan = settle(plan, force=options.force, skip=options.skip, ask=_ask_about if may_ask else None)
         plan.write()
-    _print(plan, options, [] if only_show else next_commands)
+    go = "" if dest == Path() else f"cd {shlex.quote(str(dest))} && "
+    _print(plan, options, [] if only_show else [go + command for command in next_commands])
     return plan
 
 

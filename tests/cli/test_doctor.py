@@ -66,7 +66,7 @@ def test_torch_is_optional(monkeypatch):
 def test_the_project_here(somewhere):
     assert found("project").status == "note"
     (somewhere / "pyproject.toml").write_text("")
-    assert "can't import its models" in found("project").found
+    assert "can't import the models" in found("project").found
     (somewhere / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
     assert found("project").status == "ok"
     (somewhere / JOURNAL).mkdir()

@@ -19,7 +19,7 @@ class Fault:
     what: str
     right: str
     wrong: str
-    tests: str = "equals_reference"  # the tests that are run: a fault must be caught by these
+    tests: str = "equal"  # the tests that are run: a fault must be caught by these
 
 
 FAULTS = [
@@ -57,7 +57,7 @@ FAULTS = [
         "mask off by one",
         "AttentionMask.of(attn_mask)",
         "AttentionMask.causal(offset=1)",
-        "reference or causal",
+        "equal or causal",
     ),
     Fault(
         "llama",
