@@ -113,6 +113,7 @@ def test_the_name_follows_the_folder(tmp_path, folder, name):
     pyproject = tomllib.loads(files["pyproject.toml"])
     assert pyproject["project"]["name"] == name
     assert files["README.md"].startswith(f"# {name}\n")
+    assert yaml.safe_load(files[".copier-answers.yml"])["project_name"] == name
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def made(tmp_path_factory) -> Path:
 
 def test_what_is_in_a_project(made):
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
-    hidden = {".github/workflows/ci.yml", ".gitignore", ".pre-commit-config.yaml"}
+    hidden = {".copier-answers.yml", ".github/workflows/ci.yml", ".gitignore", ".pre-commit-config.yaml"}
     assert hidden | {"README.md", "pyproject.toml", "models/__init__.py", "tests/conftest.py"} <= files
     assert {"data/train.jsonl", "data/validation.jsonl", "data/tokenizer/tokenizer.json"} <= files
     assert not [path for path in files if path.endswith((".jinja", ".pyc", "build.py"))]
@@ -157,6 +158,17 @@ def test_plain_pytest_imports_its_models(made, tmp_path):
     )
     done = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=root, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_copier_brings_it_up_to_date(made, tmp_path):
+    """`copier recopy` finds the template and the answers in the project, and has nothing to change in a fresh one."""
+    root = tmp_path / "demo"
+    plan_files(root, project_files(root)).write()
+    import copier
+
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    copier.run_recopy(str(root), defaults=True, overwrite=True, quiet=True)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(("answer", "value"), [("project_name", "x\"]\ny = '"), ("levgen_version", "1; import os")])
