@@ -16,11 +16,12 @@ from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.norms import LayerNorm, RmsNorm
-from levgen.runtime.positions import alibi_bias, alibi_slopes, sinusoidal_table
+from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
 from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 
 __all__ = [
+    "AlibiBias",
     "AttentionMask",
     "Embedding",
     "HfField",
@@ -33,7 +34,6 @@ __all__ = [
     "RmsNorm",
     "Rotary",
     "activation",
-    "alibi_bias",
     "alibi_slopes",
     "by_layer",
     "dot_product_attention",

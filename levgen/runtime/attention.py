@@ -11,6 +11,7 @@ from haliax.jax_utils import named_call
 
 from levgen.errors import LevgenError
 from levgen.runtime.mask import AttentionMask, aligned
+from levgen.runtime.positions import AlibiBias
 
 POSITION, KEY_POSITION = "position", "key_position"
 
@@ -30,7 +31,7 @@ def dot_product_attention(
     scale: float,
     softcap: float | None = None,
     sinks: NamedArray | None = None,
-    bias: NamedArray | None = None,
+    bias: NamedArray | AlibiBias | None = None,
 ) -> NamedArray:
     """softmax(softcap(q k^T * scale) + bias, masked) v, with the softmax in fp32 whatever the dtype.
 
@@ -46,7 +47,7 @@ def dot_product_attention(
         scale: multiplies the fp32 scores.
         softcap: bounds the scaled scores: softcap * tanh(scores / softcap).
         sinks: {heads...}, a logit per head that takes part in the denominator only (gpt_oss).
-        bias: {..., position, key_position}, over axes of `q`, added to the scaled (and capped) scores (ALiBi).
+        bias: {..., position, key_position}, over axes of `q`, added to the scaled (and capped) scores.
 
     Returns:
         `q`'s axes, with the value's head size in place of `HeadSize`, in the value's dtype.
@@ -89,6 +90,10 @@ def dot_product_attention(
     key = _ordered(k, (*shared, KPos, Head), "k")
     value = _ordered(v, (*shared, KPos, Value), "v")
 
+    attention_mask = AttentionMask.of(mask)
+    if attention_mask.cache is not None:
+        key, value = attention_mask.cache.extend(key, value)
+        KPos = KPos.resize(key.shape[-2])
     last = len(shared) + 1
     scores = jax.lax.dot_general(
         query, key, (((last,), (last,)), (dims, dims)), preferred_element_type=jnp.float32
@@ -98,9 +103,11 @@ def dot_product_attention(
     scores = scores * scale
     if softcap is not None:
         scores = softcap * jnp.tanh(scores / softcap)
+    if isinstance(bias, AlibiBias):
+        bias = bias.materialize(None if attention_mask.cache is None else attention_mask.cache.positions)
     if bias is not None:
         scores = scores + _aligned(bias, score_axes, "bias").astype(jnp.float32)
-    visible = AttentionMask.of(mask).materialize(QPos, KPos)
+    visible = attention_mask.materialize(QPos, KPos)
     if visible is not None:
         scores = jnp.where(_aligned(visible, score_axes, "mask"), scores, HIDDEN)
 

@@ -40,6 +40,8 @@ class AttentionMask(eqx.Module):
     traced_window: NamedArray | None = None  # {...} int: a window that is a value, such as one per layer under a scan
     all_of: tuple["AttentionMask", ...] = ()
     any_of: tuple["AttentionMask", ...] = ()
+    # Takes a layer's new keys and values and gives all of them: `runtime.generation.kv_cache`, while a step is traced.
+    cache: Any = eqx.field(default=None, static=True)
 
     @staticmethod
     def causal(

@@ -4,7 +4,7 @@ torch and transformers are imported where they are used.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -67,6 +67,18 @@ class Ported(Generic[M]):
 
         with torch.no_grad():
             return float(self._reference_loss(tokens))
+
+    def reference_continuation(self, prompt: Sequence[int], new_tokens: int) -> list[int]:
+        """The tokens that the reference goes on with, the likeliest each time."""
+        import torch
+
+        ids = torch.tensor([list(prompt)])
+        with torch.no_grad():
+            out = self.reference.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, do_sample=False, eos_token_id=-1
+            )
+        continued: list[int] = out[0, len(prompt) :].tolist()
+        return continued
 
     def record(self, tokens: NamedArray, path: str, *, out: str | None = None) -> tuple[NamedArray, NamedArray]:
         """What goes into the reference's module at `path`, and what comes out of it: {batch, position, embed} each.

@@ -6,6 +6,7 @@ Learned positions need nothing from here: they are an embedding over the positio
 import math
 from typing import Literal, cast
 
+import equinox as eqx
 import haliax as hax
 import jax.numpy as jnp
 import numpy as np
@@ -63,23 +64,31 @@ def alibi_slopes(Heads: Axis, *, max_bias: float = 8.0) -> NamedArray:
     return hax.named(jnp.asarray(slopes, dtype=jnp.float32), (Heads,))
 
 
-def alibi_bias(slopes: NamedArray, pos_ids: NamedArray, key_pos_ids: NamedArray | None = None) -> NamedArray:
-    """{heads..., ..., position, key_position} fp32: `-slope * (query's position - key's position)`.
+class AlibiBias(eqx.Module):
+    """`-slope * (query's position - key's position)`, kept as slopes until an attention knows its keys.
 
     The references write the same bias up to a constant a row, which a softmax does not see.
 
-    Args:
-        slopes: {heads...}, of `alibi_slopes`; unflatten its axis for grouped heads.
-        pos_ids: {..., position} int.
-        key_pos_ids: {..., key_position} int; None is the queries' own positions.
+    slopes: {heads...}, of `alibi_slopes`; unflatten its axis for grouped heads. pos_ids: {..., position} int.
     """
-    keys = pos_ids.rename({"position": "key_position"}) if key_pos_ids is None else key_pos_ids
-    own = [axis for axis in keys.axes if axis not in pos_ids.axes]
-    axes = (*pos_ids.axes, *own)
-    distance = keys.broadcast_axis([axis for axis in axes if axis not in keys.axes]).rearrange(axes)
-    distance = distance - pos_ids.broadcast_axis(own).rearrange(axes)
-    slopes_everywhere = slopes.broadcast_axis(axes)
-    return slopes_everywhere.rearrange((*slopes.axes, *axes)) * distance.astype(jnp.float32)
+
+    slopes: NamedArray
+    pos_ids: NamedArray
+
+    def materialize(self, key_pos_ids: NamedArray | None = None) -> NamedArray:
+        """{heads..., ..., position, key_position} fp32.
+
+        Args:
+            key_pos_ids: {..., key_position} int; None is the queries' own positions.
+        """
+        queries = self.pos_ids
+        keys = queries.rename({"position": "key_position"}) if key_pos_ids is None else key_pos_ids
+        own = [axis for axis in keys.axes if axis not in queries.axes]
+        axes = (*queries.axes, *own)
+        distance = keys.broadcast_axis([axis for axis in axes if axis not in keys.axes]).rearrange(axes)
+        distance = distance - queries.broadcast_axis(own).rearrange(axes)
+        slopes_everywhere = self.slopes.broadcast_axis(axes)
+        return slopes_everywhere.rearrange((*self.slopes.axes, *axes)) * distance.astype(jnp.float32)
 
 
 def _powers(heads: int, max_bias: float) -> _Slopes:

@@ -257,7 +257,7 @@ class AttentionView(PartView):
         if answers.sinks:
             arguments.append(f"sinks={self._over_heads(f'self.{self.sinks}')}")
         if self._positions.kind == "alibi":
-            arguments.append("bias=alibi_bias(slopes, pos_ids)")
+            arguments.append("bias=AlibiBias(slopes, pos_ids)")
         lines = [f"attended = dot_product_attention({', '.join(arguments)})"]
         inner = self.field.get("inner_norm")
         out = "attended" if inner is None else f"self.{inner}(attended)"

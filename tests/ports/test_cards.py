@@ -13,6 +13,7 @@ import equinox as eqx
 import haliax as hax
 import jax
 import jax.random as jrandom
+import numpy as np
 import pytest
 import yaml
 from haliax import Axis, NamedArray
@@ -20,6 +21,7 @@ from haliax import Axis, NamedArray
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
 from levgen.runtime import load_hf, save_hf
+from levgen.runtime.generation import generate
 from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
@@ -35,6 +37,7 @@ QUICK = ("llama", "gpt2")
 CARDS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in known_types()]
 # Prime, and unlike every other size: an axis taken for another shows.
 Vocab = Axis("vocab", 131)
+PROMPTS, NEW_TOKENS = (37, 5, 60), 12
 MODEL, GRADIENT = 1e-4, 1e-3
 
 
@@ -118,6 +121,7 @@ def test_card_equals_its_reference(model_type: str, tmp_path: Path, record_prope
     assert {name: error for name, error in gradient.items() if error > GRADIENT} == {}
     assert {changes: error for changes, error in varied.items() if error > MODEL} == {}
     _round_trip(ported, rendered, tmp_path)
+    _decoding(ported)
     jax.clear_caches()
 
 
@@ -133,6 +137,14 @@ def _round_trip(ported: Ported[Any], rendered: Rendered, folder: Path) -> None:
     config_class = type(rendered.tiny)
     for config in (rendered.tiny, config_class()):
         assert config_class.from_hf_config(config.to_hf_config(Vocab.size)) == config
+
+
+def _decoding(ported: Ported[Any]) -> None:
+    """Token by token what transformers' greedy decoding gives, for prompts of several lengths at once."""
+    drawn = np.random.default_rng(2)
+    prompts = [drawn.integers(0, Vocab.size, length).tolist() for length in PROMPTS]
+    ours = generate(ported.model, prompts, max_new_tokens=NEW_TOKENS)
+    assert ours.tokens == [ported.reference_continuation(prompt, NEW_TOKENS) for prompt in prompts]
 
 
 @pytest.mark.parametrize("model_type", known_types())

@@ -18,7 +18,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 from levgen.errors import LevgenError
 from levgen.runtime.attention import dot_product_attention
 from levgen.runtime.mask import AttentionMask
-from levgen.runtime.positions import alibi_bias, alibi_slopes
+from levgen.runtime.positions import AlibiBias, alibi_slopes
 
 Batch, Pos = Axis("batch", 2), Axis("position", 11)
 KeyPos = Pos.alias("key_position")
@@ -118,7 +118,7 @@ def test_values_and_gradients_are_those_of_torch(kv_heads):
 def test_softcap_bias_and_a_value_of_another_size():
     q, k, v, KVHeads, Groups = inputs(2, value_size=5)
     slopes = alibi_slopes(Axis("heads", 6)).unflatten_axis("heads", (KVHeads, Groups))
-    bias = alibi_bias(slopes, hax.arange(Pos))
+    bias = AlibiBias(slopes, hax.arange(Pos)).materialize()
     found = dot_product_attention(q, k, v, HeadSize=HeadSize, scale=2.0, softcap=1.5, bias=bias)
     raw = np.asarray(bias.rearrange((KVHeads, Groups, Pos, KeyPos)).array, np.float64)
     expected = oracle(q, k, v, visible=QUERY >= KEY, scale=2.0, softcap=1.5, bias=raw)

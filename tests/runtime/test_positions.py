@@ -13,7 +13,7 @@ from transformers.models.pegasus.modeling_pegasus import PegasusSinusoidalPositi
 from transformers.models.xglm.modeling_xglm import XGLMSinusoidalPositionalEmbedding
 
 from levgen.errors import LevgenError
-from levgen.runtime.positions import alibi_bias, alibi_slopes, sinusoidal_table
+from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
 
 HEADS = [1, 2, 3, 4, 6, 8, 12, 14, 16, 20]
 Pos = Axis("position", 40)
@@ -60,7 +60,7 @@ def test_alibi_weighs_keys_as_the_references_do(heads, reference):
         their_slopes = -theirs[:, -2]  # its bias counts down to the last key
     Heads = Axis("heads", heads)
     slopes = alibi_slopes(Heads)
-    bias = alibi_bias(slopes, hax.arange(Pos))
+    bias = AlibiBias(slopes, hax.arange(Pos)).materialize()
     scores = np.random.default_rng(heads).normal(size=(heads, Pos.size, Pos.size))
 
     np.testing.assert_allclose(slopes.array, their_slopes, rtol=1e-6)
@@ -78,9 +78,9 @@ def test_positions_may_have_a_batch_and_heads_may_be_grouped():
     Batch, Groups = Axis("batch", 2), (Axis("kv_head", 3), Axis("q_heads_per_group", 2))
     slopes = alibi_slopes(Axis("heads", 6)).unflatten_axis("heads", Groups)
     starts = hax.named(np.asarray([0, 7]), Batch)
-    bias = alibi_bias(slopes, hax.arange(Pos).broadcast_axis(Batch) + starts)
+    bias = AlibiBias(slopes, hax.arange(Pos).broadcast_axis(Batch) + starts).materialize()
     bias = bias.rearrange((Batch, *Groups, Pos, KeyPos)).array
-    plain = alibi_bias(slopes, hax.arange(Pos)).rearrange((*Groups, Pos, KeyPos)).array
+    plain = AlibiBias(slopes, hax.arange(Pos)).materialize().rearrange((*Groups, Pos, KeyPos)).array
     np.testing.assert_array_equal(bias[1], plain)  # only distances count
 
 
