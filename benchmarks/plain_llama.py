@@ -63,8 +63,8 @@ class PlainLlama:
         mask = jnp.tril(jnp.ones((length, length), bool))
 
         def layer(x: jax.Array, weights: Params) -> tuple[jax.Array, None]:
-            h = x + self._attention(_rms_norm(x, weights["attention_norm"], self.eps), weights, cos, sin, mask)
-            y = _rms_norm(h, weights["mlp_norm"], self.eps)
+            h = x + self._attention(rms_norm(x, weights["attention_norm"], self.eps), weights, cos, sin, mask)
+            y = rms_norm(h, weights["mlp_norm"], self.eps)
             return h + (jax.nn.silu(y @ weights["gate"]) * (y @ weights["up"])) @ weights["down"], None
 
         x = params["embed"][tokens]
@@ -74,7 +74,7 @@ class PlainLlama:
         else:
             body = jax.checkpoint(layer) if self.layers == "scan + remat" else layer
             x, _ = jax.lax.scan(body, x, params["layers"])
-        logits: jax.Array = _rms_norm(x, params["norm"], self.eps) @ params["head"]
+        logits: jax.Array = rms_norm(x, params["norm"], self.eps) @ params["head"]
         return logits
 
     def loss(self, params: Params, tokens: jax.Array) -> jax.Array:
@@ -90,8 +90,8 @@ class PlainLlama:
         q = (x @ weights["q"]).reshape(batch, length, kv_heads, groups, size)
         k = (x @ weights["k"]).reshape(batch, length, kv_heads, size)
         v = (x @ weights["v"]).reshape(batch, length, kv_heads, size)
-        q = _rotated(q, cos[:, None, None], sin[:, None, None])
-        k = _rotated(k, cos[:, None], sin[:, None])
+        q = rotated(q, cos[:, None, None], sin[:, None, None])
+        k = rotated(k, cos[:, None], sin[:, None])
         queries = q.transpose(0, 2, 3, 1, 4).reshape(batch, kv_heads, groups * length, size)
         scores = (queries @ k.transpose(0, 2, 3, 1)).reshape(batch, kv_heads, groups, length, length)
         weighted = jax.nn.softmax(jnp.where(mask, scores * size**-0.5, -jnp.inf), axis=-1)
@@ -101,11 +101,11 @@ class PlainLlama:
         return out
 
 
-def _rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:
+def rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + eps) * weight
 
 
-def _rotated(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
+def rotated(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """`x` [batch, position, ..., head_size]: dimension i turns with i + half."""
     first, second = jnp.split(x, 2, axis=-1)
     return jnp.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)

@@ -46,3 +46,30 @@ class TorchTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.item()
+
+
+class TorchDecoder:
+    """Greedy decoding with transformers' cache: each call gives the new tokens after the same prompts."""
+
+    def __init__(
+        self,
+        config: LlamaConfig,
+        state: Mapping[str, np.ndarray[Any, Any]],
+        prompt: np.ndarray[Any, Any],
+        new_tokens: int,
+    ) -> None:
+        self.model: Any = LlamaForCausalLM(LlamaConfig(**{**config.to_dict(), "attn_implementation": "sdpa"}))
+        self.model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
+        self.prompt = torch.from_numpy(prompt.astype(np.int64))
+        self.new_tokens = new_tokens
+
+    def __call__(self) -> list[list[int]]:
+        given = self.model.generate(
+            self.prompt,
+            attention_mask=torch.ones_like(self.prompt),
+            max_new_tokens=self.new_tokens,
+            do_sample=False,
+            eos_token_id=self.model.config.vocab_size,  # none that is ever chosen
+        )
+        new: list[list[int]] = given[:, self.prompt.shape[1] :].tolist()
+        return new

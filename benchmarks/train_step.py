@@ -58,9 +58,9 @@ def run(*, quick: bool) -> list[Comparison]:
 
 def _cases(size: Size) -> tuple[dict[str, Case], list[str]]:
     """All models with the weights of one, and what is left out."""
-    config = size.llama()
+    model = randomised_llama(size)
+    config = model.config
     tokens = jrandom.randint(jrandom.key(1), (size.batch, size.length), 0, size.vocab)
-    model = _randomised(eqx.filter_jit(config.build)(size.Vocab, key=jrandom.key(0)), jrandom.key(2))
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = checkpoint(model)
     axes = (size.Batch, config.Pos)
@@ -86,6 +86,11 @@ def _cases(size: Size) -> tuple[dict[str, Case], list[str]]:
     return cases, []
 
 
+def randomised_llama(size: Size) -> Any:
+    """The generated Llama with noise on every weight: gains of exactly 1 would hide a mistake."""
+    return _randomised(eqx.filter_jit(size.llama().build)(size.Vocab, key=jrandom.key(0)), jrandom.key(2))
+
+
 def generated_loss(rest: LmHeadModel, axes: tuple[Axis, Axis], params: Any, tokens: jax.Array) -> jax.Array:
     """The loss of a generated model, cut into `params` (what trains) and `rest`."""
     example = LmExample.causal(hax.named(tokens, axes))
@@ -107,7 +112,6 @@ def _wait(function: Callable[..., jax.Array], *arguments: Any) -> jax.Array:
 
 
 def _randomised(model: LmHeadModel, key: jax.Array) -> LmHeadModel:
-    """With noise on every weight: gains of exactly 1 would hide a mistake."""
     leaves, structure = jax.tree.flatten(model)
     keys = jrandom.split(key, len(leaves))
     noisy = [leaf + 0.05 * jrandom.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]

@@ -72,10 +72,10 @@ class Ported(Generic[M]):
         """The tokens that the reference goes on with, the likeliest each time."""
         import torch
 
-        ids = torch.tensor([list(prompt)])
+        ids, none = torch.tensor([list(prompt)]), self.model.vocab_size  # no token of the vocabulary ends a text
         with torch.no_grad():
             out = self.reference.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, do_sample=False, eos_token_id=-1
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, do_sample=False, eos_token_id=none
             )
         continued: list[int] = out[0, len(prompt) :].tolist()
         return continued
