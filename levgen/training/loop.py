@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 from rich.console import Console
 
 from levgen.errors import LevgenError
@@ -83,7 +84,7 @@ class _Run:
         step = self.setup.training.train_step(rest).lower(state, self.setup.batches.at(start)).compile()
         eval_step = self.setup.training.eval_step(rest)
         self.summary.compile_seconds = time.perf_counter() - before
-        saved_at = time.monotonic()
+        export, saved_at = self.setup.hf_export, time.monotonic()
         with self._metrics(start) as metrics:
             for index in range(start, total):
                 with self.watch:
@@ -100,6 +101,9 @@ class _Run:
                 if last or is_kept(done, self.trainer.checkpointer) or self._is_due(saved_at):
                     self.checkpoints.save(done, state, self.setup.identity)
                     saved_at = time.monotonic()
+                if export is not None and (done == total or export.is_due(done)):
+                    folder = export.save(eqx.combine(state.params, rest), done)
+                    self.progress.note(f"step {done}  exported to {folder}")
                 self.on_step(done)
                 if last:
                     break
@@ -123,11 +127,19 @@ class _Run:
     def _state(self, start: int) -> tuple[State, LmHeadModel]:
         """The state at step `start`, and the model without its floating-point arrays."""
         if not start:
-            return self.setup.training.init()
+            return self._first_state()
         like, rest = self.setup.training.shapes()
         state = self.checkpoints.restore(start, like)
         self.progress.note(f"resumed from step {start} of {self.checkpoints.folder}")
         return state, rest
+
+    def _first_state(self) -> tuple[State, LmHeadModel]:
+        training, hf_start = self.setup.training, self.setup.hf_start
+        if hf_start is None:
+            return training.init()
+        model = hf_start.load(training.model_config, training.Vocab, dtype="float32", note=self.progress.note)
+        self.progress.note(f"started from the weights in {hf_start.folder}")
+        return training.start_from(model)
 
     def _metrics(self, start: int) -> JsonLines | NoMetrics:
         if self.trainer.tracker.type == "noop":

@@ -10,8 +10,11 @@ from haliax import Axis
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig
+from levgen.runtime.hf_load import abstract_model
 from levgen.training.batches import Batches, TrainingData, load_data
-from levgen.training.models import resolve_model
+from levgen.training.hf_export import HfExport, check_exportable
+from levgen.training.hf_start import HfStart, find_hf_start
+from levgen.training.models import find_class, resolve_model
 from levgen.training.optim import learning_rate, make_optimizer
 from levgen.training.project import find_project
 from levgen.training.schema import TrainConfig
@@ -30,6 +33,8 @@ class Setup:
     training: Training
     checkpoint_folder: Path
     metrics_file: Path
+    hf_start: HfStart | None
+    hf_export: HfExport | None
 
     @property
     def has_validation(self) -> bool:
@@ -74,7 +79,12 @@ def prepare(loaded: Loaded) -> Setup:
             "trainer.require_accelerator is true, and JAX sees none on this machine",
             "set it to false to train on the CPU",
         )
-    model_config = resolve_model(source, project)
+    model_class = find_class(source.values["model"]["type"], project)
+    hf_start = find_hf_start(source, model_class, project)
+    if hf_start is not None and config.use_hf_model_config:
+        model_config = hf_start.model_config(model_class)
+    else:
+        model_config = resolve_model(source, project)
     seq_len = _sequence_length(loaded, model_config)
     tokenizer = load_tokenizer(config.data.tokenizer, project)
     data = load_data(config.data, tokenizer, seq_len=seq_len, project=project)
@@ -89,14 +99,24 @@ def prepare(loaded: Loaded) -> Setup:
         seed=trainer.seed,
     )
     run_id = trainer.id or source.path.stem
-    base = project.place(trainer.checkpointer.base_path)
+
+    def run_folder(base: str) -> Path:
+        placed = project.place(base)
+        return placed / run_id if trainer.checkpointer.append_run_id_to_base_path else placed
+
+    hf_export = None
+    if config.hf_save_path is not None:
+        check_exportable(abstract_model(model_config.model_type, model_config, training.Vocab.size))
+        hf_export = HfExport(run_folder(config.hf_save_path), config.hf_save_steps, config.hf_save_dtype, tokenizer)
     return Setup(
         config=config,
         data=data,
         batches=Batches(data.train, trainer.train_batch_size, data_seed, config.data.shuffle),
         training=training,
-        checkpoint_folder=base / run_id if trainer.checkpointer.append_run_id_to_base_path else base,
+        checkpoint_folder=run_folder(trainer.checkpointer.base_path),
         metrics_file=project.place(trainer.log_dir) / f"{run_id}.jsonl",
+        hf_start=hf_start,
+        hf_export=hf_export,
     )
 
 
