@@ -73,7 +73,7 @@ def test_config_of_the_folder_and_another_vocabulary(console: Console) -> None:
 
 
 def test_refused(project: Path, console: Console) -> None:
-    with pytest.raises(LevgenError, match="--set: initialize_from_hf: expected a folder with a config.json, got 'mod"):
+    with pytest.raises(LevgenError, match=r"initialize_from_hf: expected a folder with a config\.json, got 'model'"):
         run(console, "initialize_from_hf=model")
     with pytest.raises(LevgenError, match="use_hf_model_config: needs initialize_from_hf"):
         run(console, "use_hf_model_config=true")
