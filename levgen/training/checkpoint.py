@@ -18,7 +18,10 @@ from levgen.training.schema import Checkpointer
 State = TypeVar("State")
 
 MOST_ARRAYS = 5  # of those that differ, in an error
-FRESH = "--fresh starts over and keeps the old checkpoints under another name"
+PARAMS = ".params"  # what the names of a state's parameters begin with
+FRESH = (
+    "give the YAML and the --set of that run; `levgen train --fresh` starts over and keeps the old under another name"
+)
 
 
 class CheckpointError(LevgenError):
@@ -71,6 +74,29 @@ class Checkpoints:
         arrays = self._read(step, state=ocp.args.StandardRestore(target))["state"]
         restored: State = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in target])
         return restored
+
+    def restore_params(self, step: int, like: State) -> State:
+        """The parameters of step `step`, shaped like `like`, which is a state's `params`; the rest is not read.
+
+        Raises:
+            CheckpointError: the arrays have other names or shapes, or the checkpoint can't be read.
+        """
+        target = {f"{PARAMS}{name}": array for name, array in _flat(like).items()}
+        written = self._read(step, run=ocp.args.JsonRestore())["run"]["arrays"]
+        params = {name: shape for name, shape in written.items() if name.startswith(PARAMS)}
+        self._refuse(step, _differences("array ", params, _shapes(target))[:MOST_ARRAYS])
+        restore_args = ocp.checkpoint_utils.construct_restore_args(target)
+        arguments = ocp.args.PyTreeRestore(target, restore_args=restore_args, partial_restore=True)
+        arrays = self._read(step, state=arguments)["state"]
+        restored: State = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in target])
+        return restored
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, in order. Makes no folder."""
+        if not self.folder.is_dir():
+            return []
+        with self._manager() as manager:
+            return sorted(int(step) for step in manager.all_steps())
 
     def set_aside(self) -> Path | None:
         """Renames the folder of an earlier run, so that a new one can start in its place; returns the new name."""

@@ -11,8 +11,8 @@ def _words(text: str) -> frozenset[str]:
 
 LEVANTER_ONLY: dict[str, frozenset[str]] = {
     "": _words(
-        "initialize_from_hf use_hf_model_config pad_tokenizer_to_match_model z_loss_weight hf_save_path hf_upload "
-        "hf_save_steps hf_save_dtype hf_generation_eos_token_ids adapter peft_save_path peft_hf_upload "
+        "pad_tokenizer_to_match_model z_loss_weight hf_upload hf_generation_eos_token_ids adapter peft_save_path "
+        "peft_hf_upload "
         "merged_hf_save_path merged_hf_upload initialize_from_checkpoint_path initialize_model_from_checkpoint_path "
         "eval_harness eval_harness_steps labeled_eval log_entropy"
     ),

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 from rich.console import Console
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmHeadModel
-from levgen.training.checkpoint import CheckpointError, Checkpoints, is_kept
+from levgen.training.checkpoint import CheckpointError, is_kept
 from levgen.training.evaluate import EvalStep, mean_loss
 from levgen.training.interrupt import StopSignals
 from levgen.training.metrics import JsonLines, NoMetrics
 from levgen.training.progress import RunProgress, Stopwatch
-from levgen.training.setup import Setup, prepare
+from levgen.training.setup import ModelSetup, Setup, prepare
 from levgen.training.step import State
 from levgen.training.validate import Loaded
 
@@ -68,22 +69,23 @@ class _Run:
     ) -> None:
         self.setup, self.signals, self.progress, self.on_step = setup, signals, progress, on_step
         self.trainer = setup.config.trainer
-        self.checkpoints = Checkpoints(setup.checkpoint_folder, self.trainer.checkpointer)
+        self.checkpoints = setup.model.checkpoints
         self.summary = Summary(self.checkpoints.folder)
         self.watch = Stopwatch()
         self.first_seconds = 0.0
 
     def run(self, total: int) -> Summary:
-        start = self._start_step()
+        newest = self._newest_step()
+        start = newest or 0
         if start >= total:
             self.summary.steps = start
             return self.summary
-        state, rest = self._state(start)
+        state, rest = first_state(self.setup.model, self.progress.note) if newest is None else self._restore(newest)
         before = time.perf_counter()
         step = self.setup.training.train_step(rest).lower(state, self.setup.batches.at(start)).compile()
         eval_step = self.setup.training.eval_step(rest)
         self.summary.compile_seconds = time.perf_counter() - before
-        saved_at = time.monotonic()
+        export, saved_at = self.setup.model.hf_export, time.monotonic()
         with self._metrics(start) as metrics:
             for index in range(start, total):
                 with self.watch:
@@ -100,14 +102,17 @@ class _Run:
                 if last or is_kept(done, self.trainer.checkpointer) or self._is_due(saved_at):
                     self.checkpoints.save(done, state, self.setup.identity)
                     saved_at = time.monotonic()
+                if export is not None and (done == total or export.is_due(done)):
+                    folder = export.save(eqx.combine(state.params, rest), done)
+                    self.progress.note(f"step {done}  exported to {folder}")
                 self.on_step(done)
                 if last:
                     break
         self.summary.signal = self.signals.received
         return self.summary
 
-    def _start_step(self) -> int:
-        """The step of the checkpoint to go on from, or 0."""
+    def _newest_step(self) -> int | None:
+        """The step of the checkpoint to go on from, or None."""
         wanted = self.trainer.load_checkpoint
         if wanted is False:
             aside = self.checkpoints.set_aside()
@@ -118,12 +123,10 @@ class _Run:
             raise CheckpointError(f"no checkpoint to resume from in {self.checkpoints.folder}")
         if newest is not None:
             self.checkpoints.compare(newest, self.setup.identity)
-        return newest or 0
+        return newest
 
-    def _state(self, start: int) -> tuple[State, LmHeadModel]:
+    def _restore(self, start: int) -> tuple[State, LmHeadModel]:
         """The state at step `start`, and the model without its floating-point arrays."""
-        if not start:
-            return self.setup.training.init()
         like, rest = self.setup.training.shapes()
         state = self.checkpoints.restore(start, like)
         self.progress.note(f"resumed from step {start} of {self.checkpoints.folder}")
@@ -132,7 +135,7 @@ class _Run:
     def _metrics(self, start: int) -> JsonLines | NoMetrics:
         if self.trainer.tracker.type == "noop":
             return NoMetrics()
-        return JsonLines(self.setup.metrics_file, first_step=start)
+        return JsonLines(self.setup.model.metrics_file, first_step=start)
 
     def _count(self, done: int, start: int, loss: float) -> None:
         first = loss if self.summary.losses is None else self.summary.losses[0]
@@ -168,3 +171,13 @@ class _Run:
             batch_size=self.trainer.train_batch_size,
             max_batches=self.trainer.max_eval_batches,
         )
+
+
+def first_state(setup: ModelSetup, note: Callable[[str], None]) -> tuple[State, LmHeadModel]:
+    """The state before step 0, and the model without its floating-point arrays: fresh, or with weights of a folder."""
+    training, hf_start = setup.training, setup.hf_start()
+    if hf_start is None:
+        return training.init()
+    model = hf_start.load(training.model_config, training.Vocab, dtype="float32", note=note)
+    note(f"started from the weights in {hf_start.folder}")
+    return training.start_from(model)

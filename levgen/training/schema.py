@@ -53,6 +53,12 @@ def _known_schedule(value: Any) -> Any:
     return value
 
 
+def _a_folder_not_the_default(value: Any) -> Any:
+    if value is True:
+        raise _levanter_only("true, for the model's own checkpoint on the hub (here: a folder)")
+    return None if value is False else value
+
+
 def _weights_not_stages(value: Any) -> Any:
     if isinstance(value, list):
         raise _levanter_only("weights that change with the step")
@@ -197,6 +203,11 @@ class TrainConfig(Section):
     trainer: Trainer = Trainer()
     optimizer: Adam = Adam()
     train_seq_len: Positive | None = None
+    initialize_from_hf: Annotated[str | None, BeforeValidator(_a_folder_not_the_default)] = None
+    use_hf_model_config: bool = False
+    hf_save_path: str | None = None
+    hf_save_steps: Positive = 10_000
+    hf_save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     data_seed: Annotated[int, Field(ge=0)] | None = None
 
 

@@ -10,10 +10,14 @@ from haliax import Axis
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig
+from levgen.runtime.hf_load import abstract_model
 from levgen.training.batches import Batches, TrainingData, load_data
-from levgen.training.models import resolve_model
+from levgen.training.checkpoint import Checkpoints
+from levgen.training.hf_export import HfExport, check_exportable
+from levgen.training.hf_start import HfStart, find_hf_start
+from levgen.training.models import find_class, resolve_model
 from levgen.training.optim import learning_rate, make_optimizer
-from levgen.training.project import find_project
+from levgen.training.project import Project, find_project
 from levgen.training.schema import TrainConfig
 from levgen.training.step import Training
 from levgen.training.tokenizer import Tokenizer, load_tokenizer
@@ -21,15 +25,77 @@ from levgen.training.validate import Loaded, problems_error
 
 
 @dataclass(frozen=True)
+class ModelSetup:
+    """What a run is made of, but for its data: enough to convert its checkpoints."""
+
+    loaded: Loaded
+    project: Project
+    model_class: type[LmConfig]
+    tokenizer: Tokenizer
+    training: Training
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.loaded.config
+
+    @property
+    def run_id(self) -> str:
+        return self.config.trainer.id or self.loaded.source.path.stem
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        settings = self.config.trainer.checkpointer
+        return Checkpoints(self._run_folder(settings.base_path), settings)
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.project.place(self.config.trainer.log_dir) / f"{self.run_id}.jsonl"
+
+    @property
+    def hf_export(self) -> HfExport | None:
+        """The exports that the YAML asks for."""
+        config = self.config
+        if config.hf_save_path is None:
+            return None
+        return HfExport(
+            self._run_folder(config.hf_save_path), config.hf_save_steps, config.hf_save_dtype, self.tokenizer
+        )
+
+    def hf_start(self) -> HfStart | None:
+        """The folder to start from. Looked at when it is needed: a run that has a checkpoint does without."""
+        return find_hf_start(self.loaded.source, self.model_class, self.project)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for the arrays of a checkpoint to be those of this model."""
+        model = self.training.model_config
+        fields = {f"model.{field.name}": repr(getattr(model, field.name)) for field in dataclasses.fields(model)}
+        return {
+            "model": f"{type(model).__module__}.{type(model).__qualname__}",
+            **fields,
+            "vocab_size": self.training.Vocab.size,
+        }
+
+    def _run_folder(self, base: str) -> Path:
+        placed = self.project.place(base)
+        return placed / self.run_id if self.config.trainer.checkpointer.append_run_id_to_base_path else placed
+
+
+@dataclass(frozen=True)
 class Setup:
     """What a run is made of."""
 
-    config: TrainConfig
+    model: ModelSetup
     data: TrainingData
     batches: Batches
-    training: Training
-    checkpoint_folder: Path
-    metrics_file: Path
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.model.config
+
+    @property
+    def training(self) -> Training:
+        return self.model.training
 
     @property
     def has_validation(self) -> bool:
@@ -45,12 +111,8 @@ class Setup:
 
         The optimiser and the number of steps may change.
         """
-        model = self.training.model_config
-        fields = {f"model.{field.name}": repr(getattr(model, field.name)) for field in dataclasses.fields(model)}
         return {
-            "model": f"{type(model).__module__}.{type(model).__qualname__}",
-            **fields,
-            "vocab_size": self.training.Vocab.size,
+            **self.model.identity,
             "train_seq_len": self.training.Pos.size,
             "trainer.seed": self.training.seed,
             "data_seed": self.batches.seed,
@@ -67,18 +129,31 @@ def prepare(loaded: Loaded) -> Setup:
     Raises:
         LevgenError: the first part that can't be loaded, in the order model, tokenizer, data.
     """
-    config, source = loaded.config, loaded.source
-    project, trainer = find_project(source.path), config.trainer
-    if trainer.require_accelerator and jax.default_backend() == "cpu":
+    config = loaded.config
+    if config.trainer.require_accelerator and jax.default_backend() == "cpu":
         raise LevgenError(
             "trainer.require_accelerator is true, and JAX sees none on this machine",
             "set it to false to train on the CPU",
         )
-    model_config = resolve_model(source, project)
+    model = prepare_model(loaded)
+    data = load_data(config.data, model.tokenizer, seq_len=model.training.Pos.size, project=model.project)
+    data_seed = config.trainer.seed if config.data_seed is None else config.data_seed
+    batches = Batches(data.train, config.trainer.train_batch_size, data_seed, config.data.shuffle)
+    return Setup(model, data, batches)
+
+
+def prepare_model(loaded: Loaded) -> ModelSetup:
+    """Loads all that the configuration names, but for the data.
+
+    Raises:
+        LevgenError: the first part that can't be loaded, in the order model, tokenizer.
+    """
+    config, source = loaded.config, loaded.source
+    project, trainer = find_project(source.path), config.trainer
+    model_class = find_class(source.values["model"]["type"], project)
+    model_config = _model_config(loaded, model_class, project)
     seq_len = _sequence_length(loaded, model_config)
     tokenizer = load_tokenizer(config.data.tokenizer, project)
-    data = load_data(config.data, tokenizer, seq_len=seq_len, project=project)
-    data_seed = trainer.seed if config.data_seed is None else config.data_seed
     training = Training(
         model_config=model_config,
         Vocab=Axis("vocab", _vocab_size(loaded, tokenizer)),
@@ -88,16 +163,15 @@ def prepare(loaded: Loaded) -> Setup:
         eos_id=tokenizer.eos_id if config.data.block_cross_document_attention else None,
         seed=trainer.seed,
     )
-    run_id = trainer.id or source.path.stem
-    base = project.place(trainer.checkpointer.base_path)
-    return Setup(
-        config=config,
-        data=data,
-        batches=Batches(data.train, trainer.train_batch_size, data_seed, config.data.shuffle),
-        training=training,
-        checkpoint_folder=base / run_id if trainer.checkpointer.append_run_id_to_base_path else base,
-        metrics_file=project.place(trainer.log_dir) / f"{run_id}.jsonl",
-    )
+    if config.hf_save_path is not None:
+        check_exportable(abstract_model(model_config.model_type, model_config, training.Vocab.size))
+    return ModelSetup(loaded, project, model_class, tokenizer, training)
+
+
+def _model_config(loaded: Loaded, model_class: type[LmConfig], project: Project) -> LmConfig:
+    """Of the `model:` section, or of the folder to start from."""
+    hf_start = find_hf_start(loaded.source, model_class, project) if loaded.config.use_hf_model_config else None
+    return resolve_model(loaded.source, project) if hf_start is None else hf_start.model_config(model_class)
 
 
 def _sequence_length(loaded: Loaded, model_config: LmConfig) -> int:

@@ -51,6 +51,11 @@ class Training:
         _, _, model_key, _ = self._keys()
         return eqx.filter_jit(self._make)(model_key)
 
+    def start_from(self, model: LmHeadModel) -> tuple[State, LmHeadModel]:
+        """A state with the parameters of `model` and a fresh optimiser."""
+        params, rest = eqx.partition(model, eqx.is_inexact_array)
+        return jax.jit(self._fresh)(params), rest
+
     def shapes(self) -> tuple[State, LmHeadModel]:
         """What `init` gives, with shapes in place of the state's arrays: nothing is computed."""
         state, rest = eqx.filter_eval_shape(self._make, self._keys()[2])
@@ -60,7 +65,10 @@ class Training:
 
     def _make(self, key: jax.Array) -> tuple[State, Any]:
         params, rest = eqx.partition(self.model_config.build(self.Vocab, key=key), eqx.is_inexact_array)
-        return State(jnp.zeros((), jnp.int32), params, self.optimizer.init(params)), rest
+        return self._fresh(params), rest
+
+    def _fresh(self, params: Any) -> State:
+        return State(jnp.zeros((), jnp.int32), params, self.optimizer.init(params))
 
     def train_step(self, rest: LmHeadModel) -> Any:
         """The jitted step: (State, tokens {batch, position}) -> (State, StepMetrics). The state given in is donated."""

@@ -22,6 +22,7 @@ class TokenizerError(LevgenError):
 class Tokenizer:
     """A tokenizer, its special tokens, and a digest of its files."""
 
+    folder: Path
     fast: FastTokenizer
     bos_id: int | None
     eos_id: int | None
@@ -63,6 +64,7 @@ def load_tokenizer(name: str, project: Project) -> Tokenizer:
         raise TokenizerError(f"{path} is not a tokenizer: {error}") from error
     settings, settings_content = _settings(folder / "tokenizer_config.json")
     return Tokenizer(
+        folder,
         fast,
         bos_id=_special(fast, settings, "bos_token", folder),
         eos_id=_special(fast, settings, "eos_token", folder),

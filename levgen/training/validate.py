@@ -174,6 +174,8 @@ def _across(config: TrainConfig, engine: Engine) -> Iterator[tuple[KeyPath, str]
         yield ("data", "train_weights"), "every weight is 0: nothing to train on"
     elif len(active_components(config.data)) > 1 and engine == "local":
         yield ("data", "components"), f"a mixture of several data sets: {SERVED}"
+    if config.use_hf_model_config and config.initialize_from_hf is None and engine == "local":
+        yield ("use_hf_model_config",), "needs initialize_from_hf: the folder whose config.json it means"
     keep = config.trainer.checkpointer.keep or []
     for index, (earlier, later) in enumerate(itertools.pairwise(keep)):
         if earlier.until is None or (later.until is not None and later.until <= earlier.until):

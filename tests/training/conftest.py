@@ -60,3 +60,14 @@ def yaml_file(project: Path) -> Callable[..., Path]:
 @pytest.fixture
 def console() -> Console:
     return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture
+def llama(project: Path) -> None:
+    """The generated Llama, small, in the place of the example's model: one that transformers has too."""
+    golden = Path(__file__).parents[1] / "golden" / "models" / "llama.py.txt"
+    (project / "models" / "llama.py").write_text(golden.read_text())
+    path = project / "config" / "tiny.yaml"
+    text = path.read_text()
+    small = "hidden_dim: 32\n  intermediate_dim: 48\n  num_layers: 2\n  num_heads: 4\n  num_kv_heads: 2\n  head_dim: 8"
+    path.write_text(text.replace("type: tiny", "type: llama").replace("hidden_dim: 32", small))

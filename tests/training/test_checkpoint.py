@@ -66,7 +66,8 @@ def test_another_run_is_refused_with_every_difference(checkpoints: Checkpoints) 
         f"the checkpoint in {checkpoints.folder}, step 3, is of another run:\n"
         "  seed: 1 then, 2 now\n"
         "  data: a then, b now\n"
-        "--fresh starts over and keeps the old checkpoints under another name"
+        "give the YAML and the --set of that run; "
+        "`levgen train --fresh` starts over and keeps the old under another name"
     )
 
 

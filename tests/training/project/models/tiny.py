@@ -14,6 +14,7 @@ from haliax.state_dict import ModuleWithStateDictSerialization
 from levgen.runtime import (
     AttentionMask,
     Embedding,
+    HfFields,
     Linear,
     LmConfig,
     LmHeadModel,
@@ -34,6 +35,11 @@ class TinyConfig(LmConfig):
     num_layers: int = 2
     num_heads: int = 2
     rope: Rotary = Rotary(theta=10000.0)
+
+    hf_fields = HfFields(
+        None,
+        {"max_seq_len": "max_seq_len", "hidden_dim": "hidden_dim", "num_layers": "depth", "num_heads": "num_heads"},
+    )
 
     Embed = property(lambda self: Axis("embed", self.hidden_dim))
     Mlp = property(lambda self: Axis("mlp", 2 * self.hidden_dim))
