@@ -31,6 +31,7 @@ COMMANDS = {
     "rule": Command("rule", "rule", "Explain a rule of `levgen check`.", "Check"),
     "train": Command("train", "train", "Train a model on this machine from its YAML.", "Run"),
     "convert": Command("convert", "convert", "Turn a checkpoint into a Hugging Face folder, or back.", "Run"),
+    "generate": Command("generate", "generate", "Go on with a text, from a run's checkpoint or a folder.", "Run"),
     "parts": Command("parts", "parts", "List the parts that models are made of.", "Look"),
     "inspect": Command("inspect", "inspect", "Show the architecture behind a model type.", "Look"),
     "doctor": Command("doctor", "doctor", "Check this installation and say how to mend it.", "Look"),

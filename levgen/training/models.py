@@ -81,10 +81,27 @@ def find_class(kind: str, project: Project) -> type[LmConfig]:
         found: type[LmConfig] | None = LmConfig.get_known_choices().get(kind)
         if found is not None and found.__module__ == module.__name__:
             return found
-    known = [name for name, cls in LmConfig.get_known_choices().items() if cls.__module__.startswith(f"{PACKAGE}.")]
+    known = list(_imported())
     guess = did_you_mean(kind, [name for name in known if name != kind])
     hints = [guess or f"known: {', '.join(sorted(known)) or 'none'}", *broken]
     raise LevgenError(f"no model of type {kind!r} in {project.models}", "\n".join(hints))
+
+
+def project_models(project: Project) -> tuple[dict[str, type[LmConfig]], list[str]]:
+    """The config class of every model of the project, by the name that it is registered under, and what is broken."""
+    broken = []
+    for path in sorted(project.models.glob("*.py")):
+        if not path.stem.startswith("_"):
+            try:
+                import_model(path)
+            except BrokenModelError as error:
+                broken.append(error.message)
+    return _imported(), broken
+
+
+def _imported() -> dict[str, type[LmConfig]]:
+    known: dict[str, type[LmConfig]] = LmConfig.get_known_choices()
+    return {name: cls for name, cls in known.items() if cls.__module__.startswith(f"{PACKAGE}.")}
 
 
 def _decode(cls: type[LmConfig], section: dict[str, Any], source: YamlSource) -> LmConfig:
