@@ -13,7 +13,7 @@ from haliax import Axis, NamedArray
 from jaxtyping import PRNGKeyArray
 
 from levgen.errors import LevgenError
-from levgen.runtime.generation.kv_cache import first_step, next_step
+from levgen.runtime.generation.kv_cache import first_step, next_step, unstacked
 from levgen.runtime.generation.sampling import Sampling
 from levgen.runtime.model import LmHeadModel
 
@@ -110,6 +110,7 @@ def _generate(
     def chosen(logits: NamedArray, index: Any) -> jax.Array:
         return sampling.choose(logits, jax.random.fold_in(key, index)).astype(jnp.int32)
 
+    one_by_one = unstacked(model)
     logits, cache = first_step(model, tokens, visible, capacity=Pos.size + max_new_tokens)
     nbytes = cache.nbytes
     first = chosen(logits, 0)
@@ -124,7 +125,7 @@ def _generate(
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         index, last, cache, out, lengths, done = state
-        logits, cache = next_step(model, hax.named(last[:, None], (Batch, One)), cache)
+        logits, cache = next_step(one_by_one, hax.named(last[:, None], (Batch, One)), cache)
         new = chosen(logits, index)
         out = out.at[:, index].set(jnp.where(done, 0, new))
         return index + 1, new, cache, out, lengths + ~done, done | jnp.isin(new, stops)
