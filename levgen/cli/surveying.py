@@ -37,8 +37,10 @@ def survey_model(model: str | Path, *, trust_remote_code: bool = False) -> "Surv
 
 def announce_code(folder: Path, *, trust_remote_code: bool) -> None:
     """Says which code of `folder` will be run, if any. Raises LevgenError where nobody agreed to that."""
+    from levgen.architecture.catalogue import find
     from levgen.reference.find import own_code
     from levgen.reference.hf_config import read_hf_config
+    from levgen.reference.source import causal_type
 
     data = read_hf_config(folder)
     code = own_code(folder, data)
@@ -46,11 +48,13 @@ def announce_code(folder: Path, *, trust_remote_code: bool) -> None:
         return
     listed = "\n".join(f"  {path}" for path in code.files)
     if not trust_remote_code:
+        model_type = data["model_type"]
+        known = find(model_type) is not None or causal_type(model_type) is not None
         raise LevgenError(
             f"{folder / 'config.json'} asks for code of its own (auto_map), which levgen doesn't run unasked. "
             f"It would import {code.config} and {code.model}, and with them may run:\n{listed}",
-            "read it, then run it with --trust-remote-code\n"
-            f"or remove auto_map, if the {data['model_type']} of transformers is meant",
+            "read it, then run it with --trust-remote-code"
+            + (f"\nor remove auto_map, if the {model_type} of transformers is meant" if known else ""),
         )
     print_note(f"running code of {folder} in a process of its own, with your rights (--trust-remote-code):\n{listed}")
 

@@ -1,6 +1,7 @@
 """Finding the implementation behind a model type or a folder: its config class and its causal language model."""
 
 import sys
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def own_code(folder: Path, data: Mapping[str, Any]) -> OwnCode | None:
 
 
 def _own_file(folder: Path, entry: str) -> Path:
-    """The file of `folder` that holds `entry`, `file.Class`. Raises LevgenError for one outside, or that isn't there."""
+    """The file of `folder` that holds `entry`, `file.Class`. Raises LevgenError for one outside, or not there."""
     path = folder / f"{entry.rpartition('.')[0]}.py"
     if folder.resolve() not in path.resolve().parents or not path.is_file():
         raise LevgenError(f"auto_map names {entry}, and {folder} has no file {path.name}")
@@ -113,24 +114,17 @@ def _own_file(folder: Path, entry: str) -> Path:
 
 def _load_class(folder: Path, entry: str) -> Any:
     """The class `file.Class` of `folder`, imported from where it lies."""
-    import importlib.util
+    import importlib
 
     file, _, name = entry.rpartition(".")
     path = _own_file(folder, entry).resolve()
-    module_name = f"levgen_reference_{folder.resolve().name}_{file}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        # `from .config import ...` inside the folder finds the files beside it.
-        sys.path.insert(0, str(folder.resolve()))
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(folder.resolve()))
+    # A package whose files are those of the folder, so that `from .config import ...` finds the file beside.
+    package = f"levgen_reference_{folder.resolve().name.replace('.', '_')}"
+    if package not in sys.modules:
+        holder = types.ModuleType(package)
+        holder.__path__ = [str(folder.resolve())]
+        sys.modules[package] = holder
+    module = importlib.import_module(f"{package}.{file}")
     if not hasattr(module, name):
         raise LevgenError(f"{path} has no class {name}")
     return getattr(module, name)

@@ -16,9 +16,9 @@ def causal_types() -> tuple[str, ...]:
     table, or isn't installed."""
     tree = _parsed(_TABLE_FILE)
     for node in tree.body if tree is not None else ():
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and node.value.args:
-            if any(isinstance(target, ast.Name) and target.id == _TABLE for target in node.targets):
-                return tuple(str(pair[0]) for pair in ast.literal_eval(node.value.args[0]))
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[table])) if name == _TABLE:
+                return tuple(str(pair[0]) for pair in ast.literal_eval(table))
     return ()
 
 
@@ -41,9 +41,9 @@ def default_vocab_size(modeling_module: str, config_class: str) -> int | None:
         if not isinstance(node, ast.ClassDef) or node.name != config_class:
             continue
         for line in node.body:
-            named = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id
-            if named == "vocab_size" and isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Constant):
-                return line.value.value if isinstance(line.value.value, int) else None
+            match line:
+                case ast.AnnAssign(target=ast.Name(id="vocab_size"), value=ast.Constant(value=int(size))):
+                    return size
     return None
 
 

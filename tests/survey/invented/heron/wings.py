@@ -2,11 +2,12 @@
 norm over all queries and all keys at once, soft caps on scores and on logits, heads wider than the model over them."""
 
 import torch
-from plumage import HeronConfig
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import CausalLMOutput
+
+from .plumage import HeronConfig
 
 
 class Preen(nn.Module):

@@ -1,6 +1,6 @@
-"""An invented decoder of known parts under unlike names: positions are divided by a factor before they turn, a plain MLP
-with the square of a ReLU beside an attention with a norm over each head, and a head that is no module but a product with
-the embedding."""
+"""An invented decoder of known parts under unlike names: positions are divided by a factor before they turn, a plain
+MLP with the square of a ReLU beside an attention with a norm over each head, and a head that is no module but a product
+with the embedding."""
 
 import torch
 from torch import nn
