@@ -87,6 +87,7 @@ class BadgerForCausalLM(PreTrainedModel):
         self.growl = nn.Linear(config.burrow, config.vocab_size, bias=False)
         if config.twin:
             self.growl.weight = self.sett.weight
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.sett(input_ids)

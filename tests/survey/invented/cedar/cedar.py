@@ -99,6 +99,7 @@ class CedarForCausalLM(PreTrainedModel):
         self.rings = nn.ModuleList([Ring(config) for _ in range(config.rings)])
         self.polish = nn.LayerNorm(config.girth, eps=config.grain)
         self.cone = nn.Linear(config.girth, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.seed(input_ids)

@@ -70,6 +70,7 @@ class FernForCausalLM(PreTrainedModel):
         self.where = nn.Embedding(config.reach + 2, config.frond)
         self.spiral = nn.ModuleList(Whorl(config) for _ in range(config.whorls))
         self.tell = nn.Linear(config.frond, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.what(input_ids) + self.where(torch.arange(input_ids.shape[1])[None] + 2)

@@ -85,6 +85,7 @@ class HeronForCausalLM(PreTrainedModel):
         self.rookery = nn.ModuleList([Perch(config) for _ in range(config.perches)])
         self.last = Preen(config.span, config.calm)
         self.call = nn.Linear(config.span, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.reeds(input_ids)

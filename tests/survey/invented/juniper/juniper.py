@@ -79,6 +79,7 @@ class JuniperForCausalLM(PreTrainedModel):
         self.hedge = nn.ModuleList([Tier(config) for _ in range(config.tiers)])
         self.crown = nn.LayerNorm(config.needle, eps=config.frost)
         self.scent = nn.Linear(config.needle, config.vocab_size, bias=True)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.soil(input_ids)

@@ -89,6 +89,7 @@ class MossForCausalLM(PreTrainedModel):
         self.bog = nn.Sequential(*[Peat(config) for _ in range(config.layers_of_peat)])
         self.top = Wring(config.mat, config.damp)
         self.spread = nn.Linear(config.mat, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.bog(self.dew(input_ids) * self.config.mat**0.5)

@@ -70,6 +70,7 @@ class NettleForCausalLM(PreTrainedModel):
         self.stem = nn.ModuleList([Joint(config) for _ in range(config.joints)])
         self.crown = nn.RMSNorm(config.patch, eps=config.itch)
         self.pollen = nn.Linear(config.patch, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.soil(input_ids)

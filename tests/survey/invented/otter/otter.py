@@ -98,6 +98,7 @@ class OtterForCausalLM(PreTrainedModel):
         self.stream = nn.ModuleList([Pool(config, i) for i in range(config.pools)])
         self.mouth = nn.LayerNorm(config.river, eps=config.slip, bias=False)
         self.sea = nn.Linear(config.river, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.spring(input_ids)

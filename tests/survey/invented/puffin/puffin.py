@@ -90,6 +90,7 @@ class PuffinForCausalLM(PreTrainedModel):
         self.colony = nn.ModuleList([Ledge(config) for _ in range(config.ledges)])
         self.horizon = nn.RMSNorm(config.cliff, eps=config.spray)
         self.cry = nn.Linear(config.cliff, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.rocks(input_ids)

@@ -86,6 +86,7 @@ class SedgeForCausalLM(PreTrainedModel):
         self.mud = nn.Embedding(config.vocab_size, config.marsh)
         self.bed = nn.ModuleList([Tuft(config) for _ in range(config.tufts)])
         self.rim = nn.RMSNorm(config.marsh, eps=config.silt)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.mud(input_ids)

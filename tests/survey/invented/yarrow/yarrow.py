@@ -120,6 +120,7 @@ class YarrowForCausalLM(PreTrainedModel):
         self.stalk = nn.ModuleList([Node(config) for _ in range(config.nodes)])
         self.tip = Prune(config.stem, config.chill)
         self.breeze = nn.Linear(config.stem, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.seeds(input_ids) * self.config.bloom
