@@ -85,13 +85,13 @@ def _from_folder(source: Path, like: str | None, survey: Surveyor) -> Choice:
     code = own_code(source, data)
     if code is not None:
         found = settled(survey(source))
-        return Choice(_with_reference(found.architecture, code, data["model_type"]), found.notes)
+        return Choice(with_reference(found.architecture, code, data["model_type"]), found.notes)
     found = _of_type(data["model_type"], survey)
     require_causal(found.architecture, data)
     return Choice(with_dimensions_of(found.architecture, data), found.notes)
 
 
-def _with_reference(architecture: Architecture, code: "OwnCode", model_type: str) -> Architecture:
+def with_reference(architecture: Architecture, code: "OwnCode", model_type: str) -> Architecture:
     """`architecture` with the code of its folder as the reference, which takes the rotation that was surveyed only."""
     file, _, model = code.model.rpartition(".")
     rope = architecture.hyperparameters.get("rope")

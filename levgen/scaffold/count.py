@@ -42,7 +42,7 @@ class _Counter:
     def __init__(self, architecture: Architecture) -> None:
         self._a = architecture
         self._view = PortView(architecture, model_name("counted"))
-        self._values = {name: parameter.default for name, parameter in architecture.hyperparameters.items()}
+        self._values: dict[str, Any] = {name: p.default for name, p in architecture.hyperparameters.items()}
         self._sizes = self._axis_sizes()
 
     def counts(self) -> list[Count]:
@@ -57,7 +57,8 @@ class _Counter:
                 needed = set(re.findall(r"(\w+)\.size", axis.size))
                 if needed <= set(known):
                     context: dict[str, Any] = {**self._values, **known}
-                    known[axis.attribute] = {"size": int(_expressions.compile_expression(axis.size)(**context))}
+                    size: Any = _expressions.compile_expression(axis.size)(**context)
+                    known[axis.attribute] = {"size": int(size)}
             pending = [axis for axis in pending if axis.attribute not in known]
         return {name: held["size"] for name, held in known.items()}
 
