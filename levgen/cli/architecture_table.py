@@ -9,7 +9,7 @@ from rich.table import Table
 
 from levgen.architecture.schema import Architecture
 from levgen.cli.diagram_text import draw
-from levgen.cli.evidence_table import REBUILT, of_answer, of_hyperparameter, written
+from levgen.cli.evidence_table import REBUILT, of_hyperparameter, said_of_answer, written
 from levgen.scaffold.count import count_modules
 from levgen.scaffold.dataflow import dataflow_of
 from levgen.scaffold.names import model_name
@@ -40,6 +40,7 @@ def _print_known(console: Console, architecture: Architecture, inspection: "Insp
     console.print(f"Reference: {escape(' '.join(view.reference_lines))}", soft_wrap=True)
     console.print(f"Found:     {escape(_source(inspection))}\n", soft_wrap=True)
     console.print(_hyperparameters(architecture, inspection.survey))
+    console.print()
     console.print(_answers(architecture, inspection.survey))
     console.print("\n[bold]Dataflow[/bold]")
     for line in draw(dataflow_of(architecture), console.width):
@@ -93,7 +94,6 @@ def _hyperparameters(architecture: Architecture, survey: "Survey | None") -> Tab
             found = of_hyperparameter(name, parameter.hf, survey.evidence)
             cells.append("" if parameter.hf is None else REBUILT if found is None else written(found))
         table.add_row(*map(escape, cells))
-    table.add_section()
     return table
 
 
@@ -102,8 +102,7 @@ def _answers(architecture: Architecture, survey: "Survey | None") -> Table:
     for answer, value in _all_answers(architecture):
         cells = [answer, value]
         if survey is not None:
-            found = of_answer(answer, survey.evidence)
-            cells.append(REBUILT if found is None else written(found))
+            cells.append(said_of_answer(answer, survey.evidence))
         table.add_row(*map(escape, cells))
     return table
 

@@ -30,8 +30,8 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "head.softcap": ("scale and cap of logits",),
     "initialization.residual": ("initialisation",),
 }
-# What is said of an answer that no single question settles.
-REBUILT = "the model rebuilt with it agrees"
+# What is said of an answer that no single question settles: how fresh weights are drawn shows in no output.
+REBUILT, ASSUMED = "the model rebuilt with it agrees", "no evidence: the usual"
 
 
 def of_answer(answer: str, evidence: Iterable[Evidence]) -> Evidence | None:
@@ -50,6 +50,14 @@ def of_hyperparameter(name: str, hf: str | None, evidence: Iterable[Evidence]) -
         if hf is not None and by_field and str(entry.chosen).partition("**")[0] == hf:
             return entry
     return None
+
+
+def said_of_answer(answer: str, evidence: Iterable[Evidence]) -> str:
+    """The cell of a table for `answer`."""
+    found = of_answer(answer, evidence)
+    if found is not None:
+        return written(found)
+    return ASSUMED if answer.startswith("initialization.") else REBUILT
 
 
 def written(evidence: Evidence) -> str:

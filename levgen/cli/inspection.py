@@ -48,7 +48,7 @@ class Inspection:
         return [f"{name}: {card[name]}, the survey: {found[name]}" for name in card if found[name] != card[name]]
 
     def as_data(self) -> dict[str, Any]:
-        """The card's own keys, and beside them `parameters`, `layer`, `evidence`, `unknown` and `rebuilt`."""
+        """The card's own keys, and beside them `parameters`, `dataflow`, `evidence`, `unknown` and `rebuilt`."""
         data: dict[str, Any] = {"model": self.model}
         if self.architecture is not None:
             counts = count_modules(self.architecture)
@@ -59,7 +59,7 @@ class Inspection:
             total = None if self.vocab_size is None else sum(count.total(self.vocab_size) for count in counts)
             data |= as_data(self.architecture)
             data["parameters"] = {"vocab_size": self.vocab_size, "total": total, "modules": modules}
-            data["layer"] = layer_graph(dataflow_of(self.architecture)).as_data()
+            data["dataflow"] = layer_graph(dataflow_of(self.architecture)).as_data()
         if self.survey is not None:
             said = self.survey.as_data()
             data |= {key: said[key] for key in ("evidence", "unknown")}

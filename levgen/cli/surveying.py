@@ -64,13 +64,14 @@ def need_reference(model: str | Path) -> None:
     missing = [package for package in ("torch", "transformers") if importlib.util.find_spec(package) is None]
     if not missing:
         return
-    from levgen.architecture.catalogue import known_types, near_types
+    from levgen.architecture.catalogue import find, known_types, near_types
 
-    near = near_types(model if isinstance(model, str) else model.name) or known_types()
+    name = model if isinstance(model, str) else model.name
+    near = ", ".join(near_types(name) or known_types())
+    cards = f"{name} has a card, which takes neither" if find(name) else f"or start from a card, with --like: {near}"
     raise LevgenError(
-        f"levgen has no card for {model}, and to find out by experiment what it is takes {' and '.join(missing)}",
-        f"{EXTRA} brings what is missing (in a clone of levgen: pip install -e '.[test]')\n"
-        f"or start from a card, with --like: {', '.join(near)}",
+        f"to find out by experiment what {model} is takes {' and '.join(missing)}, not installed here",
+        f"{EXTRA} brings what is missing (in a clone of levgen: pip install -e '.[test]')\n{cards}",
     )
 
 
@@ -104,7 +105,10 @@ def _read(process: "subprocess.Popen[str]", show: Callable[[str], None]) -> dict
     last: dict[str, Any] = {}
     assert process.stdout is not None
     for line in process.stdout:
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError:  # cut off by the end of the process
+            break
         if "step" in message:
             show(message["step"])
         else:
