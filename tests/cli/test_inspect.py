@@ -169,3 +169,15 @@ def test_bad_input_is_refused(
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
+
+
+def test_documented_example_is_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text(encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(["inspect", "gemma2"]) == 0
+    shown = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert shown[shown.index("Dataflow") : shown.index("Fixed by")].strip() in page
+    assert run(["inspect", "gpt2", "--format", "mermaid"]) == 0
+    assert capsys.readouterr().out.strip() in page
