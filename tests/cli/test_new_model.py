@@ -243,7 +243,7 @@ def test_folder_with_code_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], surveyed: Callable[[Survey], list[str]]
 ) -> None:
     """Its tests say where the reference is from, import it only when told so, and are skipped without."""
-    asked = surveyed(understood("willow", reference=None))
+    asked = surveyed(understood("willow", like="gpt_neox", reference=None))
     folder = str(INVENTED / "willow")
     arguments = ["new-model", "willow", "--from", folder, "--trust-remote-code", "--dest", str(tmp_path)]
     assert run(arguments) == 0
@@ -251,6 +251,7 @@ def test_folder_with_code_of_its_own(
     tests = (tmp_path / "tests/test_willow.py").read_text()
     assert 'folder=trusted_folder("willow")' in tests
     assert "LEVGEN_TRUST_REMOTE_CODE=FOLDER" in tests
+    assert "rope=Rotary(theta=500.0, fraction=0.25)," in tests  # all that the code may read
     model = (tmp_path / "models/willow.py").read_text()
     assert 'model_type="willow"' in model
     assert "Reference: willow.WillowForCausalLM, code that comes with the checkpoint" in model
