@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any
 
 _SECONDS = 0.25
-_QUESTIONS = "levgen.survey."
+# The packages whose modules are steps, and the module that only calls them in order.
+_STEPS, _ORDER = ("levgen.survey.", "levgen.reference."), "levgen.survey.run"
 
 
 def main() -> int:
@@ -90,14 +91,22 @@ def _report_steps(say: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _step(frame: FrameType | None) -> str | None:
-    """The beginning of the docstring of the innermost module of the survey that is at work."""
+    """What is being done, and within that what just now: from the outermost and the innermost module at work."""
+    modules = []
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(_QUESTIONS):
-            line = (frame.f_globals.get("__doc__") or "").partition("\n")[0]
-            question, mark, _ = line.partition("?")
-            return question + mark if mark else line.partition(":")[0].rstrip(".")
+        name = str(frame.f_globals.get("__name__"))
+        if name.startswith(_STEPS) and name != _ORDER:
+            modules.append(frame.f_globals.get("__doc__") or "")
         frame = frame.f_back
-    return None
+    said = [_beginning(doc) for doc in (*modules[-1:], *modules[:1])]
+    return " > ".join(dict.fromkeys(said)) or None
+
+
+def _beginning(doc: str) -> str:
+    """The first line of a docstring, up to its question mark or its first colon."""
+    line = doc.partition("\n")[0]
+    question, mark, _ = line.partition("?")
+    return question + mark if mark else line.partition(":")[0].rstrip(".")
 
 
 if __name__ == "__main__":

@@ -128,4 +128,4 @@ def _progress(model: str) -> Iterator[Callable[[str], None]]:
     from rich.markup import escape
 
     with Console(stderr=True, highlight=False).status(escape(beginning)) as status:
-        yield lambda step: status.update(escape(f"{beginning}: {printable(step)}"))
+        yield lambda step: status.update(escape(f"{printable(Path(model).name)}: {printable(step)}"))

@@ -136,3 +136,22 @@ def test_code_of_a_folder_cannot_reach_the_command(tmp_path: Path, capfd: pytest
 
     assert "SEEN" not in os.environ
     assert "forged" not in capfd.readouterr().out
+
+
+def test_step_is_told_by_the_docstrings_of_the_modules_at_work() -> None:
+    from levgen.cli.survey_worker import _step
+
+    seen: list[str | None] = []
+
+    def module(name: str, doc: str, body: str) -> dict[str, object]:
+        scope: dict[str, object] = {"__name__": name, "__doc__": doc, "sys": sys, "seen": seen, "step": _step}
+        exec(f"def work(then=None):\n    {body}", scope)
+        return scope
+
+    inner = module("levgen.survey.sums", "What is a sum? Least squares.", "seen.append(step(sys._getframe()))")
+    outer = module("levgen.survey.trials", "What moves: each field in turn.", "then()")
+    whole = module("levgen.survey.run", "A survey.", "then()")
+    for work in (inner["work"], lambda: outer["work"](inner["work"]), lambda: whole["work"](inner["work"])):  # type: ignore[operator]
+        work()  # type: ignore[operator]
+    assert seen == ["What is a sum?", "What moves > What is a sum?", "What is a sum?"]
+    assert _step(None) is None
