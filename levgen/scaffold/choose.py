@@ -125,7 +125,7 @@ def settled(survey: "Survey") -> Choice:
         near = near_types(survey.model_type)
         raise LevgenError(
             f"{survey.model_type} is not understood, and levgen doesn't guess. Unknown:\n{listed}",
-            "`levgen inspect --survey` shows what was found so far\n"
+            "`levgen inspect` of it shows what was found so far\n"
             f"to write the rest by hand, start from what is nearest (--like {near[0] if near else 'llama'}), or from "
             f"stubs: `levgen new-model my_{survey.model_type.replace('-', '_').lower()} --defaults`",
         )

@@ -17,11 +17,12 @@ INVENTED = Path(__file__).parent.parent / "survey" / "invented"
 
 
 def _process(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Every survey is the Python program `code` from now on."""
+    """Every survey is the Python program `code` from now on, which needs no torch."""
 
     def run(command: list[str], model: str) -> object:
         return RUN([sys.executable, "-c", code], model)
 
+    monkeypatch.setattr(surveying, "need_reference", lambda model: None)
     monkeypatch.setattr(surveying, "_run", run)
 
 
@@ -80,6 +81,7 @@ def test_code_is_named_before_it_runs(monkeypatch: pytest.MonkeyPatch, capsys: p
     def run(command: list[str], model: str) -> None:
         raise AssertionError("it ran")
 
+    monkeypatch.setattr(surveying, "need_reference", lambda model: None)
     monkeypatch.setattr(surveying, "_run", run)
     with pytest.raises(LevgenError, match=r"doesn't run unasked(.|\n)*plumage\.py\n(.|\n)*wings\.py") as error:
         survey_model(INVENTED / "heron")
