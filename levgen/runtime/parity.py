@@ -57,7 +57,7 @@ class Ported(Generic[M]):
 
         `folder`: the reference is not in transformers but in code of this folder, which is imported.
         """
-        reference = randomize(_fresh_reference(config, Vocab, folder), seed)
+        reference = randomize(fresh_reference(config, Vocab, folder), seed)
         return Ported(reference, load_from_torch(ModelClass, reference))
 
     def logits(self, tokens: NamedArray) -> NamedArray:
@@ -183,7 +183,7 @@ class Ported(Generic[M]):
 
         Both are random draws: they may differ by six standard errors. What one draws as a constant, so must the other.
         """
-        reference = _fresh_reference(config, Vocab, folder)
+        reference = fresh_reference(config, Vocab, folder)
         named = checkpoint_names(reference, reference.state_dict())
         sizes = {name: tensor.numel() for name, tensor in named.items()}
         init: Callable[..., M] = eqx.filter_jit(ModelClass.init)
@@ -224,7 +224,7 @@ def _without_noise(gradients: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None) -> Any:
+def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -> Any:
     """A causal language model of transformers, or of the code in `folder`, with its own weights, seed 0."""
     import torch
     from transformers import AutoModelForCausalLM
