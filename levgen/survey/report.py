@@ -40,15 +40,11 @@ class Survey:
         from levgen.architecture.card import parse_card
 
         card = data["architecture"]
-        return cls(
-            data["model_type"],
-            None if card is None else parse_card(card, source=f"the survey of {data['model_type']}"),
-            tuple(Evidence(**entry) for entry in data["evidence"]),
-            tuple(Unknown(**entry) for entry in data["unknown"]),
-            tuple(data["errors"]),
-            data["gradient_error"],
-            data["seconds"],
-        )
+        parsed = None if card is None else parse_card(card, source=f"the survey of {data['model_type']}")
+        evidence = tuple(Evidence(**entry) for entry in data["evidence"])
+        unknown = tuple(Unknown(**entry) for entry in data["unknown"])
+        settled = {"architecture": parsed, "evidence": evidence, "unknown": unknown, "errors": tuple(data["errors"])}
+        return cls(**{**data, **settled})
 
     def text(self) -> str:
         """The card, the evidence and what is unknown, as text."""

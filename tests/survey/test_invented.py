@@ -28,6 +28,15 @@ KNOWN: dict[str, dict[str, object]] = {
         "layer.residual_scale": "weary",
         "head.scale": "loud",
     },
+    "bracken": {
+        "norm.kind": "rms",
+        "positions.kind": "none",
+        "attention.qk_norm": "head",
+        "mlp.bias": "thorny",
+        "layer.norms": "post",
+        "layer.residual_scale": "mild",
+        "head.final_norm": False,
+    },
     "cedar": {
         "positions.layout": "interleaved",
         "attention.heads": "single",
@@ -36,6 +45,18 @@ KNOWN: dict[str, dict[str, object]] = {
         "mlp.kind": "plain",
         "mlp.multiple": 4,
         "layer.parallel": "shared",
+    },
+    "comet": {
+        "norm.bias": True,
+        "attention.heads": "grouped",
+        "attention.projections": "interleaved",
+        "attention.bias": "icy",
+        "attention.output_bias": "icy",
+        "mlp.kind": "plain",
+        "mlp.bias": True,
+        "mlp.inner_norm": True,
+        "layer.norms": "sandwich",
+        "embeddings.norm": True,
     },
     "heron": {
         "attention.qk_norm": "full",
@@ -84,6 +105,7 @@ FOREIGN = {
 # Known parts that the survey can't settle yet, each with what it says of them. One that is settled belongs into KNOWN.
 GAPS = {
     "fern": "index out of range",  # the table of positions, under a name of its own, is made too short for a probe
+    "lichen": "which layers have a window",  # the list of a config.json is longer than a tiny model has layers
     "otter": "norm_after_rotation: True in layer 0, False in layer 2",  # in a layer without rotation nothing tells
     "puffin": "parameters outside called modules: ['forage.drown']",  # a sink, and a bound on queries, keys, values
     "sedge": "between the last layer and the logits: ['rim']",  # a head that is no module
@@ -94,6 +116,7 @@ def test_every_folder_is_expected_to_end_somehow() -> None:
     folders = {path.name for path in INVENTED.iterdir() if (path / "config.json").is_file()}
     assert folders == {*KNOWN, *FOREIGN, *GAPS}
     assert len(folders) >= 12
+    assert len(FOREIGN) >= 2
 
 
 @pytest.mark.parametrize("name", KNOWN)
