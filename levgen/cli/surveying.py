@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import levgen
 from levgen.cli.console import is_terminal, print_note, printable
 from levgen.errors import LevgenError
 
@@ -31,7 +33,7 @@ def survey_model(model: str | Path, *, trust_remote_code: bool = False) -> "Surv
     need_reference(model)
     # Not a bare name: a folder in the current directory may be called like a type.
     asked = str(model.resolve()) if isinstance(model, Path) else model
-    command = [sys.executable, "-W", "ignore", "-m", "levgen.cli.survey_worker", asked]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "levgen.cli.survey_worker", asked]
     return _run(command + (["--trust-remote-code"] if trust_remote_code else []), str(model))
 
 
@@ -79,7 +81,9 @@ def _run(command: list[str], model: str) -> "Survey":
     from levgen.survey.report import Survey
 
     with tempfile.TemporaryFile() as said, _progress(model) as show:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8")
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8", env=_environment()
+        )
         try:
             last = _read(process, show)
             process.wait()
@@ -98,6 +102,12 @@ def _run(command: list[str], model: str) -> "Survey":
     raise LevgenError(
         f"the survey of {model} ended without a result (exit code {process.returncode})", "\n".join(lines) or None
     )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, where levgen itself can be imported: with -P, what lies in the current folder shadows no package."""
+    ours = str(Path(levgen.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))}
 
 
 def _read(process: "subprocess.Popen[str]", show: Callable[[str], None]) -> dict[str, Any]:

@@ -117,8 +117,11 @@ def test_missing_torch_names_the_extra_and_the_nearest_cards(monkeypatch: pytest
     assert "--like: qwen3" in str(error.value.hint)
 
 
-def test_worker_refuses_what_transformers_does_not_have() -> None:
+def test_worker_refuses_what_transformers_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the current folder has a file that bears a package's name: it is not imported."""
     pytest.importorskip("torch")
+    (tmp_path / "transformers.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(LevgenError, match="transformers has no causal language model of type 'lama'"):
         survey_model("lama")
 

@@ -105,7 +105,7 @@ FOREIGN = {
 # Known parts that the survey can't settle yet, each with what it says of them. One that is settled belongs into KNOWN.
 GAPS = {
     "fern": "index out of range",  # the table of positions, under a name of its own, is made too short for a probe
-    "lichen": "which layers have a window",  # the list of a config.json is longer than a tiny model has layers
+    "lichen": "as no field of the config says",  # the list of a config.json is longer than a tiny model has layers
     "otter": "norm_after_rotation: True in layer 0, False in layer 2",  # in a layer without rotation nothing tells
     "puffin": "parameters outside called modules: ['forage.drown']",  # a sink, and a bound on queries, keys, values
     "sedge": "between the last layer and the logits: ['rim']",  # a head that is no module
