@@ -78,7 +78,7 @@ RopeKind = Literal["default", "linear", "dynamic", "yarn", "llama3", "longrope"]
 
 
 class Reference(Answers):
-    """The implementation in transformers that the model is proven against."""
+    """The implementation that the model is proven against: in transformers, or in the folder of a checkpoint."""
 
     module: Path  # transformers.models.llama.modeling_llama
     model: HfName  # LlamaForCausalLM
@@ -86,6 +86,7 @@ class Reference(Answers):
     model_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     version: Annotated[str, Field(pattern=r"^[0-9a-z.]+$")]
     rope_kinds: tuple[RopeKind, ...] = get_args(RopeKind)  # the kinds of rotary parameters that it takes
+    in_folder: bool = False  # code that came with a checkpoint; `module` is the file there, without its ending
 
 
 class Norm(Answers):

@@ -14,6 +14,9 @@ def new_model(
     source: Annotated[
         Path | None, typer.Option("--from", metavar="FOLDER", help="Take type and dimensions from FOLDER/config.json.")
     ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the code that FOLDER brings along, to find out what it is.")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,19 +33,30 @@ def new_model(
 ) -> None:
     """Write a model, its tests and its training configs.
 
-    A known type is written whole. For a name that levgen doesn't know it writes stubs of every module, whose tests say
-    what is still to be written; on a terminal it asks first which parts you want.
+    A type with a card is written whole. Any other causal type of transformers, and a folder with code of its own, is
+    found out by experiment first, which takes torch and up to a minute. For a name that nobody knows levgen writes
+    stubs of every module, whose tests say what is still to be written; on a terminal it asks first which parts you
+    want.
     """
+    import gc
+    from functools import partial
+
     from levgen.cli.console import can_ask, print_note
+    from levgen.cli.surveying import survey_model
     from levgen.cli.writing import WriteOptions, write_files
+    from levgen.errors import LevgenError
     from levgen.project import REACHABLE, UNREACHABLE, find_project
     from levgen.scaffold.choose import Choice, choose
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
     from levgen.scaffold.project import project_files
 
+    gc.disable()  # a run is short, and most that it makes lives to its end
     model = model_name(name)
-    choice = choose(model, like=like, source=source, settings=settings or [])
+    if trust_remote_code and source is None:
+        raise LevgenError("--trust-remote-code says that a folder's code may run: it belongs to --from FOLDER")
+    survey = partial(survey_model, trust_remote_code=trust_remote_code)
+    choice = choose(model, like=like, source=source, settings=settings or [], survey=survey)
     if choice.is_blank and can_ask() and not defaults and not json:
         from levgen.cli.questions import ask_parts
 

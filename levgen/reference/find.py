@@ -1,12 +1,14 @@
 """Finding the implementation behind a model type or a folder: its config class and its causal language model."""
 
-import json
 import sys
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from levgen.errors import LevgenError, did_you_mean
+from levgen.reference.hf_config import read_hf_config
 
 
 @dataclass(frozen=True)
@@ -54,50 +56,75 @@ def find_folder(folder: Path, *, trust_remote_code: bool = False) -> Found:
     A folder whose config names code of its own (`auto_map`) has that code imported and run: only with
     `trust_remote_code`. Raises LevgenError where it has no config, or asks for code without that consent.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise LevgenError(f"{folder} has no config.json")
-    data = json.loads(path.read_text(encoding="utf-8"))
-    entries = data.get("auto_map") or {}
+    data = read_hf_config(folder)
     values = {key: value for key, value in data.items() if key not in ("auto_map", "architectures", "model_type")}
-    if not entries:
-        found = find_type(str(data.get("model_type")))
+    code = own_code(folder, data)
+    if code is None:
+        found = find_type(data["model_type"])
         return Found(found.model_type, found.config_class, found.model_class, values)
-    files = sorted({entry.partition(".")[0] + ".py" for entry in entries.values()})
     if not trust_remote_code:
         raise LevgenError(
-            f"{path} asks for code of its own: {', '.join(str(folder / file) for file in files)}",
+            f"{folder / 'config.json'} asks for code of its own: {', '.join(map(str, code.files))}",
             "Read it, and run it with --trust-remote-code.",
         )
-    missing = [key for key in ("AutoConfig", "AutoModelForCausalLM") if key not in entries]
-    if missing:
-        raise LevgenError(f"auto_map of {path} doesn't name {' and '.join(missing)}")
-    config_class, model_class = (_load_class(folder, entries[key]) for key in ("AutoConfig", "AutoModelForCausalLM"))
-    return Found(str(config_class.model_type or data.get("model_type")), config_class, model_class, values)
+    config_class, model_class = (_load_class(folder, entry) for entry in (code.config, code.model))
+    return Found(str(config_class.model_type or data["model_type"]), config_class, model_class, values)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """The code that a folder brings along. `config`, `model`: `file.Class`; `files`: what can be run, those two first.
+
+    The two name what is imported, and their files may import any other of the folder.
+    """
+
+    config: str
+    model: str
+    files: tuple[Path, ...]
+
+
+def own_code(folder: Path, data: Mapping[str, Any]) -> OwnCode | None:
+    """The code that the `config.json` of `folder` (as `data`) asks for; None where it asks for none. Runs nothing.
+
+    Raises LevgenError where `auto_map` doesn't say what the model is, or names a file that isn't there.
+    """
+    entries = data.get("auto_map")
+    if not entries:
+        return None
+    path = folder / "config.json"
+    entries = entries if isinstance(entries, Mapping) else {}
+    asked = [entries.get(key) for key in ("AutoConfig", "AutoModelForCausalLM")]
+    config, model = (entry if isinstance(entry, str) and "." in entry else None for entry in asked)
+    if config is None or model is None:
+        raise LevgenError(
+            f"auto_map of {path} doesn't name AutoConfig and AutoModelForCausalLM",
+            "expected file.Class for each, as in configuration_willow.WillowConfig",
+        )
+    own = [_own_file(folder, entry) for entry in (config, model)]
+    return OwnCode(config, model, tuple(dict.fromkeys([*own, *sorted(folder.rglob("*.py"))])))
+
+
+def _own_file(folder: Path, entry: str) -> Path:
+    """The file of `folder` that holds `entry`, `file.Class`. Raises LevgenError for one outside, or not there."""
+    path = folder / f"{entry.rpartition('.')[0]}.py"
+    if folder.resolve() not in path.resolve().parents or not path.is_file():
+        raise LevgenError(f"auto_map names {entry}, and {folder} has no file {path.name}")
+    return path
 
 
 def _load_class(folder: Path, entry: str) -> Any:
     """The class `file.Class` of `folder`, imported from where it lies."""
-    import importlib.util
+    import importlib
 
     file, _, name = entry.rpartition(".")
-    path = (folder / f"{file}.py").resolve()
-    if folder.resolve() not in path.parents or not path.is_file():
-        raise LevgenError(f"auto_map names {entry}, and {folder} has no file {file}.py")
-    module_name = f"levgen_reference_{folder.resolve().name}_{file}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        # `from .config import ...` inside the folder finds the files beside it.
-        sys.path.insert(0, str(folder.resolve()))
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(folder.resolve()))
+    path = _own_file(folder, entry).resolve()
+    # A package whose files are those of the folder, so that `from .config import ...` finds the file beside.
+    package = f"levgen_reference_{folder.resolve().name.replace('.', '_')}"
+    if package not in sys.modules:
+        holder = types.ModuleType(package)
+        holder.__path__ = [str(folder.resolve())]
+        sys.modules[package] = holder
+    module = importlib.import_module(f"{package}.{file}")
     if not hasattr(module, name):
         raise LevgenError(f"{path} has no class {name}")
     return getattr(module, name)

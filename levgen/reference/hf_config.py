@@ -48,11 +48,16 @@ def architecture_of(data: dict[str, Any]) -> Architecture:
     if card is None:
         hint = did_you_mean(model_type, known_types()) or f"known: {', '.join(known_types())}"
         raise LevgenError(f"no card for the model type {model_type!r} of config.json", hint)
+    require_causal(card, data)
+    return card
+
+
+def require_causal(card: Architecture, data: dict[str, Any]) -> None:
+    """Raises LevgenError where a `config.json` is of a checkpoint that holds another model than that of `card`."""
     classes = data.get("architectures") or []
     if card.reference is not None and classes and card.reference.model not in classes:
         held = ", ".join(map(str, classes))
         raise LevgenError(f"the checkpoint holds {held}, which is not the causal language model {card.reference.model}")
-    return card
 
 
 def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Architecture:

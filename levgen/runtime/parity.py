@@ -4,6 +4,7 @@ torch and transformers are imported where they are used.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -17,6 +18,7 @@ from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.config import LmConfig
+from levgen.runtime.hf_common import COMMON_FIELDS
 from levgen.runtime.hf_torch import checkpoint_names
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.testing import (
@@ -48,9 +50,14 @@ class Ported(Generic[M]):
     model: M
 
     @staticmethod
-    def random(ModelClass: type[M], config: LmConfig, Vocab: Axis, *, seed: int = 0) -> "Ported[M]":
-        """A reference of `config` with every parameter and buffer random, and our model with the same weights."""
-        reference = randomize(_fresh_reference(config, Vocab), seed)
+    def random(
+        ModelClass: type[M], config: LmConfig, Vocab: Axis, *, folder: Path | None = None, seed: int = 0
+    ) -> "Ported[M]":
+        """A reference of `config` with every parameter and buffer random, and our model with the same weights.
+
+        `folder`: the reference is not in transformers but in code of this folder, which is imported.
+        """
+        reference = randomize(fresh_reference(config, Vocab, folder), seed)
         return Ported(reference, load_from_torch(ModelClass, reference))
 
     def logits(self, tokens: NamedArray) -> NamedArray:
@@ -181,12 +188,14 @@ class Ported(Generic[M]):
         ]
 
     @staticmethod
-    def differing_initializations(ModelClass: type[M], config: LmConfig, Vocab: Axis) -> list[str]:
+    def differing_initializations(
+        ModelClass: type[M], config: LmConfig, Vocab: Axis, *, folder: Path | None = None
+    ) -> list[str]:
         """What is wrong with our fresh weights: parameters whose mean or deviation is not that of a fresh reference.
 
         Both are random draws: they may differ by six standard errors. What one draws as a constant, so must the other.
         """
-        reference = _fresh_reference(config, Vocab)
+        reference = fresh_reference(config, Vocab, folder)
         named = checkpoint_names(reference, reference.state_dict())
         sizes = {name: tensor.numel() for name, tensor in named.items()}
         init: Callable[..., M] = eqx.filter_jit(ModelClass.init)
@@ -227,8 +236,8 @@ def _without_noise(gradients: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
-    """A causal language model of transformers with the weights that it draws itself, seed 0."""
+def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -> Any:
+    """A causal language model of transformers, or of the code in `folder`, with its own weights, seed 0."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -237,7 +246,23 @@ def _fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
     # One thread: small tensors gain nothing from more, and sums come out in one order.
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if folder is not None:
+        return _from_folder(hf_config, folder)
     return AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+
+
+def _from_folder(hf_config: Any, folder: Path) -> Any:
+    """The model that the code of `folder` makes of the fields of `hf_config`. transformers imports it, from a copy."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    entries = json.loads((folder / "config.json").read_text(encoding="utf-8"))["auto_map"]
+    ConfigClass, ModelClass = (
+        get_class_from_dynamic_module(entries[key], str(folder)) for key in ("AutoConfig", "AutoModelForCausalLM")
+    )
+    own = {name: value for name, value in hf_config.to_dict().items() if name not in COMMON_FIELDS}
+    config = ConfigClass(**own, vocab_size=hf_config.vocab_size, pad_token_id=None)
+    config._attn_implementation = "eager"
+    return ModelClass(config)
 
 
 def _first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:

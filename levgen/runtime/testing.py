@@ -4,6 +4,9 @@ torch, transformers and pytest are imported where they are used.
 """
 
 import importlib.util
+import json
+import os
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ml_dtypes
@@ -29,6 +32,27 @@ def skip_without_torch() -> None:
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: there is no reference to compare with", allow_module_level=True)
+
+
+def trusted_folder(model_type: str) -> Path:
+    """The folder with the reference's own code that LEVGEN_TRUST_REMOTE_CODE names; without one the test is skipped.
+
+    The variable holds one folder, or several with the separator of paths (`:`); the one is taken whose `config.json`
+    is of `model_type`. Naming a folder is the consent to import the code in it.
+    """
+    import pytest
+
+    given = [Path(entry) for entry in os.environ.get("LEVGEN_TRUST_REMOTE_CODE", "").split(os.pathsep) if entry]
+    for folder in given:
+        path = folder / "config.json"
+        if not path.is_file():
+            raise LevgenError(f"LEVGEN_TRUST_REMOTE_CODE names {folder}, which has no config.json.")
+        if json.loads(path.read_text(encoding="utf-8")).get("model_type") == model_type:
+            return folder
+    raise pytest.skip.Exception(
+        f"the reference of {model_type} is code that comes with its checkpoint: set LEVGEN_TRUST_REMOTE_CODE to that "
+        f"folder to let the tests import it"
+    )
 
 
 def to_numpy(x: Any) -> Array:

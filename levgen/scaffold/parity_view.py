@@ -28,7 +28,9 @@ class ParityView:
         else:
             changes = ['{"num_heads": 1}', '{"num_heads": 2}']
         changes += [
-            f'{{"{name}": not TINY.{name}}}' for name in ("tie_word_embeddings", *self._port.switches) if name in own
+            f'{{"{name}": not TINY.{name}}}'
+            for name in ("tie_word_embeddings", *self._port.switches)
+            if name in own and own[name].hf is not None
         ]
         # Without a window no layer may ask for one.
         whole = {
@@ -71,6 +73,12 @@ class ParityView:
         }
         reference = self._port.architecture.reference
         return [source for kind, source in sources.items() if reference is None or kind in reference.rope_kinds]
+
+    @cached_property
+    def initialization_is_known(self) -> bool:
+        """Whether the reference says how its weights are drawn: by a number, or a field of its config."""
+        std = self._port.architecture.initialization.std
+        return not isinstance(std, str) or self._own[std.partition("**")[0]].hf is not None
 
     @cached_property
     def partial(self) -> bool:

@@ -118,6 +118,8 @@ class PortView:
         reference = self.architecture.reference
         if reference is None:
             return ["none in transformers"]
+        if reference.in_folder:
+            return [f"{reference.module}.{reference.model}, code that comes with the checkpoint"]
         model, version = f"{reference.module}.{reference.model}", f"(transformers {reference.version})"
         return [f"{model} {version}"] if len(model) + len(version) < 108 else [model, version]
 

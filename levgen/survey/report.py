@@ -1,6 +1,7 @@
 """The result of a survey, and how it is shown."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from levgen.architecture.schema import Architecture
@@ -25,6 +26,25 @@ class Survey:
     @property
     def rebuilt(self) -> bool:
         return self.architecture is not None and bool(self.errors)
+
+    def as_data(self) -> dict[str, Any]:
+        """The survey as plain data: `from_data` is its inverse, but for candidates that JSON doesn't know."""
+        from levgen.architecture.card import as_data
+
+        card = None if self.architecture is None else as_data(self.architecture)
+        return {**asdict(replace(self, architecture=None)), "architecture": card}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Survey":
+        """The survey that `as_data` gave. Raises LevgenError where its card is none."""
+        from levgen.architecture.card import parse_card
+
+        card = data["architecture"]
+        parsed = None if card is None else parse_card(card, source=f"the survey of {data['model_type']}")
+        evidence = tuple(Evidence(**entry) for entry in data["evidence"])
+        unknown = tuple(Unknown(**entry) for entry in data["unknown"])
+        settled = {"architecture": parsed, "evidence": evidence, "unknown": unknown, "errors": tuple(data["errors"])}
+        return cls(**{**data, **settled})
 
     def text(self) -> str:
         """The card, the evidence and what is unknown, as text."""

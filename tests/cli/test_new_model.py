@@ -5,11 +5,19 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from canned_surveys import not_understood, understood
 
+from levgen.architecture.card import parse_card
+from levgen.architecture.catalogue import get
 from levgen.cli.app import run
+from levgen.survey.report import Survey
+
+INVENTED = Path(__file__).parent.parent / "survey" / "invented"
 
 FILES = {
     ".levgen/llama.yaml",
@@ -156,6 +164,9 @@ def test_terminal_is_asked_which_parts(tmp_path: Path) -> None:
         (["llama", "--set", "title='}}{{'"], "no such answer or hyperparameter"),
         (["llama", "--set", "rope.kind=yarn"], "factor"),
         (["llama", "--force", "--skip"], "contradict"),
+        (["mine", "--from", str(INVENTED / "willow")], "which levgen doesn't run unasked"),
+        (["llama", "--trust-remote-code"], "belongs to --from FOLDER"),
+        (["mine", "--like", "willow", "--from", str(INVENTED / "heron")], "contradicts"),
         (["llama", "--forse"], "--forse"),
     ],
     ids=str,
@@ -169,3 +180,112 @@ def test_bad_input_is_refused_and_nothing_written(
     assert message in error
     assert "Traceback" not in error
     assert not dest.exists()
+
+
+@pytest.fixture
+def surveyed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Survey], list[str]]:
+    """`surveyed(survey)` is what every survey finds from now on; the list fills with what was asked."""
+
+    def settle(survey: Survey) -> list[str]:
+        asked: list[str] = []
+
+        def answer(model: str | Path, *, trust_remote_code: bool) -> Survey:
+            asked.append(str(model))
+            return survey
+
+        monkeypatch.setattr("levgen.cli.surveying.survey_model", answer)
+        return asked
+
+    return settle
+
+
+@pytest.mark.parametrize("arguments", [["mamba"], ["mine", "--like", "mamba"]], ids=str)
+def test_type_without_a_card_is_surveyed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], surveyed: Callable[[Survey], list[str]], arguments: list[str]
+) -> None:
+    asked = surveyed(understood("mamba"))
+    assert run(["new-model", *arguments, "--dest", str(tmp_path)]) == 0
+    assert asked == ["mamba"]
+    said = capsys.readouterr().err
+    assert "mamba has no card: surveyed in 17 s" in said
+    assert "differs from the reference by logits 2.4e-06, gradients 3.1e-06 (relative error)" in said
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert run(["new-model", *arguments, "--dest", str(tmp_path)]) == 0
+    assert "Nothing to write" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_not_understood_is_listed_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], surveyed: Callable[[Survey], list[str]]
+) -> None:
+    surveyed(not_understood("mamba"))
+    assert run(["new-model", "mamba", "--dest", str(tmp_path / "demo")]) == 2
+    said = capsys.readouterr().err
+    assert "what feeds what in a layer: 2 places where positions mix [nettle.py:51]" in said
+    assert "field twist: at 2 it changes what no question sees" in said
+    assert "levgen new-model my_mamba --defaults" in said
+    assert not (tmp_path / "demo").exists()
+
+
+def test_dimensions_of_a_folder_whose_type_has_no_card(tmp_path: Path, surveyed: Callable[[Survey], list[str]]) -> None:
+    """The type is surveyed, and the folder's own sizes become the defaults."""
+    asked = surveyed(understood("mamba"))
+    reference = {"hidden_size": 64, "model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 4}
+    (tmp_path / "config.json").write_text(json.dumps(reference))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("levgen.scaffold.choose.find", lambda name: None)
+        assert run(["new-model", "mine", "--from", str(tmp_path), "--dest", str(tmp_path / "demo")]) == 0
+    assert asked == ["llama"]
+    assert "hidden_dim: int = 64" in (tmp_path / "demo/models/mine.py").read_text()
+
+
+def test_folder_with_code_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], surveyed: Callable[[Survey], list[str]]
+) -> None:
+    """Its tests say where the reference is from, import it only when told so, and are skipped without."""
+    asked = surveyed(understood("willow", like="gpt_neox", reference=None))
+    folder = str(INVENTED / "willow")
+    arguments = ["new-model", "willow", "--from", folder, "--trust-remote-code", "--dest", str(tmp_path)]
+    assert run(arguments) == 0
+    assert asked == [folder]
+    tests = (tmp_path / "tests/test_willow.py").read_text()
+    assert 'folder=trusted_folder("willow")' in tests
+    assert "LEVGEN_TRUST_REMOTE_CODE=FOLDER" in tests
+    assert "rope=Rotary(theta=500.0, fraction=0.25)," in tests  # all that the code may read
+    model = (tmp_path / "models/willow.py").read_text()
+    assert 'model_type="willow"' in model
+    assert "Reference: willow.WillowForCausalLM, code that comes with the checkpoint" in model
+    assert folder not in "".join(path.read_text() for path in tmp_path.rglob("*willow*.*"))
+
+
+def test_non_causal_type_of_transformers_is_a_blank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["new-model", "clip", "--dest", str(tmp_path), "--defaults"]) == 0
+    assert "transformers has a model called clip, and it is no causal language model" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_surveyed_type_is_written_twice_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if Llama had no card: what the survey finds is what the card says, today and tomorrow."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr("levgen.scaffold.choose.find", lambda name: None)
+    for _ in range(2):
+        assert run(["new-model", "llama", "--dest", str(tmp_path)]) == 0
+    assert "Nothing to write" in capsys.readouterr().out
+    recorded = yaml.safe_load((tmp_path / ".levgen/llama.yaml").read_text())["architecture"]
+    assert parse_card(recorded, source="the record").groups() == get("llama").groups()
+
+
+@pytest.mark.slow
+def test_model_of_a_folder_passes_its_own_tests(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    folder = INVENTED / "heron"
+    arguments = ["new-model", "heron", "--from", str(folder), "--trust-remote-code", "--dest", str(tmp_path)]
+    assert run(arguments) == 0
+    command = [sys.executable, "-m", "pytest", "-q"]
+    environment = {**os.environ, "LEVGEN_TRUST_REMOTE_CODE": str(folder)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+    assert run(["check", str(tmp_path)]) == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from levgen.errors import LevgenError
-from levgen.reference.find import find_folder, find_type
+from levgen.reference.find import find_folder, find_type, own_code
+from levgen.reference.hf_config import read_hf_config
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -57,6 +58,19 @@ def test_auto_map_stays_inside_the_folder(tmp_path: Path) -> None:
         find_folder(tmp_path, trust_remote_code=True)
 
 
+def test_all_code_of_a_folder_is_named() -> None:
+    folder = INVENTED / "heron"
+    code = own_code(folder, read_hf_config(folder))
+    assert code is not None
+    assert [path.name for path in code.files] == ["plumage.py", "wings.py"]
+
+
+@pytest.mark.parametrize("auto_map", [["x.Y"], {"AutoConfig": "x.C"}, {"AutoConfig": 1, "AutoModelForCausalLM": None}])
+def test_an_auto_map_that_names_no_model_is_refused(tmp_path: Path, auto_map: object) -> None:
+    with pytest.raises(LevgenError, match="doesn't name"):
+        own_code(tmp_path, {"model_type": "x", "auto_map": auto_map})
+
+
 def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LevgenError, match=r"no config\.json"):
+    with pytest.raises(LevgenError, match=r"config\.json can't be read"):
         find_folder(tmp_path)

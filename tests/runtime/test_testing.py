@@ -1,5 +1,9 @@
 """What generated tests import, against transformers: it must pass what is right and fail what is wrong."""
 
+import json
+import os
+from pathlib import Path
+
 import equinox as eqx
 import haliax as hax
 import jax
@@ -23,6 +27,7 @@ from levgen.runtime.testing import (
     skip_without_torch,
     to_numpy,
     to_torch,
+    trusted_folder,
 )
 
 skip_without_torch()
@@ -218,3 +223,32 @@ def test_init_statistics_of_both_sides():
     name = "model.layers.1.mlp.up_proj.weight"
     weight = reference.get_parameter(name)
     assert theirs[name] == pytest.approx((float(weight.mean().detach()), float(weight.detach().std())), rel=1e-3)
+
+
+def _folder(path: Path, model_type: str) -> Path:
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    return path
+
+
+def test_trusted_folder_is_the_one_of_the_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    willow, heron = _folder(tmp_path / "a", "willow"), _folder(tmp_path / "b", "heron")
+    monkeypatch.setenv("LEVGEN_TRUST_REMOTE_CODE", os.pathsep.join(map(str, (willow, heron))))
+    assert trusted_folder("heron") == heron
+    assert trusted_folder("willow") == willow
+
+
+@pytest.mark.parametrize("given", ["", "a"])
+def test_without_a_trusted_folder_a_test_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    _folder(tmp_path / "a", "heron")
+    monkeypatch.setenv("LEVGEN_TRUST_REMOTE_CODE", given and str(tmp_path / given))
+    with pytest.raises(pytest.skip.Exception, match="set LEVGEN_TRUST_REMOTE_CODE to that folder"):
+        trusted_folder("willow")
+
+
+def test_a_trusted_folder_without_a_config_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVGEN_TRUST_REMOTE_CODE", str(tmp_path))
+    with pytest.raises(LevgenError, match=r"no config\.json"):
+        trusted_folder("willow")

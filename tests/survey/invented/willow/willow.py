@@ -105,6 +105,7 @@ class WillowForCausalLM(PreTrainedModel):
         self.tower = nn.ModuleList([Storey(config) for _ in range(config.storeys)])
         self.roof = Steady(config.breadth, config.floor)
         self.say = nn.Linear(config.breadth, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(self, input_ids, **kwargs):
         x = self.pebbles(input_ids)

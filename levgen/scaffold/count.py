@@ -1,0 +1,123 @@
+"""How many parameters a model has, module by module, from its axes alone: no array is made and nothing is imported."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from levgen.architecture.schema import Architecture
+from levgen.scaffold.fields import NormField, Projection
+from levgen.scaffold.names import model_name
+from levgen.scaffold.view import PortView
+
+_expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
+
+
+@dataclass(frozen=True)
+class Count:
+    """The parameters of one module.
+
+    `module`: its name in the checkpoint, without the number of its layer. `axes`: what its weight is over. `each`:
+    parameters of one, beside `per_token` for each entry of the vocabulary. `times`: how many of it there are.
+    """
+
+    module: str
+    axes: str
+    each: int
+    per_token: int = 0
+    times: int = 1
+
+    def total(self, vocab_size: int) -> int:
+        return (self.each + self.per_token * vocab_size) * self.times
+
+
+def count_modules(architecture: Architecture) -> list[Count]:
+    """The modules of `architecture` at its default sizes, from the embeddings to the head."""
+    return _Counter(architecture).counts()
+
+
+class _Counter:
+    def __init__(self, architecture: Architecture) -> None:
+        self._a = architecture
+        self._view = PortView(architecture, model_name("counted"))
+        self._values: dict[str, Any] = {name: p.default for name, p in architecture.hyperparameters.items()}
+        self._sizes = self._axis_sizes()
+
+    def counts(self) -> list[Count]:
+        return [*self._embeddings(), *self._layers(), *self._head()]
+
+    def _axis_sizes(self) -> dict[str, int]:
+        """Axis -> size. One axis may be sized by another, which is stated anywhere in the config."""
+        known: dict[str, dict[str, int]] = {}
+        pending = [axis for axis in self._view.axes if not axis.alias]
+        while pending:
+            for axis in pending:
+                needed = set(re.findall(r"(\w+)\.size", axis.size))
+                if needed <= set(known):
+                    context: dict[str, Any] = {**self._values, **known}
+                    size: Any = _expressions.compile_expression(axis.size)(**context)
+                    known[axis.attribute] = {"size": int(size)}
+            pending = [axis for axis in pending if axis.attribute not in known]
+        return {name: held["size"] for name, held in known.items()}
+
+    def _product(self, axes: str) -> int:
+        return math.prod(self._sizes[name] for name in re.findall(r"\w+", axes))
+
+    def _is_on(self, source: str) -> bool:
+        """A truth value as the templates write it: a constant, or a field of `config`."""
+        return bool(self._values[source.removeprefix("config.")]) if source.startswith("config.") else source == "True"
+
+    def _projection(self, name: str, projection: Projection, times: int) -> Count:
+        inputs, outputs = projection.shape.split(" -> ")
+        bias = self._product(outputs) if self._is_on(projection.use_bias) else 0
+        return Count(name, projection.shape, self._product(inputs) * self._product(outputs) + bias, times=times)
+
+    def _norm(self, name: str, axes: str, times: int = 1) -> list[Count]:
+        vectors = self._a.norm.weight + (self._a.norm.kind == "layer" and self._a.norm.bias)
+        return [Count(name, axes, vectors * self._product(axes), times=times)] if vectors else []
+
+    def _embeddings(self) -> list[Count]:
+        width = self._sizes["Embed"]
+        fields = self._view.embedding_fields
+        counts = [Count(fields["token"], "Vocab, Embed", 0, per_token=width)]
+        if "position" in fields:
+            rows = self._values["max_seq_len"] + self._a.positions.offset
+            counts.append(Count(fields["position"], f"{rows}, Embed", rows * width))
+        return counts + (self._norm(fields["norm"], "Embed") if "norm" in fields else [])
+
+    def _layers(self) -> list[Count]:
+        view, layers = self._view, self._values["num_layers"]
+        counts: list[Count] = []
+        for norm in view.layer.norms:
+            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
+        for part in ("attention", "mlp"):
+            own = view.attention if part == "attention" else view.mlp
+            for projection in own.projections:
+                counts.append(self._projection(self._below(part, part, projection.role), projection, layers))
+            if part == "attention" and self._a.attention.sinks:
+                heads = self._values["num_heads"]
+                counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=layers))
+            counts += [count for norm in own.norms for count in self._inner_norm(part, norm, layers)]
+        return counts
+
+    def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
+        return self._norm(self._below(part, part, norm.role), norm.axis, layers)
+
+    def _below(self, block: str | None, part: str, role: str) -> str:
+        """The checkpoint's name of a module in a layer, `*` in the place of the layer's number."""
+        stack = self._view.weight("transformer", "layers")
+        above = None if block is None else self._view.weight("decoder_layer", block)
+        return ".".join(step for step in (stack, "*", above, self._view.weight(part, role)) if step)
+
+    def _head(self) -> list[Count]:
+        counts = []
+        if self._a.head.final_norm:
+            counts += self._norm(self._view.weight("transformer", "norm") or "norm", "Embed")
+        tied = bool(self._values.get("tie_word_embeddings"))
+        width = (0 if tied else self._sizes["Embed"]) + self._a.head.bias
+        if width:
+            axes = "Vocab" if tied else "Embed -> Vocab"
+            counts.append(Count(self._view.weight("lm_head", "head") or "lm_head", axes, 0, per_token=width))
+        return counts

@@ -1,0 +1,259 @@
+"""What a layer does, as steps in order: what the diagrams of `levgen inspect` are drawn from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.scaffold.names import model_name
+from levgen.scaffold.view import PortView
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: the module of the checkpoint that does it, or a sign for what none does; and what it does."""
+
+    name: str
+    does: str = ""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What happens to one of several tensors that are computed side by side: queries, keys, values, a gate."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A block beside the stream: steps, then lanes that `join`, then steps; its output is called `name`."""
+
+    name: str
+    before: tuple[Step, ...]
+    lanes: tuple[Lane, ...]
+    join: Step | None
+    after: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Branches beside the stream, whose outputs are added to it. `shared` comes before all, `after` follows the sum."""
+
+    shared: tuple[Step, ...]
+    branches: tuple[Branch, ...]
+    total: str
+    after: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """A layer, between what comes `before` and `after` the stack."""
+
+    before: tuple[Step, ...]
+    layers: str
+    residuals: tuple[Residual, ...]
+    after: tuple[Step, ...]
+
+
+def dataflow_of(architecture: Architecture) -> Dataflow:
+    """The dataflow that the answers of `architecture` describe."""
+    return _Reader(architecture).dataflow()
+
+
+class _Reader:
+    def __init__(self, architecture: Architecture) -> None:
+        self._a = architecture
+        self._view = PortView(architecture, model_name("drawn"))
+        self._values: dict[str, Any] = {name: p.default for name, p in architecture.hyperparameters.items()}
+
+    def dataflow(self) -> Dataflow:
+        count = self._values["num_layers"]
+        differs = [name for name, yes in (("window", self._by_layer_window), ("rotation", self._by_layer_rope)) if yes]
+        unlike = f", which differ in {' and '.join(differs)}" if differs else ", all alike"
+        stack = self._view.weight("transformer", "layers") or "layers"
+        return Dataflow(self._before(), f"{count} * {stack}{unlike}", self._residuals(), self._after())
+
+    # Around the layers --------------------------------------------------------------------------------------------
+
+    def _before(self) -> tuple[Step, ...]:
+        answers, positions = self._a.embeddings, self._a.positions
+        fields = self._view.embedding_fields
+        steps = [Step(fields["token"], "one vector a token")]
+        if answers.scale is not None:
+            steps.append(Step(self._times(answers.scale)))
+        if positions.kind == "learned":
+            shift = f", from row {positions.offset} on" if positions.offset else ""
+            steps.append(Step(f"+ {fields['position']}", f"one learned vector a position{shift}"))
+        if positions.kind == "sinusoidal":
+            steps.append(Step("+ sinusoids", f"of the position, {positions.table}"))
+        if answers.norm:
+            steps.append(Step(fields["norm"], self._norm))
+        return tuple(steps)
+
+    def _after(self) -> tuple[Step, ...]:
+        head, view = self._a.head, self._view
+        steps = [Step(view.weight("transformer", "norm") or "norm", self._norm)] if head.final_norm else []
+        tied = ["tied to the embeddings"] if self._values.get("tie_word_embeddings") else []
+        bias = ["with a bias"] if head.bias else []
+        steps.append(Step(view.weight("lm_head", "head") or "lm_head", ", ".join([*tied, *bias])))
+        if head.scale is not None:
+            steps.append(Step(self._times(head.scale)))
+        if head.softcap is not None:
+            steps.append(self._softcap(head.softcap))
+        return tuple(steps)
+
+    # The layer ----------------------------------------------------------------------------------------------------
+
+    def _residuals(self) -> tuple[Residual, ...]:
+        layer = self._a.layer
+        own = {
+            norm.role: (Step(self._weight("decoder_layer", norm.role), self._norm),) for norm in self._view.layer.norms
+        }
+        post = layer.norms == "post"
+        scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
+
+        def branch(part: str, *, normed: bool = True) -> Branch:
+            before = own.get(f"{part}_norm", ()) if normed and not post else ()
+            output = (*own.get(f"{part}_output_norm", ()), *scale)
+            return self._attention(before, output) if part == "attention" else self._mlp(before, output)
+
+        if layer.parallel == "no":
+            return tuple(
+                Residual((), (branch(part),), f"x ← x + {part}", own[f"{part}_norm"] if post else ())
+                for part in ("attention", "mlp")
+            )
+        shared = own["attention_norm"] if layer.parallel == "shared" else ()
+        branches = tuple(branch(part, normed=not shared) for part in ("attention", "mlp"))
+        return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
+
+    def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
+        answers, positions = self._a.attention, self._a.positions
+        entry: list[Step] = []
+        fused = answers.projections != "separate"
+        if fused:
+            order = {
+                "concat": "queries, then keys, then values",
+                "interleaved": "head by head: queries, keys, values",
+                "blocks": "four blocks of queries, values, keys",
+            }[answers.projections]
+            entry.append(Step(self._weight("attention", "qkv"), f"{order}{self._bias(answers.bias)}"))
+        lanes = []
+        for role in ("q", "k", "v"):
+            steps = [] if fused else [Step(self._weight("attention", role), self._bias(answers.bias).lstrip(", "))]
+            if answers.clip is not None:
+                steps.append(Step(f"clip to ±{self._said(answers.clip)}"))
+            turned = [Step("rotate", self._rotation)] if positions.kind == "rotary" and role != "v" else []
+            normed = []
+            if answers.qk_norm != "none" and role != "v":
+                over = "each head" if answers.qk_norm == "head" else "all heads at once"
+                normed = [Step(self._weight("attention", f"{role}_norm"), f"{self._norm} over {over}")]
+            steps += [*turned, *normed] if answers.norm_after_rotation else [*normed, *turned]
+            lanes.append(Lane(role, tuple(steps)))
+        inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
+        out = Step(self._weight("attention", "o"), self._bias(answers.output_bias).lstrip(", "))
+        return Branch(
+            "attention", (*before, *entry), tuple(lanes), Step("attend", self._scores), (*inner, out, *output)
+        )
+
+    @property
+    def _scores(self) -> str:
+        answers = self._a.attention
+        heads = self._values["num_heads"]
+        keys = {"grouped": self._values.get("num_kv_heads"), "multi": heads, "single": 1}[answers.heads]
+        said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
+        if answers.window != "none":
+            where = " in layers that say so" if self._by_layer_window else ""
+            said.append(f"the last {self._values.get('sliding_window')} keys{where}")
+        said.append(f"scores * {self._said(answers.scale)}")
+        if answers.softcap is not None:
+            said.append(self._softcap(answers.softcap).name)
+        if self._a.positions.kind == "alibi":
+            said.append("less the distance * a slope of the head (ALiBi)")
+        if answers.sinks:
+            said.append(f"a learned logit in the denominator ({self._weight('attention', 'sinks')})")
+        return ", ".join(said)
+
+    @property
+    def _rotation(self) -> str:
+        positions = self._a.positions
+        said = ["pairs (2i, 2i + 1)" if positions.layout == "interleaved" else "pairs (i, i + half)"]
+        rope = self._values.get("rope")
+        rope = rope if isinstance(rope, dict) else {}
+        if "theta" in rope:
+            said.append(f"theta {rope['theta']:g}")
+        if rope.get("kind", "default") != "default":
+            said.append(f"scaled: {rope['kind']}")
+        if "fraction" in rope:
+            said.append(f"{rope['fraction']:g} of each head")
+        if positions.rotary_dim is not None:
+            said.append(f"{self._said(positions.rotary_dim)} dimensions of each head")
+        if positions.backwards:
+            said.append("backwards")
+        said += {
+            "every": [],
+            "windowed": ["in layers with a window"],
+            "listed": ["in layers that rope_layers lists"],
+            "by_theta": ["in layers whose theta isn't 0"],
+        }[positions.layers]
+        return ", ".join([*said, *(["layers with a window by a theta of their own"] if positions.local_rope else [])])
+
+    def _mlp(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
+        answers = self._a.mlp
+        name = self._said("activation") if answers.activation == "configured" else answers.activation
+        act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        bias = self._bias(answers.bias).lstrip(", ")
+        entry: list[Step] = []
+        if answers.kind == "plain":
+            lanes: tuple[Lane, ...] = ()
+            entry, join = [Step(self._weight("mlp", "up"), bias), act], None
+        else:
+            separate = answers.projections == "separate"
+            gate, up = ([Step(self._weight("mlp", role), bias)] if separate else [] for role in ("gate", "up"))
+            if not separate:
+                entry = [Step(self._weight("mlp", "gate_up"), f"gate, then up{self._bias(answers.bias)}")]
+            lanes = (Lane("gate", (*gate, act)), Lane("up", tuple(up)))
+            join = Step("gate * up")
+        inner = [Step(self._weight("mlp", "inner_norm"), self._norm)] if answers.inner_norm else []
+        down = Step(self._weight("mlp", "down"), bias)
+        return Branch("mlp", (*before, *entry), lanes, join, (*inner, down, *output))
+
+    # Words --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _by_layer_window(self) -> bool:
+        return self._a.attention.window in ("by_layer", "by_run")
+
+    @property
+    def _by_layer_rope(self) -> bool:
+        return self._a.positions.kind == "rotary" and (
+            self._a.positions.layers != "every" or self._a.positions.local_rope
+        )
+
+    def _weight(self, part: str, role: str) -> str:
+        return self._view.weight(part, role) or role
+
+    @property
+    def _norm(self) -> str:
+        norm = self._a.norm
+        said = ["RMS norm" if norm.kind == "rms" else "layer norm"]
+        said += [] if norm.weight else ["without a gain"]
+        said += ["gain 1 + weight"] if norm.offset else []
+        return ", ".join([*said, *(["with a bias"] if norm.bias else [])])
+
+    def _bias(self, switch: Switch) -> str:
+        if isinstance(switch, str):
+            return f", with a bias if {switch}"
+        return ", with a bias" if switch else ""
+
+    def _said(self, factor: Factor) -> str:
+        """A factor with its value: `nudge (0.5)`, `head_dim**-0.5`, `0.125`."""
+        if not isinstance(factor, str):
+            return f"{factor:g}"
+        value = self._values.get(factor)
+        return factor if value is None else f"{factor} ({value:g})" if not isinstance(value, str) else value
+
+    def _times(self, factor: Factor) -> str:
+        return f"* {self._said(factor)}"
+
+    def _softcap(self, cap: Factor) -> Step:
+        return Step(f"soft cap ±{self._said(cap)}")

@@ -1,0 +1,75 @@
+"""Parameters counted from axes are those of the model that is generated."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from levgen.architecture.catalogue import get, known_types
+from levgen.architecture.settings import apply_settings
+from levgen.scaffold.complete import complete
+from levgen.scaffold.count import count_modules
+from levgen.scaffold.names import model_name
+from levgen.scaffold.port import render_model
+
+VOCAB = 1000
+UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen"]
+
+
+def _parameters(folder: Path, model_type: str, settings: list[str]) -> tuple[int, int]:
+    """(counted from axes, of the generated model's shapes)"""
+    architecture = complete(apply_settings(get(model_type), settings))
+    name = f"counted_{model_type}"
+    path = folder / f"{name}.py"
+    path.write_text(render_model(architecture, model_name(name)))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    config = getattr(module, f"{model_name(name).camel}Config")()
+    return sum(count.total(VOCAB) for count in count_modules(architecture)), config.total_trainable_params(VOCAB)
+
+
+@pytest.mark.parametrize("model_type", UNLIKE)
+def test_counts_are_those_of_the_generated_model(tmp_path: Path, model_type: str) -> None:
+    ours, expected = _parameters(tmp_path, model_type, [])
+    assert ours == expected
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "attention.bias=true",
+        "attention.sinks=true",
+        "attention.qk_norm=full",
+        "mlp.inner_norm=true",
+        "embeddings.norm=true",
+        "head.bias=true",
+        "tie_word_embeddings=true",
+        "norm.weight=false",
+        "head.final_norm=false",
+        "mlp.projections=concat",
+    ],
+)
+def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
+    ours, expected = _parameters(tmp_path, "llama", [setting, "hidden_dim=64", "num_layers=2", "norm.kind=layer"])
+    assert ours == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", sorted(set(known_types()) - set(UNLIKE)))
+def test_counts_of_every_card(tmp_path: Path, model_type: str) -> None:
+    ours, expected = _parameters(tmp_path, model_type, [])
+    assert ours == expected
+
+
+def test_modules_go_by_the_names_of_the_checkpoint() -> None:
+    counts = {count.module: count for count in count_modules(complete(get("llama")))}
+    assert counts["model.layers.*.self_attn.q_proj"].each == 4096 * 4096
+    assert counts["model.layers.*.self_attn.q_proj"].times == 32
+    assert counts["lm_head"].total(32000) == counts["model.embed_tokens"].total(32000) == 32000 * 4096
+    assert all(re.fullmatch(r"[\w.*]+", name) for name in counts)
