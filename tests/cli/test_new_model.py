@@ -278,10 +278,12 @@ def test_surveyed_type_is_written_twice_the_same(
 
 
 @pytest.mark.slow
-def test_model_of_a_folder_passes_its_own_tests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["heron", "badger", "cedar"])
+def test_model_of_a_folder_passes_its_own_tests(tmp_path: Path, name: str) -> None:
+    """Two files that import one another; a norm without a name, and tied weights; weights that are stored {in, out}."""
     pytest.importorskip("torch")
-    folder = INVENTED / "heron"
-    arguments = ["new-model", "heron", "--from", str(folder), "--trust-remote-code", "--dest", str(tmp_path)]
+    folder = INVENTED / name
+    arguments = ["new-model", name, "--from", str(folder), "--trust-remote-code", "--dest", str(tmp_path)]
     assert run(arguments) == 0
     command = [sys.executable, "-m", "pytest", "-q"]
     environment = {**os.environ, "LEVGEN_TRUST_REMOTE_CODE": str(folder)}

@@ -10,6 +10,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 class BadgerConfig(PretrainedConfig):
     model_type = "badger"
+    attribute_map = {"tie_word_embeddings": "twin"}  # noqa: RUF012
     burrow: int = 256
     chambers: int = 6
     claws: int = 8
@@ -78,6 +79,7 @@ class Chamber(nn.Module):
 
 class BadgerForCausalLM(PreTrainedModel):
     config_class = BadgerConfig
+    _tied_weights_keys = {"growl.weight": "sett.weight"}  # noqa: RUF012
 
     def __init__(self, config):
         super().__init__(config)
