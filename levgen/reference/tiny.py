@@ -6,6 +6,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 """
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ STANDARD = {
     "sliding_window": WINDOW,
 }
 _PROBE = 41
+_PATIENCE = 15.0  # seconds
 _SMALL = (8, 16, 4, 24, 48, 2, 1)
 
 
@@ -71,6 +73,8 @@ def tiny(found: Found) -> Tiny:
         values |= _by_experiment(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None and _problem(found, values, "float32") is None:
+        return Tiny(found, values, "float32")
     if problem is not None:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
@@ -85,12 +89,12 @@ def _tokens(found: Found) -> dict[str, int]:
     return {name: index % 3 for index, name in enumerate(held)}
 
 
-def _problem(found: Found, values: Mapping[str, Any]) -> str | None:
+def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") -> str | None:
     """Why a config can't be built and run, else None."""
     import torch
 
     try:
-        model = build(found, found.config(**values))
+        model = build(found, found.config(**values), dtype=dtype)
         with torch.no_grad():
             model(token_ids(VOCAB, _PROBE))
     except Exception as error:
@@ -108,9 +112,10 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
         if _is_int(value) and value >= 128 and name not in values:
             # Two fields that are equal at full size may have to be.
             twin = next((values[key] for key in values if fields.get(key) == value), None)
-            if twin is not None and _shapes(found, {**values, name: twin}) not in (None, base):
-                values = {**values, name: twin}
-                base = _shapes(found, values) or base
+            alike = None if twin is None else _shapes(found, {**values, name: twin})
+            if alike is not None:
+                values = values if alike == base else {**values, name: twin}
+                base = alike
                 continue
             other = _shapes(found, {**values, name: size})
             if other is not None and other != base:
@@ -122,9 +127,12 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
 def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:
     """`values` with other numbers of heads, more fields made small, or sizes left out, until the config runs."""
     left = [name for name, value in fields.items() if _is_int(value) and value > 1 and name not in values]
-    heads: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
-    for other in heads:
+    start = time.monotonic()
+    others: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
+    for other in others:
         for name, size in [("", 0), *itertools.product(left, _SMALL)]:
+            if time.monotonic() - start > _PATIENCE:
+                break
             small = {name: size} if name and size < fields[name] else {}
             if (other or small) and _problem(found, {**values, **other, **small}) is None:
                 return {**values, **other, **small}

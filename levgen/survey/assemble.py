@@ -34,7 +34,7 @@ _ORDER = (
 )
 
 
-def assemble(trials: Trials, found: FieldMap, init: Initialization | None) -> Architecture:
+def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architecture:
     """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
     schema can't hold them."""
     measures = trials.base.measures
@@ -64,7 +64,7 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization | None) -> Ar
             "softcap": _scale(found, "logit_softcap", None),
             "final_norm": measures.final_norm,
         },
-        "initialization": {"residual": "scaled" if init is not None and init.scaled else "same"},
+        "initialization": dataclasses.asdict(init),
         "names": checkpoint_roles(trials.structure.model, measures.names),
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
@@ -96,7 +96,9 @@ def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
     from levgen.survey.fields import _evaluate
 
     value = trials.fields[hf]
-    return _evaluate(unset[hf], trials.fields) if value is None and hf in unset else value
+    if value is None and hf in unset:
+        return _evaluate(unset[hf], trials.fields)
+    return value
 
 
 def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
@@ -107,6 +109,11 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
         made[ours] = {"default": _default(trials, hf, found.unset), "hf": hf}
         if hf in found.unset:
             made[ours]["unset"] = found.unset[hf]
+        if made[ours]["default"] is None and ours in ("num_kv_heads", "head_dim"):
+            # A class whose own default can't be built: the usual size stands in for it.
+            usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
+            numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
+            made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
         if ours == "sliding_window":
             made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
     length = _length_field(trials, found)
@@ -114,7 +121,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
         found.ignored.pop(length, None)
         found.fixed.pop(length, None)
-    made.setdefault("max_seq_len", {"default": 2048})
+    # Where no field states a length, the config of a checkpoint may still do so by transformers' own name.
+    made.setdefault("max_seq_len", {"default": 2048, "hf": "max_position_embeddings", "unset": "2048"})
     if found.activation is not None:
         made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
     eps = found.factors["norm_eps"]
@@ -140,6 +148,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
     if "tied" in found.switches:
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
     made["tie_word_embeddings"] = tie
+    without = [name for name, parameter in made.items() if parameter.get("hf") is None]
+    if without and _reference(trials.tiny.found) is not None:
+        raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
 
@@ -153,11 +164,24 @@ def _may_be_none(trials: Trials, hf: str) -> bool:
 
 
 def _length_field(trials: Trials, found: FieldMap) -> str | None:
-    """The field that states the longest sequence where nothing in the model has that size: by transformers' own name,
-    confirmed by nothing having moved with it."""
+    """The field that states the longest sequence where nothing in the model has that size.
+
+    A name is all there is to go by: transformers' own, or the only one that hints at a length. Nothing moved with it.
+    """
     names = getattr(trials.tiny.found.config_class, "attribute_map", {})
-    hf = names.get("max_position_embeddings", "max_position_embeddings")
-    return hf if hf in found.ignored else None
+    hf = str(names.get("max_position_embeddings", "max_position_embeddings"))
+    if hf in found.ignored:
+        return hf
+    hinted = [
+        name
+        for name in found.ignored
+        if any(hint in name for hint in ("seq_len", "max_len", "ctx", "position")) and _is_size(trials.fields[name])
+    ]
+    return hinted[0] if len(hinted) == 1 else None
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 64
 
 
 def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
@@ -217,6 +241,8 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     if measures.position_kind != "rotary":
         return positions
     positions["layout"] = measures.layout
+    if measures.backwards:
+        positions["backwards"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):
@@ -296,7 +322,7 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
         known = [name for name in get_args(Activation) if name in measures.activation]
         if not known:
             raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
-        mlp["activation"] = known[0]
+        mlp["activation"] = known[-1]
     if "intermediate_dim" not in found.sizes:
         sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
         multiples = {m.intermediate_dim / m.hidden_dim for m in sizes}

@@ -57,6 +57,7 @@ def map_fields(trials: Trials) -> FieldMap:
     found = FieldMap()
     _map_sizes(trials, found)
     _map_companions(trials, found)
+    _map_bound_heads(trials, found)
     _map_unset(trials, found)
     _map_kinds(trials, found)
     _map_idle_window(trials, found)
@@ -90,7 +91,7 @@ def _map_sizes(trials: Trials, found: FieldMap) -> None:
 def _follows(trials: Trials, hf: str, name: str) -> bool:
     """Whether the measure `name` is the field wherever the field is set, and the field was altered and set."""
     runs = [t for t in _sized(trials) if t.values.get(hf) is not None]
-    own = [t for t in trials.of(hf) if t.measures is not None and t.values[hf] is not None]
+    own = [t for t in _altering(trials, hf) if t.measures is not None and t.values[hf] is not None]
     held = [getattr(t.measures, name) for t in runs]
     # A window can be None where all is seen: a field that does nothing there is no counterexample.
     pairs = [(t.values[hf], m) for t, m in zip(runs, held, strict=True) if not (name == "window" and m is None)]
@@ -98,6 +99,12 @@ def _follows(trials: Trials, hf: str, name: str) -> bool:
         return False
     unset = [t for t in _sized(trials) if t.values.get(hf) is None]
     return len({v for v, _ in pairs}) > 1 or any(getattr(t.measures, name) != pairs[0][0] for t in unset)
+
+
+def _altering(trials: Trials, hf: str) -> list[Trial]:
+    """The trials that altered `hf` alone; where none could be built, those that altered it with another size."""
+    alone = [trial for trial in trials.of(hf) if trial.measures is not None]
+    return alone or [trial for trial in _sized(trials) if hf in trial.changes]
 
 
 def _sized(trials: Trials) -> list[Trial]:
@@ -145,6 +152,19 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
             if trial is not None and getattr(trial.measures, name, None) == value:
                 found.sizes[ours], found.derived[other] = hf, hf
                 break
+
+
+def _map_bound_heads(trials: Trials, found: FieldMap) -> None:
+    """A width of a head that is always the model's width over the heads, and that can't be altered alone: `derived`."""
+    hf = found.sizes.get("head_dim")
+    if hf is None or any(trial.measures is not None for trial in trials.of(hf)):
+        return
+    if {"hidden_dim", "num_heads"} <= found.sizes.keys():
+        expression = f"{found.sizes['hidden_dim']} // {found.sizes['num_heads']}"
+        if all(_evaluate(expression, trial.values) == trial.values[hf] for trial in _sized(trials)):
+            del found.sizes["head_dim"]
+            found.derived[hf] = expression
+            found.evidence.append(Evidence(f"field {hf}", expression, 0.0, probe="it can't be altered alone"))
 
 
 def _map_unset(trials: Trials, found: FieldMap) -> None:
@@ -266,14 +286,8 @@ def _factor_hypotheses(
     trials: Trials, found: FieldMap
 ) -> Iterator[tuple[str, Callable[[Trial], float | None], str | None]]:
     """(as a card writes it, its value in a trial, the field it comes from)"""
-    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
-
-        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
-            return float(float(getattr(trial.measures, size)) ** power)
-
-        yield f"{size}**{power:g}", of_size, None
     for hf, value in trials.base.values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or hf in found.sizes.values():
+        if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
             continue
         if not _is_identifier(hf) or not any(t.measures is not None for t in trials.of(hf)):
             continue
@@ -284,6 +298,12 @@ def _factor_hypotheses(
                 return None if not isinstance(held, int | float) or held <= 0 else float(float(held) ** power)
 
             yield hf if power == 1.0 else f"{hf}**{power:g}", of_field, hf
+    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
+
+        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
+            return float(float(getattr(trial.measures, size)) ** power)
+
+        yield f"{size}**{power:g}", of_size, None
 
 
 def _is_identifier(name: str) -> bool:

@@ -173,17 +173,16 @@ def _epsilon(module: Any, call: Any, example: Any, kind: str, gain: Any, bias: A
 
 def identify_table(module: Any, output: Any, length: int = LENGTH) -> Table:
     """Which rows of which parameter an embedding gave. Raises UnresolvedError where its output holds no such rows."""
-    rows = canonical(output, length)
+    rows = canonical(output.detach(), length)
     question = "which rows a table gave"
     for name, parameter in module.named_parameters():
-        table = parameter.detach()
+        table = parameter.detach().double()
         if rows is None or table.dim() != 2 or table.shape[1] != rows.shape[1]:
             continue
         unit, unit_rows = (t / t.norm(dim=-1, keepdim=True) for t in (table, rows))
         found = (unit_rows @ unit.T).argmax(-1)
         picked = table[found]
-        rows = rows.detach()
-        scale = float((picked * rows).sum() / picked.pow(2).sum())
+        scale = float((picked * rows).sum().detach() / picked.pow(2).sum().detach())
         error = relative(scale * picked, rows)
         if error < 1e-6:
             _no_more_parameters(question, module, {name})

@@ -49,6 +49,7 @@ class Measures:
     position_offset: int
     position_table: str | None
     layout: str | None
+    backwards: bool
     projections: str
     attention_transposed: bool
     qk_norm: str
@@ -78,6 +79,17 @@ class Measures:
             if name in ("windowed", "rotating", "rotary_scaling", "frequencies"):
                 n = min(len(a), len(b))
                 a, b = a[:n], b[:n]
+            # What holds for some layers only shows where these were examined.
+            some = {
+                "window": "windowed",
+                "layout": "rotating",
+                "backwards": "rotating",
+                "rotary_dim": "rotating",
+                "position_kind": "rotating",
+            }
+            partly = name in some and len(self.windowed) != len(other.windowed)
+            if partly and not all(any(getattr(m, some[name])) for m in (self, other)):
+                continue
             if not alike(a, b):
                 found.append(name)
         return found
@@ -105,6 +117,7 @@ def measure(structure: Structure) -> Measures:
         "frequencies",
         "rotary_scaling",
         "layout",
+        "backwards",
         "rotary_dim",
         "position_kind",
     }
@@ -122,6 +135,7 @@ def measure(structure: Structure) -> Measures:
         first,
         window=next(iter(windows), None),
         layout=turning.layout,
+        backwards=turning.backwards,
         rotary_dim=turning.rotary_dim,
         position_kind=turning.position_kind,
         windowed=tuple(layer.windowed[0] for layer in layers),
@@ -180,6 +194,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         position_offset=embeddings.offset,
         position_table=embeddings.table,
         layout=scores.layout,
+        backwards=any(f < 0 for f in scores.frequencies),
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),
@@ -195,7 +210,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         final_norm=head.norm is not None,
         windowed=(roles.window is not None,),
         rotating=(scores.layout is not None,),
-        frequencies=(scores.frequencies,),
+        frequencies=(tuple(abs(f) for f in scores.frequencies),),
         rotary_scaling=(scores.rotary_scaling,),
         names=module_roles(structure, layer),
     )

@@ -114,7 +114,7 @@ def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:
     for name, parameter in architecture.hyperparameters.items():
         value: Any = parameter.default
         if parameter.hf is not None:
-            value = getattr(reference.config, parameter.hf.partition(".")[0])
+            value = getattr(reference.config, parameter.hf.partition(".")[0], None)
             for key in parameter.hf.split(".")[1:]:
                 value = value[key]
             if value is None and parameter.unset is not None:

@@ -84,7 +84,8 @@ def find_roles(anatomy: Anatomy, core: Core) -> Roles:
                 kinds[leaf].append(("q", tuple(columns)))
                 continue
             double = _moved(anatomy, core, held, leaf, channel, middle, 2.0) - before
-            linear = float((double - 2 * change).abs().max()) <= 1e-6 * float(change.abs().max())
+            # What a key does is far from linear at a move of this size, and fp32 rounds to 1e-5 of it.
+            linear = float((double - 2 * change).abs().max()) <= 1e-4 * float(change.abs().max())
             kinds[leaf].append(("v" if linear else "k", tuple(columns)))
             if linear:
                 lasts.add(max(rows))

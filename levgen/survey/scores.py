@@ -17,7 +17,7 @@ from levgen.survey.shapes import LENGTH
 
 @dataclass(frozen=True)
 class Scores:
-    """What an attention computes. `frequencies`: the angle a position for each rotating pair."""
+    """What an attention computes. `frequencies`: the angle a position for each rotating pair, negative backwards."""
 
     scale: float
     softcap: float | None
@@ -279,14 +279,13 @@ def _rotation(
         errors[layout] = float((candidate - table).nan_to_num().abs().max()) / scale
         found[layout] = tuple(frequencies)
         turned = _rotated(members, [-f for f in frequencies], dim, scale, squared)
-        errors[f"{layout}, the other way round"] = float((turned - table).nan_to_num().abs().max()) / scale
+        errors[f"{layout} backwards"] = float((turned - table).nan_to_num().abs().max()) / scale
+        found[f"{layout} backwards"] = tuple(-f for f in frequencies)
     if count == 2:  # a single pair: the layouts are the same
         errors = {k: e for k, e in errors.items() if k.startswith("half")}
     chosen = choose("layout of rotary positions", errors, probe, module=bench.module, accept=2e-5)
-    if chosen.chosen not in found:
-        raise bench.unresolved("layout of rotary positions", f"{chosen.chosen} ({chosen.error:.1e})")
     evidence.append(chosen)
-    return str(chosen.chosen), found[chosen.chosen], scale, math.sqrt(squared)
+    return str(chosen.chosen).removesuffix(" backwards"), found[chosen.chosen], scale, math.sqrt(squared)
 
 
 def _frequency(table: Any, i: int, j: int) -> float:

@@ -6,10 +6,8 @@ from typing import Any
 
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.fields import FieldMap
-from levgen.survey.trials import ROUNDING, Trial, Trials, alternatives
+from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives
 
-# Computing a part in fp32 instead of fp64 moves the logits of a random model by about 1e-5.
-_FLOAT32 = 1e-4
 # What else may move with a field that one of these is read from.
 _FOLLOWS_SIZES = {
     "hidden_dim",
@@ -38,7 +36,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(_idle(trials, trial) for trial in own):
@@ -57,7 +55,7 @@ def _idle(trials: Trials, trial: Trial) -> bool:
         return True
     base = trials.base.measures
     assert base is not None
-    return trial.moved <= _FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
+    return trial.moved <= FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
 
 
 def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
@@ -71,6 +69,18 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
     except Exception:
         return None
     return f"{window} is not None" if held == (7, None) else None
+
+
+def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a field is always equal to, as the config class itself sees to."""
+    runs = [trial for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(trial.values[hf], trial.values[other]) for trial in runs]
+        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
+            continue
+        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
+            return other
+    return None
 
 
 def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
@@ -121,6 +131,14 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
         elif trial.measures is not None:
             changed = measures.differing(trial.measures)
             what = f"at {_plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+    if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
+        from levgen.runtime.hf_common import COMMON_FIELDS
+
+        parts = {key: item for key, item in value.to_dict().items() if key not in COMMON_FIELDS and key[0] != "_"}
+        if isinstance(default, Mapping) and all(default.get(key) == item for key, item in parts.items()):
+            found.fixed |= {f"{hf}.{key}": item for key, item in parts.items()}
+            found.evidence.append(Evidence(f"field {hf}", "fixed, entry by entry", probe=what))
+            return
     if isinstance(value, list | tuple | Mapping) and value:
         if moved or not own:
             found.unknown.append(Unknown(f"field {hf}", f"{_plain(value)}: {what}"))
