@@ -268,8 +268,10 @@ def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str,
         "qk_norm": measures.qk_norm,
         "norm_after_rotation": measures.norm_after_rotation,
         "scale": found.factors["attention_scale"],
+        "clip": _scale(found, "attention_clip", None),
         "softcap": _scale(found, "attention_softcap", None),
         "window": _window(found, measures),
+        "sinks": measures.sinks,
         "inner_norm": measures.attention_inner_norm,
     }
 

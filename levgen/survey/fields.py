@@ -228,6 +228,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
         "embedding_scale": 1.0,
         "attention_scale": None,
         "attention_softcap": None,
+        "attention_clip": None,
         "residual_scale": 1.0,
         "logit_scale": 1.0,
         "logit_softcap": None,

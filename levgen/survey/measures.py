@@ -30,6 +30,7 @@ class Measures:
     embedding_scale: float
     attention_scale: float
     attention_softcap: float | None
+    attention_clip: float | None
     residual_scale: float
     logit_scale: float
     logit_softcap: float | None
@@ -55,6 +56,7 @@ class Measures:
     qk_norm: str
     norm_after_rotation: bool
     attention_inner_norm: bool
+    sinks: bool
     mlp_kind: str
     mlp_projections: str
     mlp_transposed: bool
@@ -177,6 +179,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         embedding_scale=embeddings.scale,
         attention_scale=scores.scale,
         attention_softcap=scores.softcap,
+        attention_clip=scores.clip,
         residual_scale=flow.residual_scale,
         logit_scale=head.scale,
         logit_softcap=head.softcap,
@@ -200,6 +203,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         qk_norm=_qk_norm(layer),
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
+        sinks=scores.sinks is not None,
         mlp_kind=block.kind,
         mlp_projections=block.projections,
         mlp_transposed=mlp_layout,

@@ -23,6 +23,8 @@ def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None
         raise UnresolvedError("names in a checkpoint", f"{missing[:3]} are stored as other tensors", model)
 
     def renamed(module: str) -> str:
+        if module in own:  # a parameter, not a module
+            return by_data[own[module].data_ptr()]
         first = next((name for name in own if name.startswith(f"{module}.")), None)
         if first is None:  # a norm without parameters has no name in a checkpoint
             return module
@@ -88,6 +90,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
     attention["o"] = flow.attention_output
     if flow.attention_core.target != flow.attention_output:
         attention["inner_norm"] = flow.attention_core.target
+    if layer.scores.sinks is not None:
+        attention["sinks"] = layer.scores.sinks
     mlp: dict[str, str] = {"up": block.up, "down": flow.mlp_output}
     if block.gate is not None:
         mlp = (
