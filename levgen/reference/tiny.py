@@ -14,6 +14,7 @@ from typing import Any
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
 from levgen.reference.randomize import build, token_ids
+from levgen.reference.runs import is_runs, shortened
 
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 # transformers' names, in which its configs' `attribute_map` speaks.
@@ -67,10 +68,11 @@ def tiny(found: Found) -> Tiny:
     fields = own_fields(found)
     names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
-    values = {name: size for name, size in standard.items() if name in fields}
+    values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
     values |= _tokens(found)
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
+    values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None and _problem(found, values, "float32") is None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from levgen.architecture.card import parse_card
 from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
+from levgen.reference.runs import is_runs
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.fields import FieldMap, rope_frequencies
 from levgen.survey.initialization import Initialization
@@ -31,6 +32,8 @@ _ORDER = (
     "sliding_window",
     "layer_types",
     "rope_layers",
+    "layer_thetas",
+    "attention_types",
 )
 
 
@@ -131,10 +134,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
     made |= _rope(trials, found, measures)
-    for ours, list_field in (("layer_types", found.layer_types), ("rope_layers", found.rope_layers)):
-        if list_field is not None:
-            entries = list(trials.fields[list_field])
-            made[ours] = {"default": entries, "hf": list_field, "nano": entries[:4]}
+    for ours, list_field in found.lists.items():
+        entries = list(trials.fields[list_field])
+        made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
         if isinstance(factor, str) and measure != "norm_eps":
             name = factor.partition("**")[0]
@@ -246,12 +248,14 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):
-        if measures.rotating == measures.windowed and any(measures.windowed) and found.layer_types is not None:
+        if measures.rotating == measures.windowed and any(measures.windowed) and "layer_types" in found.lists:
             positions["layers"] = "windowed"
-        elif found.rope_layers is not None:
+        elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
-        else:
+        elif "layer_thetas" not in found.lists:
             raise UnresolvedError("which layers rotate", f"{measures.rotating}: as no field of the config says")
+    if "layer_thetas" in found.lists:
+        positions["layers"] = "by_theta"
     if found.local_rope is not None:
         positions["local_rope"] = True
     return positions
@@ -301,8 +305,10 @@ def _only_sizes(found: FieldMap, changes: Mapping[str, Any]) -> bool:
 
 
 def _window(found: FieldMap, measures: Measures) -> str:
-    if found.layer_types is not None:
+    if "layer_types" in found.lists:
         return "by_layer"
+    if "attention_types" in found.lists:
+        return "by_run"
     if not any(measures.windowed):
         return "none"
     if not all(measures.windowed):

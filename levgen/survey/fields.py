@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from levgen.reference.runs import is_runs
 from levgen.survey.evidence import Evidence, Unknown
+from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
 from levgen.survey.trials import ROUNDING, Trial, Trials
 
@@ -35,8 +37,7 @@ class FieldMap:
     activation: str | None = None
     rope: str | None = None
     local_rope: str | None = None
-    layer_types: str | None = None
-    rope_layers: str | None = None
+    lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
     initializer: str | None = None
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
@@ -46,8 +47,13 @@ class FieldMap:
 
     def mapped(self) -> set[str]:
         """The HF fields that an answer is read from."""
-        single = (self.activation, self.rope, self.local_rope, self.layer_types, self.rope_layers, self.initializer)
-        names = {*self.sizes.values(), *self.switches.values(), *(name for name in single if name)}
+        single = (self.activation, self.rope, self.local_rope, self.initializer)
+        names = {
+            *self.sizes.values(),
+            *self.switches.values(),
+            *self.lists.values(),
+            *(name for name in single if name),
+        }
         factors = {factor.partition("**")[0] for factor in self.factors.values() if isinstance(factor, str)}
         return {name.partition(".")[0] for name in names} | (factors - {"head_dim", "hidden_dim"})
 
@@ -112,7 +118,9 @@ def _sized(trials: Trials) -> list[Trial]:
     return [
         t
         for t in trials.examined
-        if all(isinstance(v, int | float | None) and not isinstance(v, bool) for v in t.changes.values())
+        if all(
+            (isinstance(v, int | float | None) and not isinstance(v, bool)) or is_runs(v) for v in t.changes.values()
+        )
     ]
 
 
@@ -339,14 +347,17 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
         if isinstance(value, Mapping) and base.position_kind == "rotary":
             _map_rope(trials, found, hf, own)
         if isinstance(value, list | tuple) and own:
-            _map_lists(found, hf, [trials.base, *own])
+            kind = kind_of([(t.values[hf], t.measures) for t in (trials.base, *own)])
+            if kind is not None:
+                found.lists[kind.role] = hf
 
 
 def _map_idle_window(trials: Trials, found: FieldMap) -> None:
     """The window's field where no layer has one until the list of layers' types says so."""
-    if found.layer_types is None or "sliding_window" in found.sizes:
+    types = found.lists.get("layer_types")
+    if types is None or "sliding_window" in found.sizes:
         return
-    altered = next((t for t in trials.of(found.layer_types) if t.measures is not None and t.measures.window), None)
+    altered = next((t for t in trials.of(types) if t.measures is not None and t.measures.window), None)
     if altered is None or altered.measures is None:
         return
     for hf, value in trials.base.values.items():
@@ -418,22 +429,3 @@ def _same_frequencies(found: tuple[float, ...], expected: list[float]) -> bool:
         return False
     padded = [*found, *[0.0] * (len(expected) - len(found))]
     return all(abs(a - b) <= 1e-4 * b + 2e-6 for a, b in zip(padded, expected, strict=True))
-
-
-def _map_lists(found: FieldMap, hf: str, runs: list[Trial]) -> None:
-    """Lists of one entry a layer: which layers have a window, which rotate."""
-
-    def agrees(name: str, yes: Any) -> bool:
-        for trial in runs:
-            held = getattr(trial.measures, name)
-            if len(trial.values[hf]) != trial.measures.num_layers if trial.measures else True:
-                return False
-            if any((entry == yes) != has for entry, has in zip(trial.values[hf], held, strict=False)):
-                return False
-        return True
-
-    entries = {entry for trial in runs for entry in trial.values[hf]}
-    if entries <= {"sliding_attention", "full_attention"} and agrees("windowed", "sliding_attention"):
-        found.layer_types = hf
-    elif entries <= {0, 1} and agrees("rotating", 1):
-        found.rope_layers = hf

@@ -4,8 +4,10 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from levgen.reference.runs import expanded, is_runs
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.fields import FieldMap
+from levgen.survey.lists import KINDS, agrees
 from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives
 
 # What else may move with a field that one of these is read from.
@@ -42,6 +44,8 @@ def settle(trials: Trials, found: FieldMap) -> None:
         elif own and all(_idle(trials, trial) for trial in own):
             still[hf] = own
             found.ignored[hf] = _reason(trials, hf, own)
+        elif runs := _written_out(trials, found, hf):
+            found.ignored[hf] = f"{runs} written out, one entry a layer"
         elif own and (through := _through_lists(trials, found, own)):
             found.ignored[hf] = f"changes {through}, which is read itself"
         else:
@@ -87,19 +91,25 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
     """The list by layer through which a field acts: it agrees with what was measured, and nothing else changed."""
     base = trials.base.measures
     assert base is not None
-    lists = [(found.layer_types, "windowed", "sliding_attention"), (found.rope_layers, "rotating", 1)]
-    for hf, measure, yes in lists:
-        if hf is None:
-            continue
+    for kind in KINDS:
+        hf = found.lists.get(kind.role)
         moved = [trial for trial in own if trial.moved > ROUNDING]
-        if all(
+        if hf is not None and all(
             trial.measures is not None
-            and set(base.differing(trial.measures)) <= {measure, "window", "rotating", "frequencies"}
-            and tuple(entry == yes for entry in trial.values[hf])[: len(getattr(trial.measures, measure))]
-            == getattr(trial.measures, measure)
+            and set(base.differing(trial.measures)) <= {kind.measure, "window", "rotating", "frequencies"}
+            and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):
             return hf
+    return None
+
+
+def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The runs by layer that a list is always the same as, entry by entry, where it isn't altered itself."""
+    for other in found.lists.values():
+        held = [(t.values[hf], t.values[other]) for t in trials.examined if hf not in t.changes]
+        if all(is_runs(runs) and isinstance(own, list) and own == expanded(runs) for own, runs in held):
+            return other
     return None
 
 

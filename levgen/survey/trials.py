@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.reference.randomize import token_ids
+from levgen.reference.runs import is_runs
 from levgen.reference.tiny import VOCAB, Tiny, own_fields
 from levgen.survey.evidence import Unknown, UnresolvedError, broke_off
+from levgen.survey.lists import altered
 from levgen.survey.measures import Measures, measure
 from levgen.survey.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
@@ -139,13 +141,17 @@ def alter_every_field(trials: Trials) -> None:
 
 
 def _alter_pairs(trials: Trials) -> None:
-    """Sizes that build together only, such as a width and the width of a head."""
+    """Sizes that build together only, such as a width and the width of a head, or layers and what each one is."""
     alone = [
         name
         for name, value in trials.base.values.items()
         if isinstance(value, int) and not isinstance(value, bool) and value > 1
         if not any(trial.measures is not None or trial.moved <= ROUNDING for trial in trials.of(name))
     ]
+    for name in alone:
+        for runs, value in trials.base.values.items():
+            if is_runs(value):
+                trials.attempt({name: 2 * trials.base.values[name], runs: [[list(p), 2 * n] for p, n in value]})
     for first, second in itertools.combinations(alone, 2):
         a, b = trials.base.values[first], trials.base.values[second]
         for values in ((2 * a, 2 * b), (2 * a, b // 2), (a // 2, 2 * b)):
@@ -171,7 +177,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
     elif isinstance(value, list | tuple):
-        yield from _altered_lists(list(value))
+        yield from altered(list(value))
     else:
         yield from (88, 3.5, True, "relu")
 
@@ -188,22 +194,6 @@ def _altered_mappings(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     }
     if altered != value:
         yield altered
-
-
-def _altered_lists(value: list[Any]) -> Iterator[list[Any]]:
-    """`value` with one of its entries altered, to another that occurs or that transformers knows."""
-    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
-
-    known = set(ALLOWED_LAYER_TYPES)
-    others: list[Any] = [item for index, item in enumerate(value) if item not in value[:index]]
-    if value and all(item in known for item in value if isinstance(item, str)):
-        others += ["sliding_attention", "full_attention"]
-    if value and all(item in (0, 1) for item in value):
-        others += [0, 1]
-    for index in (0, len(value) - 1):
-        for other in others:
-            if value and other != value[index]:
-                yield [*value[:index], other, *value[index + 1 :]]
 
 
 def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
