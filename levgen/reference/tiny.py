@@ -45,9 +45,9 @@ class Tiny:
     def config(self, **changes: Any) -> Any:
         return self.found.config(**{**self.values, **changes})
 
-    def build(self, *, dtype: str | None = None, random: bool = True, **changes: Any) -> Any:
+    def build(self, *, dtype: str | None = None, random: bool = True, std: float = 0.2, **changes: Any) -> Any:
         """The reference of this config with `changes`; see `randomize.build`."""
-        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random)
+        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random, std=std)
 
 
 def own_fields(found: Found) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
 
 def _failure(rebuilt: Rebuilt) -> str:
     where = f"the tiny config with {rebuilt.changes}" if rebuilt.changes else "the tiny config"
+    where += f" at {rebuilt.length} positions"
     gradients = "" if rebuilt.gradients is None else f", gradients {rebuilt.gradients:.1e}"
     dead = f", parameters without effect: {', '.join(rebuilt.dead)}" if rebuilt.dead else ""
     return f"in {where}: logits off by {rebuilt.logits:.1e}{gradients}{dead}"
