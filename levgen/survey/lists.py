@@ -62,7 +62,7 @@ def altered(value: list[Any]) -> Iterator[list[Any]]:
         return
     known = set(ALLOWED_LAYER_TYPES)
     others: list[Any] = [item for index, item in enumerate(value) if item not in value[:index]]
-    if value and all(item in known for item in value if isinstance(item, str)):
+    if value and all(isinstance(item, str) and item in known for item in value):
         others += ["sliding_attention", "full_attention"]
     if value and all(item in (0, 1) for item in value):
         others += [0, 1]

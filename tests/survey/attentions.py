@@ -24,12 +24,17 @@ class Mix(nn.Module):
         slopes: bool = False,
         fused: str | None = None,
         twist: str | None = None,
+        clip: float | None = None,
+        sinks: bool = False,
         theta: float = 500.0,
     ) -> None:
         super().__init__()
         self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
         self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
+        self.clip = clip
         torch.manual_seed(3)
+        if sinks:
+            self.e = nn.Parameter(torch.randn(HEADS))
         if fused is None:
             self.a, self.b, self.c = (nn.Linear(WIDTH, n * DIM) for n in (HEADS, kv, kv))
         else:
@@ -44,6 +49,9 @@ class Mix(nn.Module):
         if self.fused == "concat":
             q, k, v = self.abc(x).view(t, -1, DIM).split((HEADS, self.kv, self.kv), dim=1)
             return q, k, v
+        if self.fused == "blocks":
+            q, v, k = self.abc(x).view(t, 4, 3, -1, DIM).unbind(2)
+            return q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2)
         parts = self.abc(x).view(t, self.kv, group + 2, DIM)
         if self.fused == "values first":
             return parts[:, :, 2:].flatten(1, 2), parts[:, :, 1], parts[:, :, 0]
@@ -68,6 +76,8 @@ class Mix(nn.Module):
     def forward(self, x: Any) -> Any:
         t = x.shape[1]
         q, k, v = self._project(x)
+        if self.clip is not None:
+            q, k, v = (y.clamp(-self.clip, self.clip) for y in (q, k, v))
         if self.twist == "shifted key":
             k = torch.cat((nn.functional.pad(k, (0, 0, 0, 0, 1, 0))[:-1, :, :3], k[..., 3:]), dim=-1)
         if self.twist == "clamped":
@@ -92,6 +102,9 @@ class Mix(nn.Module):
             p = s.masked_fill(~seen, -math.inf).exp() / (
                 1 + s.masked_fill(~seen, -math.inf).exp().sum(-1, keepdim=True)
             )
+        if hasattr(self, "e"):
+            sinks = self.e[:, None, None].expand(-1, t, 1)
+            p = torch.cat((s.masked_fill(~seen, -math.inf), sinks), dim=-1).softmax(-1)[..., :-1]
         return self.d(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
 
 

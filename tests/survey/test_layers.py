@@ -89,6 +89,11 @@ def test_orders_of_one_matrix(fused: str, kv: int) -> None:
     assert roles.order == ("concat" if kv == 1 else fused)
 
 
+def test_a_matrix_of_blocks() -> None:
+    roles, _ = _attention(fused="blocks", kv=HEADS)
+    assert roles.order == "blocks"
+
+
 def test_an_unknown_order_is_told() -> None:
     with pytest.raises(UnresolvedError, match="v0 k0 q0"):
         _attention(fused="values first")
@@ -110,6 +115,20 @@ def test_scale_cap_window_and_slopes() -> None:
     assert (scores.scale, scores.softcap) == (pytest.approx(0.9, rel=1e-5), pytest.approx(5.0, rel=1e-5))
     _, sloped = _attention(layout=None, slopes=True)
     assert sloped.alibi
+
+
+@pytest.mark.parametrize("bound", [3.0, 40.0])
+def test_a_clip_of_queries_keys_and_values(bound: float) -> None:
+    _, scores = _attention(clip=bound)
+    assert scores.clip == bound
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+    assert scores.layout == "half"
+
+
+def test_sinks_are_the_parameter_that_takes_part_in_the_softmax() -> None:
+    _, scores = _attention(sinks=True)
+    assert scores.sinks == "m.e"
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
 
 
 @pytest.mark.parametrize(
