@@ -17,6 +17,9 @@ from levgen.survey.roles import Roles
 from levgen.survey.shapes import LENGTH
 from levgen.survey.sinks import find_sinks
 
+# Angles in fp32 leave 1e-5 of a score.
+_LOUD, _LOUD_ERROR = 200.0, 3e-2
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -286,26 +289,36 @@ def _rotated(pairs: list[tuple[int, int]], frequencies: list[float], dim: int, s
 
 
 def _compare(anatomy: Anatomy, bench: Bench, scores: Scores, bias: Any, evidence: list[Evidence]) -> None:
-    """The whole attention on the recorded queries, keys and values, against what was recorded, and against variants."""
-    import torch
-
+    """The whole attention against what was recorded and against variants, and on inputs so loud that a limit shows."""
     roles = bench.roles
     held = {leaf: anatomy.gave[leaf] for leaf in roles.core.sources}
-    recorded = anatomy.run(held, roles.core.target).double()
-    q, k, v = roles.split(held)
-    if bench.clip is not None:
-        q, k, v = (x.clamp(-bench.clip, bench.clip) for x in (q, k, v))
     variants: dict[str, Any] = {"as found": scores}
     if scores.layout is not None:
         variants["without rotation"] = replace(scores, layout=None)
     variants["scale off by 1%"] = replace(scores, scale=scores.scale * 1.01)
-    errors = {}
-    for name, variant in variants.items():
-        p = _probabilities(variant, bench, q, k, bias)
-        group = roles.heads // roles.kv_heads
-        out = torch.einsum("hts,shd->thd", p, v.repeat_interleave(group, dim=1)).reshape(LENGTH, -1)
-        errors[name] = relative(out, recorded)
+    recorded = anatomy.run(held, roles.core.target).double()
+    errors = {name: relative(_attended(variant, bench, held, bias), recorded) for name, variant in variants.items()}
     evidence.append(choose("attention as a whole", errors, "recorded queries, keys and values", module=bench.module))
+    # Scores of about +-_LOUD: what cuts them off makes the largest ones equal.
+    factor = math.sqrt(_LOUD / scores.scale / math.sqrt(roles.head_dim))
+    loud = {leaf: factor * x / x.std() for leaf, x in held.items()}
+    error = relative(_attended(scores, bench, loud, bias), anatomy.run(loud, roles.core.target).double())
+    if not error <= _LOUD_ERROR:
+        raise bench.unresolved("attention as a whole", f"off by {error:.1e} where scores are about {_LOUD:g}")
+    evidence.append(Evidence("attention of large scores", "as found", error, probe=f"scores of about {_LOUD:g}"))
+
+
+def _attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> Any:
+    """[T, heads * dim]: what `scores` make of the outputs `held` of the projections."""
+    import torch
+
+    roles = bench.roles
+    q, k, v = roles.split(held)
+    if bench.clip is not None:
+        q, k, v = (x.clamp(-bench.clip, bench.clip) for x in (q, k, v))
+    p = _probabilities(scores, bench, q, k, bias)
+    v = v.repeat_interleave(roles.heads // roles.kv_heads, dim=1)
+    return torch.einsum("hts,shd->thd", p, v).reshape(LENGTH, -1)
 
 
 def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> Any:
