@@ -29,6 +29,8 @@ STANDARD = {
     "max_position_embeddings": LENGTH,
     "sliding_window": WINDOW,
 }
+# Of layers with a window, and of others.
+THETAS = (500.0, 10000.0)
 _PROBE = 41
 _PATIENCE = 15.0  # seconds
 _SMALL = (8, 16, 4, 24, 48, 2, 1)
@@ -75,6 +77,9 @@ def tiny(found: Found) -> Tiny:
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None:
+        values = _with_rotation_by_type(found, fields, values)
+        problem = _problem(found, values)
     if problem is not None and _problem(found, values, "float32") is None:
         return Tiny(found, values, "float32")
     if problem is not None:
@@ -123,6 +128,19 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
             if other is not None and other != base:
                 values = {**values, name: size}
                 base, size = other, size + 8
+    return values
+
+
+def _with_rotation_by_type(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with parameters of the rotation for each type of layer, where a class has none by default."""
+    kinds = ("sliding_attention", "full_attention")
+    rotations = {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in zip(kinds, THETAS, strict=True)}
+    empty = [name for name, value in fields.items() if value == {}]
+    lists = [name for name, value in fields.items() if isinstance(value, list) and value and set(value) <= set(kinds)]
+    for mapping, types in itertools.product(empty, lists):
+        other = {**values, mapping: rotations, types: [kinds[index % 2] for index in range(DEPTH)]}
+        if _problem(found, other) is None:
+            return other
     return values
 
 

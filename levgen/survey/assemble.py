@@ -36,6 +36,9 @@ _ORDER = (
     "attention_types",
 )
 
+# Where a class has no parameters of its own: the base of all configs of transformers.
+_USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
+
 
 def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architecture:
     """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
@@ -194,7 +197,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     for ours, hf in (("rope", found.rope), ("local_rope", found.local_rope)):
         if hf is not None:
             name, _, key = hf.partition(".")
-            parameters = trials.fields[name][key] if key else trials.fields[name]
+            parameters = trials.fields[name].get(key, _USUAL_ROTATION) if key else trials.fields[name]
             length = found.sizes.get("max_seq_len") or _length_field(trials, found)
             limit = trials.fields[length] if length is not None else 2048
             made[ours] = {"default": _as_rotary(parameters, limit), "hf": hf}

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from levgen.reference.runs import is_runs
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
@@ -114,14 +113,14 @@ def _altering(trials: Trials, hf: str) -> list[Trial]:
 
 
 def _sized(trials: Trials) -> list[Trial]:
-    """The trials in which only numbers were altered: switches and kinds may change what a size means."""
-    return [
-        t
-        for t in trials.examined
-        if all(
-            (isinstance(v, int | float | None) and not isinstance(v, bool)) or is_runs(v) for v in t.changes.values()
-        )
-    ]
+    """The trials in which only numbers were altered, or a list with its length: others may change what a size means."""
+
+    def is_size(value: Any, together: bool) -> bool:
+        if isinstance(value, list):
+            return together
+        return isinstance(value, int | float | None) and not isinstance(value, bool)
+
+    return [t for t in trials.examined if all(is_size(v, len(t.changes) > 1) for v in t.changes.values())]
 
 
 def _varied(trials: Trials, hf: str) -> list[Trial]:

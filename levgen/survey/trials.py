@@ -149,9 +149,10 @@ def _alter_pairs(trials: Trials) -> None:
         if not any(trial.measures is not None or trial.moved <= ROUNDING for trial in trials.of(name))
     ]
     for name in alone:
-        for runs, value in trials.base.values.items():
-            if is_runs(value):
-                trials.attempt({name: 2 * trials.base.values[name], runs: [[list(p), 2 * n] for p, n in value]})
+        for other, value in trials.base.values.items():
+            if isinstance(value, list) and value:
+                twice = [[list(p), 2 * n] for p, n in value] if is_runs(value) else 2 * value
+                trials.attempt({name: 2 * trials.base.values[name], other: twice})
     for first, second in itertools.combinations(alone, 2):
         a, b = trials.base.values[first], trials.base.values[second]
         for values in ((2 * a, 2 * b), (2 * a, b // 2), (a // 2, 2 * b)):
