@@ -9,7 +9,7 @@ from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import FieldMap, rope_frequencies
+from levgen.survey.fields import NEUTRAL, FieldMap, rope_frequencies
 from levgen.survey.initialization import Initialization
 from levgen.survey.measures import Measures, alike
 from levgen.survey.names import checkpoint_roles
@@ -145,7 +145,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
             name = factor.partition("**")[0]
             if name not in ("head_dim", "hidden_dim"):
                 made[name] = {"default": trials.fields[name], "hf": name}
-                made[name] |= {"optional": True} if trials.fields[name] is None else {}
+                if trials.fields[name] is None:
+                    made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
         if measure in ("attention_bias", "output_bias", "mlp_bias"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
@@ -347,6 +348,8 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
 def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:
     """A factor for a card: None where it is neutral."""
     factor = found.factors.get(name)
-    if factor is None or (not isinstance(factor, str) and neutral is not None and alike(float(factor), neutral)):
+    if factor is None or isinstance(factor, str):
+        return factor
+    if neutral is not None and alike(float(factor), neutral):
         return None
-    return factor
+    return float(f"{factor:.7g}")  # as far as an experiment resolves it

@@ -22,6 +22,17 @@ _SIZES = {
     "sliding_window": "window",
     "rotary_dim": "rotary_dim",
 }
+# What a factor is where it does nothing.
+NEUTRAL: dict[str, float | None] = {
+    "norm_eps": None,
+    "embedding_scale": 1.0,
+    "attention_scale": None,
+    "attention_softcap": None,
+    "attention_clip": None,
+    "residual_scale": 1.0,
+    "logit_scale": 1.0,
+    "logit_softcap": None,
+}
 _POWERS = (1.0, -1.0, -0.5, 0.5)
 
 
@@ -230,23 +241,13 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> int | None:
 
 def _map_factors(trials: Trials, found: FieldMap) -> None:
     """Each factor as a power of a size or of a field, or as a number that never changed."""
-    neutral = {
-        "norm_eps": None,
-        "embedding_scale": 1.0,
-        "attention_scale": None,
-        "attention_softcap": None,
-        "attention_clip": None,
-        "residual_scale": 1.0,
-        "logit_scale": 1.0,
-        "logit_softcap": None,
-    }
-    for name in neutral:
+    for name, neutral in NEUTRAL.items():
         measured = {id(t): _factor(trials, found, t, name) for t in trials.examined}
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
         tolerance = 1e-3 if name == "norm_eps" else 1e-5
-        for factor, held, hf in _factor_hypotheses(trials, found):
+        for factor, held, hf in _factor_hypotheses(trials, found, neutral):
             runs = _factor_runs(trials, found, hf, measured)
             values = [held(t) for t in runs]
             varied = any(not alike(v, values[0], tolerance) for v in values)
@@ -291,9 +292,9 @@ def _factor_runs(trials: Trials, found: FieldMap, hf: str | None, measured: Mapp
 
 
 def _factor_hypotheses(
-    trials: Trials, found: FieldMap
+    trials: Trials, found: FieldMap, neutral: float | None
 ) -> Iterator[tuple[str, Callable[[Trial], float | None], str | None]]:
-    """(as a card writes it, its value in a trial, the field it comes from)"""
+    """(as a card writes it, its value in a trial, the field it comes from). None in a field is `neutral`."""
     for hf, value in trials.base.values.items():
         if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
             continue
@@ -302,7 +303,9 @@ def _factor_hypotheses(
         for power in _POWERS:
 
             def of_field(trial: Trial, hf: str = hf, power: float = power) -> float | None:
-                held = trial.values.get(hf)
+                held = trial.values.get(hf, 0)
+                if held is None:
+                    return neutral
                 return None if not isinstance(held, int | float) or held <= 0 else float(float(held) ** power)
 
             yield hf if power == 1.0 else f"{hf}**{power:g}", of_field, hf

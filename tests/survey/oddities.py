@@ -79,8 +79,9 @@ def attention(
         q, k, v = rotated(self, q, k, v)
         k, v = (x.repeat_interleave(self.num_key_value_groups, dim=1) for x in (k, v))
         s = scores(self, q @ k.transpose(2, 3) * self.scaling)
-        causal = torch.ones(length, length, dtype=torch.bool).tril()
-        s = s.masked_fill(~causal, -math.inf)
+        s = s.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), -math.inf)
+        if attention_mask is not None:
+            s = s + attention_mask
         p = shares(self, s.softmax(-1, dtype=torch.float32).to(q.dtype))
         out = mixed(self, p @ v).transpose(1, 2).reshape(batch, length, -1)
         return self.o_proj(out), p
@@ -277,6 +278,16 @@ def _hook(path: str, function: Callable[..., Any]) -> Change:
     return change
 
 
+def _logits(function: Callable[..., Any]) -> Change:
+    """A change to the logits that a model puts out: function(logits)."""
+
+    def changed(module: Any, given: Any, out: Any) -> Any:
+        out.logits = function(out.logits)
+        return out
+
+    return lambda model: model.register_forward_hook(changed)
+
+
 def _gated(gate: Callable[..., Any], up: Callable[..., Any] = _same) -> Callable[..., Any]:
     def forward(self: Any, x: Any) -> Any:
         return self.down_proj(gate(self.gate_proj(x)) * up(None, self.up_proj(x)))
@@ -355,8 +366,8 @@ ENDS = [
     ),
     Oddity("a first embedding of zero", _hook("model.embed_tokens", lambda x: x * (_positions(x) > 0)[:, None])),
     Oddity("a clamped embedding", _hook("model.embed_tokens", lambda x: x.clamp(-0.5, 0.5))),
-    Oddity("soft capped logits", _hook("lm_head", lambda x: 7 * torch.tanh(x / 7)), right={"head.softcap": 7.0}),
-    Oddity("clamped logits", _hook("lm_head", lambda x: x.clamp(-5, 5))),
+    Oddity("soft capped logits", _logits(lambda x: 7 * torch.tanh(x / 7)), right={"head.softcap": 7.0}),
+    Oddity("clamped logits", _logits(lambda x: x.clamp(-5, 5))),
     Oddity(
         "a last token that never comes",
         _hook("lm_head", lambda x: x - 9 * (torch.arange(x.shape[-1]) == x.shape[-1] - 1)),
