@@ -21,10 +21,16 @@ def _result(model_type: str, *, surveyed: bool) -> dict[str, object]:
     }
 
 
-def test_the_table_is_sorted_and_counts() -> None:
+def test_the_table_is_sorted_and_says_where() -> None:
     lines = sweep.table([_result("b", surveyed=False), _result("a", surveyed=True)]).splitlines()
-    assert lines[0] == "1 of 2 types surveyed and rebuilt."
-    assert lines[4:6] == ["| a | yes | 1e-06, 2e-06 | 3e-06 | 4.0 |  |", "| b | no |  |  | 4.0 | scale: a / b |"]
+    assert lines[2:4] == ["| a | yes | 1e-06, 2e-06 | 3e-06 |  |", "| b | no |  |  | scale: a / b (`file:1`) |"]
+
+
+def test_the_page_counts_and_says_how_it_is_rebuilt() -> None:
+    page = sweep.page([_result("b", surveyed=False), _result("a", surveyed=True)])
+    assert "**1 of 2 types**" in page
+    assert "`python -m levgen.survey.sweep FOLDER" in page
+    assert page.endswith(sweep.table([_result("a", surveyed=True), _result("b", surveyed=False)]))
 
 
 def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +44,13 @@ def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "a.json").write_text(json.dumps(_result("a", surveyed=False)))
     assert sweep.main([str(tmp_path), "--types", "a", "b"]) == 0
     assert ran == ["b"]
+    # What an earlier sweep left of other types is no part of this one.
+    (tmp_path / "c.json").write_text(json.dumps(_result("c", surveyed=False)))
+    (tmp_path / "types.txt").write_text("a\nb\n")
+    page = tmp_path / "page.md"
+    assert sweep.main([str(tmp_path), "--types", f"@{tmp_path / 'types.txt'}", "--table", str(page)]) == 0
+    assert page.read_text() == (tmp_path / "table.md").read_text()
+    assert "| c |" not in page.read_text()
     assert "| a | no |" in (tmp_path / "table.md").read_text()
     assert "| b | yes |" in (tmp_path / "table.md").read_text()
 
