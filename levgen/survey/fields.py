@@ -425,6 +425,21 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
     return [float(f) for f in usual], rotary.attention_scaling
 
 
+def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:
+    """Why parameters with a theta are no rotation that the runtime has; None where they are one, or none at all."""
+    from levgen.errors import LevgenError
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    if "rope_theta" not in parameters:
+        return None
+    try:
+        Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
+    except (LevgenError, TypeError) as error:
+        return str(error).splitlines()[0]
+    return None
+
+
 def _same_frequencies(found: tuple[float, ...], expected: list[float]) -> bool:
     """Equal as far as a probe resolves: an angle of 1e-6 at its last distance."""
     if len(found) > len(expected):

@@ -125,9 +125,16 @@ def _norm(module: Any, call: Any, example: Any) -> NormLeaf:
         gain = ((n - n_mean) * (y - y_mean)).sum(0) / (n - n_mean).pow(2).sum(0)
         bias = y_mean - gain * n_mean
         fits[kind] = (gain, bias, relative(gain * n + bias, y))
-    evidence = choose(
-        question, {kind: fit[2] for kind, fit in fits.items()}, "inputs of std 100 around 50", module=module
-    )
+    errors = {kind: fit[2] for kind, fit in fits.items()}
+    if min(errors.values()) > 1e-2:
+        tried = ", ".join(f"{kind} {error:.1e}" for kind, error in errors.items())
+        parameters = {name: list(p.shape) for name, p in module.named_parameters()}
+        raise UnresolvedError(
+            "what a module with parameters computes",
+            f"neither affine nor a norm ({tried}); it holds {parameters}",
+            module,
+        )
+    evidence = choose(question, errors, "inputs of std 100 around 50", module=module)
     kind = evidence.chosen
     gain, bias, _ = fits[kind]
     vectors = {name: p.detach() for name, p in module.named_parameters() if p.numel() == width}

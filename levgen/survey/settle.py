@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
-from levgen.survey.evidence import Evidence, Unknown
-from levgen.survey.fields import FieldMap
+from levgen.survey.evidence import Evidence, Unknown, source_of
+from levgen.survey.fields import FieldMap, rotation_refusal
 from levgen.survey.lists import KINDS, agrees
 from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives
 
@@ -149,12 +149,16 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
             found.fixed |= {f"{hf}.{key}": item for key, item in parts.items()}
             found.evidence.append(Evidence(f"field {hf}", "fixed, entry by entry", probe=what))
             return
+    where = source_of(trials.tiny.found.config())
     if isinstance(value, list | tuple | Mapping) and value:
+        refused = rotation_refusal(value) if isinstance(value, Mapping) else None
+        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{_plain(value)}: {what}"
         if moved or not own:
-            found.unknown.append(Unknown(f"field {hf}", f"{_plain(value)}: {what}"))
+            found.unknown.append(Unknown(f"field {hf}", what, where))
         return
     if value != default:
-        found.unknown.append(Unknown(f"field {hf}", f"its tiny value {value} is not its default {default}; {what}"))
+        said = f"its tiny value {value} is not its default {default}; {what}"
+        found.unknown.append(Unknown(f"field {hf}", said, where))
         return
     found.fixed[hf] = value
     found.evidence.append(Evidence(f"field {hf}", f"fixed to {value}", probe=what))
