@@ -20,12 +20,16 @@ Change = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Oddity:
-    """`change` is made to each model of `base`. `right`: the answers that the survey may give, if not 'unknown'."""
+    """`change` is made to each model of `base`. `right`: the answers that the survey gives, where it is not 'unknown'.
+
+    `same`: the change is none, to the model's function.
+    """
 
     name: str
     change: Change
     base: tuple[Any, Any] = (LlamaConfig, LlamaForCausalLM)
     right: dict[str, Any] = field(default_factory=dict)
+    same: bool = False
 
     def found(self) -> Found:
         """The changed model as an implementation that the survey can build."""
@@ -164,7 +168,10 @@ ATTENTIONS = [
     Oddity("rotation at half the pace", attention(table=lambda a, c, s: _paced(c, s, 0.5))),
     Oddity("rotation that stops at position 64", attention(table=lambda a, c, s: _stopped(c, s, 64))),
     Oddity(
-        "rotation from position 1 on", attention(table=lambda a, c, s: _later(c, s)), right={"positions.kind": "rotary"}
+        "rotation from position 1 on",
+        attention(table=lambda a, c, s: _later(c, s)),
+        right={"positions.kind": "rotary"},
+        same=True,
     ),
     Oddity("no rotation in the last layer", attention(table=lambda a, c, s: (0 * c + 1, 0 * s), layers=(3,))),
     Oddity("a penalty for distance", attention(scores=lambda a, s: s - 0.05 * _distance(s))),
