@@ -17,8 +17,9 @@ Written by `python -m levgen.survey.sweep FOLDER --types @docs/dense_decoders.tx
 FOLDER keeps the result of each type. With {versions}.
 
 **{good} of {all} types** are surveyed and rebuilt: the model that is written from the answers agrees with transformers'
-own, every parameter random, in fp32. *logits*: relative error in the tiny config, and in one where every field that an
-answer is read from has another value (at most 1e-4). *gradients*: of the loss, in the tiny config (at most 1e-3).
+own, every parameter random, in fp32. *logits*: relative error in the tiny config, and in one where as many as build
+together of the fields that answers are read from have another value (at most 1e-4). *gradients*: of the loss, in the
+tiny config (at most 1e-3).
 A type that isn't surveyed has the questions that no answer fits, what was observed, and where in the reference.
 
 """
