@@ -25,8 +25,8 @@ def randomized(model: Any, *, std: float = 0.2, seed: int = 0) -> Any:
     return model.eval()
 
 
-def build(found: Any, config: Any, *, dtype: str = "float64", random: bool = True) -> Any:
-    """The reference of `config` on CPU, eager, in `dtype`; randomised, or with the weights that it draws itself."""
+def build(found: Any, config: Any, *, dtype: str = "float64", random: bool = True, std: float = 0.2) -> Any:
+    """The reference of `config` on CPU, eager, in `dtype`; randomised with `std`, or with the weights it draws."""
     import torch
 
     torch.set_num_threads(1)
@@ -37,7 +37,7 @@ def build(found: Any, config: Any, *, dtype: str = "float64", random: bool = Tru
     if hasattr(model, "set_attn_implementation"):
         model.set_attn_implementation("eager")
     model = model.to(getattr(torch, dtype))
-    return randomized(model) if random else model.eval()
+    return randomized(model, std=std) if random else model.eval()
 
 
 def token_ids(vocab_size: int, length: int, *, seed: int = 0) -> Any:

@@ -6,6 +6,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 """
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
 from levgen.reference.randomize import build, token_ids
+from levgen.reference.runs import is_runs, shortened
 
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 # transformers' names, in which its configs' `attribute_map` speaks.
@@ -27,7 +29,10 @@ STANDARD = {
     "max_position_embeddings": LENGTH,
     "sliding_window": WINDOW,
 }
+# Of layers with a window, and of others.
+THETAS = (500.0, 10000.0)
 _PROBE = 41
+_PATIENCE = 15.0  # seconds
 _SMALL = (8, 16, 4, 24, 48, 2, 1)
 
 
@@ -42,9 +47,9 @@ class Tiny:
     def config(self, **changes: Any) -> Any:
         return self.found.config(**{**self.values, **changes})
 
-    def build(self, *, dtype: str | None = None, random: bool = True, **changes: Any) -> Any:
+    def build(self, *, dtype: str | None = None, random: bool = True, std: float = 0.2, **changes: Any) -> Any:
         """The reference of this config with `changes`; see `randomize.build`."""
-        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random)
+        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random, std=std)
 
 
 def own_fields(found: Found) -> dict[str, Any]:
@@ -65,12 +70,18 @@ def tiny(found: Found) -> Tiny:
     fields = own_fields(found)
     names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
-    values = {name: size for name, size in standard.items() if name in fields}
+    values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
     values |= _tokens(found)
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
+    values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None:
+        values = _with_rotation_by_type(found, fields, values)
+        problem = _problem(found, values)
+    if problem is not None and _problem(found, values, "float32") is None:
+        return Tiny(found, values, "float32")
     if problem is not None:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
@@ -85,12 +96,12 @@ def _tokens(found: Found) -> dict[str, int]:
     return {name: index % 3 for index, name in enumerate(held)}
 
 
-def _problem(found: Found, values: Mapping[str, Any]) -> str | None:
+def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") -> str | None:
     """Why a config can't be built and run, else None."""
     import torch
 
     try:
-        model = build(found, found.config(**values))
+        model = build(found, found.config(**values), dtype=dtype)
         with torch.no_grad():
             model(token_ids(VOCAB, _PROBE))
     except Exception as error:
@@ -108,9 +119,10 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
         if _is_int(value) and value >= 128 and name not in values:
             # Two fields that are equal at full size may have to be.
             twin = next((values[key] for key in values if fields.get(key) == value), None)
-            if twin is not None and _shapes(found, {**values, name: twin}) not in (None, base):
-                values = {**values, name: twin}
-                base = _shapes(found, values) or base
+            alike = None if twin is None else _shapes(found, {**values, name: twin})
+            if alike is not None:
+                values = values if alike == base else {**values, name: twin}
+                base = alike
                 continue
             other = _shapes(found, {**values, name: size})
             if other is not None and other != base:
@@ -119,12 +131,28 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
     return values
 
 
+def _with_rotation_by_type(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with parameters of the rotation for each type of layer, where a class has none by default."""
+    kinds = ("sliding_attention", "full_attention")
+    rotations = {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in zip(kinds, THETAS, strict=True)}
+    empty = [name for name, value in fields.items() if value == {}]
+    lists = [name for name, value in fields.items() if isinstance(value, list) and value and set(value) <= set(kinds)]
+    for mapping, types in itertools.product(empty, lists):
+        other = {**values, mapping: rotations, types: [kinds[index % 2] for index in range(DEPTH)]}
+        if _problem(found, other) is None:
+            return other
+    return values
+
+
 def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:
     """`values` with other numbers of heads, more fields made small, or sizes left out, until the config runs."""
     left = [name for name, value in fields.items() if _is_int(value) and value > 1 and name not in values]
-    heads: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
-    for other in heads:
+    start = time.monotonic()
+    others: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
+    for other in others:
         for name, size in [("", 0), *itertools.product(left, _SMALL)]:
+            if time.monotonic() - start > _PATIENCE:
+                break
             small = {name: size} if name and size < fields[name] else {}
             if (other or small) and _problem(found, {**values, **other, **small}) is None:
                 return {**values, **other, **small}

@@ -142,7 +142,7 @@ def _activation(
     distinct = {best: errors[best], **{name: e for name, e in errors.items() if name not in same}}
     found = choose("activation", distinct, probe, module=module, accept=ACCEPT)
     # Far from the grid too: a limit that the grid doesn't reach would else go unseen.
-    far = {leaf: random_like(t, std=30.0, seed=7) for leaf, t in held.items()}
+    far = {leaf: random_like(t, std=300.0, seed=7) for leaf, t in held.items()}
     seen = anatomy.run(far, core.target)
     f = known_activations()[best]
     if gate is None:
@@ -152,7 +152,7 @@ def _activation(
     else:
         again = f(far[up][:, :width]) * far[up][:, width:]
     if relative(again, seen) > 1e-6:
-        raise UnresolvedError("activation", f"{best} on a grid over ±8, and not at inputs of std 30", module)
+        raise UnresolvedError("activation", f"{best} on a grid over ±8, and not at inputs of std 300", module)
     return same, found
 
 

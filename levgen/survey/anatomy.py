@@ -46,6 +46,7 @@ class Anatomy:
     gave: dict[str, Any]  # leaf -> its output [T, N]
     inputs: dict[str, Sum | Columns | Core] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
+    loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -69,9 +70,7 @@ def dissect(call: Call) -> Anatomy:
     holding = parts_with_parameters(module, set(called))
     if "" in holding or not holding:
         raise UnresolvedError("what a layer is made of", "it has parameters and calls no module that has", module)
-    unheld = {name for name, _ in module.named_parameters() if not any(name.startswith(f"{leaf}.") for leaf in holding)}
-    if unheld:
-        raise UnresolvedError("what a layer is made of", f"parameters outside called modules: {sorted(unheld)}", module)
+    loose = {n: p for n, p in module.named_parameters() if not any(n.startswith(f"{leaf}.") for leaf in holding)}
     by_name: dict[str, list[Call]] = {}
     for one in made:
         by_name.setdefault(one.name, []).append(one)
@@ -98,7 +97,7 @@ def dissect(call: Call) -> Anatomy:
             raise UnresolvedError(error.unknown.question, f"{name}: {error.unknown.observed}", one.module) from error
         given[name], gave[name] = x, y
     probe = Probe(call, {name: every[name] for name in leaves})
-    anatomy = Anatomy(probe, leaves, given, gave)
+    anatomy = Anatomy(probe, leaves, given, gave, loose=loose)
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy

@@ -7,8 +7,9 @@ from typing import Any, get_args
 from levgen.architecture.card import parse_card
 from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
+from levgen.reference.runs import is_runs
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import FieldMap, rope_frequencies
+from levgen.survey.fields import NEUTRAL, FieldMap, rope_frequencies
 from levgen.survey.initialization import Initialization
 from levgen.survey.measures import Measures, alike
 from levgen.survey.names import checkpoint_roles
@@ -31,10 +32,15 @@ _ORDER = (
     "sliding_window",
     "layer_types",
     "rope_layers",
+    "layer_thetas",
+    "attention_types",
 )
 
+# Where a class has no parameters of its own: the base of all configs of transformers.
+_USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
 
-def assemble(trials: Trials, found: FieldMap, init: Initialization | None) -> Architecture:
+
+def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architecture:
     """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
     schema can't hold them."""
     measures = trials.base.measures
@@ -64,7 +70,7 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization | None) -> Ar
             "softcap": _scale(found, "logit_softcap", None),
             "final_norm": measures.final_norm,
         },
-        "initialization": {"residual": "scaled" if init is not None and init.scaled else "same"},
+        "initialization": dataclasses.asdict(init),
         "names": checkpoint_roles(trials.structure.model, measures.names),
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
@@ -96,7 +102,9 @@ def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
     from levgen.survey.fields import _evaluate
 
     value = trials.fields[hf]
-    return _evaluate(unset[hf], trials.fields) if value is None and hf in unset else value
+    if value is None and hf in unset:
+        return _evaluate(unset[hf], trials.fields)
+    return value
 
 
 def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
@@ -107,6 +115,11 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
         made[ours] = {"default": _default(trials, hf, found.unset), "hf": hf}
         if hf in found.unset:
             made[ours]["unset"] = found.unset[hf]
+        if made[ours]["default"] is None and ours in ("num_kv_heads", "head_dim"):
+            # A class whose own default can't be built: the usual size stands in for it.
+            usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
+            numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
+            made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
         if ours == "sliding_window":
             made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
     length = _length_field(trials, found)
@@ -114,7 +127,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
         found.ignored.pop(length, None)
         found.fixed.pop(length, None)
-    made.setdefault("max_seq_len", {"default": 2048})
+    # Where no field states a length, the config of a checkpoint may still do so by transformers' own name.
+    made.setdefault("max_seq_len", {"default": 2048, "hf": "max_position_embeddings", "unset": "2048"})
     if found.activation is not None:
         made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
     eps = found.factors["norm_eps"]
@@ -123,16 +137,16 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
     made |= _rope(trials, found, measures)
-    for ours, list_field in (("layer_types", found.layer_types), ("rope_layers", found.rope_layers)):
-        if list_field is not None:
-            entries = list(trials.fields[list_field])
-            made[ours] = {"default": entries, "hf": list_field, "nano": entries[:4]}
+    for ours, list_field in found.lists.items():
+        entries = list(trials.fields[list_field])
+        made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
         if isinstance(factor, str) and measure != "norm_eps":
             name = factor.partition("**")[0]
             if name not in ("head_dim", "hidden_dim"):
                 made[name] = {"default": trials.fields[name], "hf": name}
-                made[name] |= {"optional": True} if trials.fields[name] is None else {}
+                if trials.fields[name] is None:
+                    made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
         if measure in ("attention_bias", "output_bias", "mlp_bias"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
@@ -140,6 +154,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
     if "tied" in found.switches:
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
     made["tie_word_embeddings"] = tie
+    without = [name for name, parameter in made.items() if parameter.get("hf") is None]
+    if without and _reference(trials.tiny.found) is not None:
+        raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
 
@@ -153,11 +170,24 @@ def _may_be_none(trials: Trials, hf: str) -> bool:
 
 
 def _length_field(trials: Trials, found: FieldMap) -> str | None:
-    """The field that states the longest sequence where nothing in the model has that size: by transformers' own name,
-    confirmed by nothing having moved with it."""
+    """The field that states the longest sequence where nothing in the model has that size.
+
+    A name is all there is to go by: transformers' own, or the only one that hints at a length. Nothing moved with it.
+    """
     names = getattr(trials.tiny.found.config_class, "attribute_map", {})
-    hf = names.get("max_position_embeddings", "max_position_embeddings")
-    return hf if hf in found.ignored else None
+    hf = str(names.get("max_position_embeddings", "max_position_embeddings"))
+    if hf in found.ignored:
+        return hf
+    hinted = [
+        name
+        for name in found.ignored
+        if any(hint in name for hint in ("seq_len", "max_len", "ctx", "position")) and _is_size(trials.fields[name])
+    ]
+    return hinted[0] if len(hinted) == 1 else None
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 64
 
 
 def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
@@ -168,7 +198,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     for ours, hf in (("rope", found.rope), ("local_rope", found.local_rope)):
         if hf is not None:
             name, _, key = hf.partition(".")
-            parameters = trials.fields[name][key] if key else trials.fields[name]
+            parameters = trials.fields[name].get(key, _USUAL_ROTATION) if key else trials.fields[name]
             length = found.sizes.get("max_seq_len") or _length_field(trials, found)
             limit = trials.fields[length] if length is not None else 2048
             made[ours] = {"default": _as_rotary(parameters, limit), "hf": hf}
@@ -217,15 +247,19 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     if measures.position_kind != "rotary":
         return positions
     positions["layout"] = measures.layout
+    if measures.backwards:
+        positions["backwards"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):
-        if measures.rotating == measures.windowed and any(measures.windowed) and found.layer_types is not None:
+        if measures.rotating == measures.windowed and any(measures.windowed) and "layer_types" in found.lists:
             positions["layers"] = "windowed"
-        elif found.rope_layers is not None:
+        elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
-        else:
+        elif "layer_thetas" not in found.lists:
             raise UnresolvedError("which layers rotate", f"{measures.rotating}: as no field of the config says")
+    if "layer_thetas" in found.lists:
+        positions["layers"] = "by_theta"
     if found.local_rope is not None:
         positions["local_rope"] = True
     return positions
@@ -242,8 +276,10 @@ def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str,
         "qk_norm": measures.qk_norm,
         "norm_after_rotation": measures.norm_after_rotation,
         "scale": found.factors["attention_scale"],
+        "clip": _scale(found, "attention_clip", None),
         "softcap": _scale(found, "attention_softcap", None),
         "window": _window(found, measures),
+        "sinks": measures.sinks,
         "inner_norm": measures.attention_inner_norm,
     }
 
@@ -273,8 +309,10 @@ def _only_sizes(found: FieldMap, changes: Mapping[str, Any]) -> bool:
 
 
 def _window(found: FieldMap, measures: Measures) -> str:
-    if found.layer_types is not None:
+    if "layer_types" in found.lists:
         return "by_layer"
+    if "attention_types" in found.lists:
+        return "by_run"
     if not any(measures.windowed):
         return "none"
     if not all(measures.windowed):
@@ -296,7 +334,7 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
         known = [name for name in get_args(Activation) if name in measures.activation]
         if not known:
             raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
-        mlp["activation"] = known[0]
+        mlp["activation"] = known[-1]
     if "intermediate_dim" not in found.sizes:
         sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
         multiples = {m.intermediate_dim / m.hidden_dim for m in sizes}
@@ -310,6 +348,8 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
 def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:
     """A factor for a card: None where it is neutral."""
     factor = found.factors.get(name)
-    if factor is None or (not isinstance(factor, str) and neutral is not None and alike(float(factor), neutral)):
+    if factor is None or isinstance(factor, str):
+        return factor
+    if neutral is not None and alike(float(factor), neutral):
         return None
-    return factor
+    return float(f"{factor:.7g}")  # as far as an experiment resolves it

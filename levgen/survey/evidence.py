@@ -1,5 +1,6 @@
 """What an answer rests on: the candidate that was chosen, the next best one, and how each did."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,13 @@ class UnresolvedError(Exception):
     def __init__(self, question: str, observed: str, module: Any = None) -> None:
         super().__init__(f"{question}: {observed}")
         self.unknown = Unknown(question, observed, source_of(module))
+
+
+def broke_off(error: Exception) -> Unknown:
+    """An experiment that broke off, as unknown: a reference does what no experiment expects."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename.rpartition('site-packages/')[2].rpartition('levgen/')[2]}:{frame.lineno}"
+    return Unknown("an experiment that broke off", f"{type(error).__name__}: {error}"[:300], where)
 
 
 def source_of(module: Any) -> str:

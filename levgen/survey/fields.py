@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.survey.evidence import Evidence, Unknown
+from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
 from levgen.survey.trials import ROUNDING, Trial, Trials
 
@@ -21,6 +22,17 @@ _SIZES = {
     "sliding_window": "window",
     "rotary_dim": "rotary_dim",
 }
+# What a factor is where it does nothing.
+NEUTRAL: dict[str, float | None] = {
+    "norm_eps": None,
+    "embedding_scale": 1.0,
+    "attention_scale": None,
+    "attention_softcap": None,
+    "attention_clip": None,
+    "residual_scale": 1.0,
+    "logit_scale": 1.0,
+    "logit_softcap": None,
+}
 _POWERS = (1.0, -1.0, -0.5, 0.5)
 
 
@@ -35,8 +47,7 @@ class FieldMap:
     activation: str | None = None
     rope: str | None = None
     local_rope: str | None = None
-    layer_types: str | None = None
-    rope_layers: str | None = None
+    lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
     initializer: str | None = None
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
@@ -46,8 +57,13 @@ class FieldMap:
 
     def mapped(self) -> set[str]:
         """The HF fields that an answer is read from."""
-        single = (self.activation, self.rope, self.local_rope, self.layer_types, self.rope_layers, self.initializer)
-        names = {*self.sizes.values(), *self.switches.values(), *(name for name in single if name)}
+        single = (self.activation, self.rope, self.local_rope, self.initializer)
+        names = {
+            *self.sizes.values(),
+            *self.switches.values(),
+            *self.lists.values(),
+            *(name for name in single if name),
+        }
         factors = {factor.partition("**")[0] for factor in self.factors.values() if isinstance(factor, str)}
         return {name.partition(".")[0] for name in names} | (factors - {"head_dim", "hidden_dim"})
 
@@ -57,6 +73,7 @@ def map_fields(trials: Trials) -> FieldMap:
     found = FieldMap()
     _map_sizes(trials, found)
     _map_companions(trials, found)
+    _map_bound_heads(trials, found)
     _map_unset(trials, found)
     _map_kinds(trials, found)
     _map_idle_window(trials, found)
@@ -90,7 +107,7 @@ def _map_sizes(trials: Trials, found: FieldMap) -> None:
 def _follows(trials: Trials, hf: str, name: str) -> bool:
     """Whether the measure `name` is the field wherever the field is set, and the field was altered and set."""
     runs = [t for t in _sized(trials) if t.values.get(hf) is not None]
-    own = [t for t in trials.of(hf) if t.measures is not None and t.values[hf] is not None]
+    own = [t for t in _altering(trials, hf) if t.measures is not None and t.values[hf] is not None]
     held = [getattr(t.measures, name) for t in runs]
     # A window can be None where all is seen: a field that does nothing there is no counterexample.
     pairs = [(t.values[hf], m) for t, m in zip(runs, held, strict=True) if not (name == "window" and m is None)]
@@ -100,13 +117,21 @@ def _follows(trials: Trials, hf: str, name: str) -> bool:
     return len({v for v, _ in pairs}) > 1 or any(getattr(t.measures, name) != pairs[0][0] for t in unset)
 
 
+def _altering(trials: Trials, hf: str) -> list[Trial]:
+    """The trials that altered `hf` alone; where none could be built, those that altered it with another size."""
+    alone = [trial for trial in trials.of(hf) if trial.measures is not None]
+    return alone or [trial for trial in _sized(trials) if hf in trial.changes]
+
+
 def _sized(trials: Trials) -> list[Trial]:
-    """The trials in which only numbers were altered: switches and kinds may change what a size means."""
-    return [
-        t
-        for t in trials.examined
-        if all(isinstance(v, int | float | None) and not isinstance(v, bool) for v in t.changes.values())
-    ]
+    """The trials in which only numbers were altered, or a list with its length: others may change what a size means."""
+
+    def is_size(value: Any, together: bool) -> bool:
+        if isinstance(value, list):
+            return together
+        return isinstance(value, int | float | None) and not isinstance(value, bool)
+
+    return [t for t in trials.examined if all(is_size(v, len(t.changes) > 1) for v in t.changes.values())]
 
 
 def _varied(trials: Trials, hf: str) -> list[Trial]:
@@ -145,6 +170,19 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
             if trial is not None and getattr(trial.measures, name, None) == value:
                 found.sizes[ours], found.derived[other] = hf, hf
                 break
+
+
+def _map_bound_heads(trials: Trials, found: FieldMap) -> None:
+    """A width of a head that is always the model's width over the heads, and that can't be altered alone: `derived`."""
+    hf = found.sizes.get("head_dim")
+    if hf is None or any(trial.measures is not None for trial in trials.of(hf)):
+        return
+    if {"hidden_dim", "num_heads"} <= found.sizes.keys():
+        expression = f"{found.sizes['hidden_dim']} // {found.sizes['num_heads']}"
+        if all(_evaluate(expression, trial.values) == trial.values[hf] for trial in _sized(trials)):
+            del found.sizes["head_dim"]
+            found.derived[hf] = expression
+            found.evidence.append(Evidence(f"field {hf}", expression, 0.0, probe="it can't be altered alone"))
 
 
 def _map_unset(trials: Trials, found: FieldMap) -> None:
@@ -203,22 +241,13 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> int | None:
 
 def _map_factors(trials: Trials, found: FieldMap) -> None:
     """Each factor as a power of a size or of a field, or as a number that never changed."""
-    neutral = {
-        "norm_eps": None,
-        "embedding_scale": 1.0,
-        "attention_scale": None,
-        "attention_softcap": None,
-        "residual_scale": 1.0,
-        "logit_scale": 1.0,
-        "logit_softcap": None,
-    }
-    for name in neutral:
+    for name, neutral in NEUTRAL.items():
         measured = {id(t): _factor(trials, found, t, name) for t in trials.examined}
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
         tolerance = 1e-3 if name == "norm_eps" else 1e-5
-        for factor, held, hf in _factor_hypotheses(trials, found):
+        for factor, held, hf in _factor_hypotheses(trials, found, neutral):
             runs = _factor_runs(trials, found, hf, measured)
             values = [held(t) for t in runs]
             varied = any(not alike(v, values[0], tolerance) for v in values)
@@ -263,27 +292,29 @@ def _factor_runs(trials: Trials, found: FieldMap, hf: str | None, measured: Mapp
 
 
 def _factor_hypotheses(
-    trials: Trials, found: FieldMap
+    trials: Trials, found: FieldMap, neutral: float | None
 ) -> Iterator[tuple[str, Callable[[Trial], float | None], str | None]]:
-    """(as a card writes it, its value in a trial, the field it comes from)"""
-    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
-
-        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
-            return float(float(getattr(trial.measures, size)) ** power)
-
-        yield f"{size}**{power:g}", of_size, None
+    """(as a card writes it, its value in a trial, the field it comes from). None in a field is `neutral`."""
     for hf, value in trials.base.values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or hf in found.sizes.values():
+        if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
             continue
         if not _is_identifier(hf) or not any(t.measures is not None for t in trials.of(hf)):
             continue
         for power in _POWERS:
 
             def of_field(trial: Trial, hf: str = hf, power: float = power) -> float | None:
-                held = trial.values.get(hf)
+                held = trial.values.get(hf, 0)
+                if held is None:
+                    return neutral
                 return None if not isinstance(held, int | float) or held <= 0 else float(float(held) ** power)
 
             yield hf if power == 1.0 else f"{hf}**{power:g}", of_field, hf
+    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
+
+        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
+            return float(float(getattr(trial.measures, size)) ** power)
+
+        yield f"{size}**{power:g}", of_size, None
 
 
 def _is_identifier(name: str) -> bool:
@@ -318,14 +349,17 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
         if isinstance(value, Mapping) and base.position_kind == "rotary":
             _map_rope(trials, found, hf, own)
         if isinstance(value, list | tuple) and own:
-            _map_lists(found, hf, [trials.base, *own])
+            kind = kind_of([(t.values[hf], t.measures) for t in (trials.base, *own)])
+            if kind is not None:
+                found.lists[kind.role] = hf
 
 
 def _map_idle_window(trials: Trials, found: FieldMap) -> None:
     """The window's field where no layer has one until the list of layers' types says so."""
-    if found.layer_types is None or "sliding_window" in found.sizes:
+    types = found.lists.get("layer_types")
+    if types is None or "sliding_window" in found.sizes:
         return
-    altered = next((t for t in trials.of(found.layer_types) if t.measures is not None and t.measures.window), None)
+    altered = next((t for t in trials.of(types) if t.measures is not None and t.measures.window), None)
     if altered is None or altered.measures is None:
         return
     for hf, value in trials.base.values.items():
@@ -391,28 +425,24 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
     return [float(f) for f in usual], rotary.attention_scaling
 
 
+def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:
+    """Why parameters with a theta are no rotation that the runtime has; None where they are one, or none at all."""
+    from levgen.errors import LevgenError
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    if "rope_theta" not in parameters:
+        return None
+    try:
+        Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
+    except (LevgenError, TypeError) as error:
+        return str(error).splitlines()[0]
+    return None
+
+
 def _same_frequencies(found: tuple[float, ...], expected: list[float]) -> bool:
     """Equal as far as a probe resolves: an angle of 1e-6 at its last distance."""
     if len(found) > len(expected):
         return False
     padded = [*found, *[0.0] * (len(expected) - len(found))]
     return all(abs(a - b) <= 1e-4 * b + 2e-6 for a, b in zip(padded, expected, strict=True))
-
-
-def _map_lists(found: FieldMap, hf: str, runs: list[Trial]) -> None:
-    """Lists of one entry a layer: which layers have a window, which rotate."""
-
-    def agrees(name: str, yes: Any) -> bool:
-        for trial in runs:
-            held = getattr(trial.measures, name)
-            if len(trial.values[hf]) != trial.measures.num_layers if trial.measures else True:
-                return False
-            if any((entry == yes) != has for entry, has in zip(trial.values[hf], held, strict=False)):
-                return False
-        return True
-
-    entries = {entry for trial in runs for entry in trial.values[hf]}
-    if entries <= {"sliding_attention", "full_attention"} and agrees("windowed", "sliding_attention"):
-        found.layer_types = hf
-    elif entries <= {0, 1} and agrees("rotating", 1):
-        found.rope_layers = hf

@@ -125,9 +125,16 @@ def _norm(module: Any, call: Any, example: Any) -> NormLeaf:
         gain = ((n - n_mean) * (y - y_mean)).sum(0) / (n - n_mean).pow(2).sum(0)
         bias = y_mean - gain * n_mean
         fits[kind] = (gain, bias, relative(gain * n + bias, y))
-    evidence = choose(
-        question, {kind: fit[2] for kind, fit in fits.items()}, "inputs of std 100 around 50", module=module
-    )
+    errors = {kind: fit[2] for kind, fit in fits.items()}
+    if min(errors.values()) > 1e-2:
+        tried = ", ".join(f"{kind} {error:.1e}" for kind, error in errors.items())
+        parameters = {name: list(p.shape) for name, p in module.named_parameters()}
+        raise UnresolvedError(
+            "what a module with parameters computes",
+            f"neither affine nor a norm ({tried}); it holds {parameters}",
+            module,
+        )
+    evidence = choose(question, errors, "inputs of std 100 around 50", module=module)
     kind = evidence.chosen
     gain, bias, _ = fits[kind]
     vectors = {name: p.detach() for name, p in module.named_parameters() if p.numel() == width}
@@ -173,17 +180,16 @@ def _epsilon(module: Any, call: Any, example: Any, kind: str, gain: Any, bias: A
 
 def identify_table(module: Any, output: Any, length: int = LENGTH) -> Table:
     """Which rows of which parameter an embedding gave. Raises UnresolvedError where its output holds no such rows."""
-    rows = canonical(output, length)
+    rows = canonical(output.detach(), length)
     question = "which rows a table gave"
     for name, parameter in module.named_parameters():
-        table = parameter.detach()
+        table = parameter.detach().double()
         if rows is None or table.dim() != 2 or table.shape[1] != rows.shape[1]:
             continue
         unit, unit_rows = (t / t.norm(dim=-1, keepdim=True) for t in (table, rows))
         found = (unit_rows @ unit.T).argmax(-1)
         picked = table[found]
-        rows = rows.detach()
-        scale = float((picked * rows).sum() / picked.pow(2).sum())
+        scale = float((picked * rows).sum().detach() / picked.pow(2).sum().detach())
         error = relative(scale * picked, rows)
         if error < 1e-6:
             _no_more_parameters(question, module, {name})

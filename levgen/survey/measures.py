@@ -30,6 +30,7 @@ class Measures:
     embedding_scale: float
     attention_scale: float
     attention_softcap: float | None
+    attention_clip: float | None
     residual_scale: float
     logit_scale: float
     logit_softcap: float | None
@@ -49,11 +50,13 @@ class Measures:
     position_offset: int
     position_table: str | None
     layout: str | None
+    backwards: bool
     projections: str
     attention_transposed: bool
     qk_norm: str
     norm_after_rotation: bool
     attention_inner_norm: bool
+    sinks: bool
     mlp_kind: str
     mlp_projections: str
     mlp_transposed: bool
@@ -78,6 +81,17 @@ class Measures:
             if name in ("windowed", "rotating", "rotary_scaling", "frequencies"):
                 n = min(len(a), len(b))
                 a, b = a[:n], b[:n]
+            # What holds for some layers only shows where these were examined.
+            some = {
+                "window": "windowed",
+                "layout": "rotating",
+                "backwards": "rotating",
+                "rotary_dim": "rotating",
+                "position_kind": "rotating",
+            }
+            partly = name in some and len(self.windowed) != len(other.windowed)
+            if partly and not all(any(getattr(m, some[name])) for m in (self, other)):
+                continue
             if not alike(a, b):
                 found.append(name)
         return found
@@ -105,6 +119,7 @@ def measure(structure: Structure) -> Measures:
         "frequencies",
         "rotary_scaling",
         "layout",
+        "backwards",
         "rotary_dim",
         "position_kind",
     }
@@ -122,6 +137,7 @@ def measure(structure: Structure) -> Measures:
         first,
         window=next(iter(windows), None),
         layout=turning.layout,
+        backwards=turning.backwards,
         rotary_dim=turning.rotary_dim,
         position_kind=turning.position_kind,
         windowed=tuple(layer.windowed[0] for layer in layers),
@@ -163,6 +179,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         embedding_scale=embeddings.scale,
         attention_scale=scores.scale,
         attention_softcap=scores.softcap,
+        attention_clip=scores.clip,
         residual_scale=flow.residual_scale,
         logit_scale=head.scale,
         logit_softcap=head.softcap,
@@ -180,11 +197,13 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         position_offset=embeddings.offset,
         position_table=embeddings.table,
         layout=scores.layout,
+        backwards=any(f < 0 for f in scores.frequencies),
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
+        sinks=scores.sinks is not None,
         mlp_kind=block.kind,
         mlp_projections=block.projections,
         mlp_transposed=mlp_layout,
@@ -195,7 +214,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         final_norm=head.norm is not None,
         windowed=(roles.window is not None,),
         rotating=(scores.layout is not None,),
-        frequencies=(scores.frequencies,),
+        frequencies=(tuple(abs(f) for f in scores.frequencies),),
         rotary_scaling=(scores.rotary_scaling,),
         names=module_roles(structure, layer),
     )

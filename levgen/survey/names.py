@@ -5,7 +5,6 @@ from typing import Any
 
 from levgen.survey.dataflow import source_of_norm
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.leaves import NormLeaf
 from levgen.survey.structure import LayerFindings, Structure
 
 Names = Mapping[str, Mapping[str, str | None]]
@@ -24,9 +23,11 @@ def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None
         raise UnresolvedError("names in a checkpoint", f"{missing[:3]} are stored as other tensors", model)
 
     def renamed(module: str) -> str:
+        if module in own:  # a parameter, not a module
+            return by_data[own[module].data_ptr()]
         first = next((name for name in own if name.startswith(f"{module}.")), None)
-        if first is None:
-            raise UnresolvedError("names in a checkpoint", f"{module} holds no parameter", model)
+        if first is None:  # a norm without parameters has no name in a checkpoint
+            return module
         rest = first.removeprefix(module)
         found = by_data[own[first].data_ptr()]
         if not found.endswith(rest):
@@ -89,6 +90,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
     attention["o"] = flow.attention_output
     if flow.attention_core.target != flow.attention_output:
         attention["inner_norm"] = flow.attention_core.target
+    if layer.scores.sinks is not None:
+        attention["sinks"] = layer.scores.sinks
     mlp: dict[str, str] = {"up": block.up, "down": flow.mlp_output}
     if block.gate is not None:
         mlp = (
@@ -105,16 +108,10 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         "norm": structure.embeddings.norm,
     }
     transformer = {"layers": structure.chain.name, "norm": structure.head.norm}
-    # A norm without parameters has no name in a checkpoint.
-    bare = {name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and leaf.weight is None}
-    for outer in (structure.embeddings, structure.head):
-        if outer.norm_leaf is not None and outer.norm_leaf.weight is None and outer.norm is not None:
-            bare.add(outer.norm)
-    norm_roles = {role: leaf for role, leaf in flow.norm_roles.items() if leaf not in bare}
     return {
-        "embeddings": {role: name for role, name in embeddings.items() if name is not None and name not in bare},
-        "transformer": {role: name for role, name in transformer.items() if name is not None and name not in bare},
-        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **norm_roles},
+        "embeddings": {role: name for role, name in embeddings.items() if name is not None},
+        "transformer": {role: name for role, name in transformer.items() if name is not None},
+        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles},
         "attention": _below(attention, attention_prefix),
         "mlp": _below(mlp, mlp_prefix),
         "lm_head": {"head": structure.head.head},

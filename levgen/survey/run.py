@@ -9,7 +9,7 @@ from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.tiny import tiny
 from levgen.survey.assemble import assemble
-from levgen.survey.evidence import Evidence, Unknown, UnresolvedError
+from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
 from levgen.survey.initialization import find_initialization
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
@@ -52,14 +52,16 @@ def survey_found(found: Found) -> Survey:
         rebuilt = _rebuilt(assembled, trials, fields)
         errors = tuple(one.logits for one in rebuilt)
         gradient = rebuilt[0].gradients
-        failed = [one for one in rebuilt if not one.holds]
-        unknown += [Unknown("the rebuilt model", _failure(one)) for one in failed]
-        if not failed:
+        differing = [one for one in rebuilt if not one.holds]
+        unknown += [Unknown("the rebuilt model", _failure(one)) for one in differing]
+        if not differing:
             architecture = assembled
     except UnresolvedError as error:
         unknown.append(error.unknown)
     except LevgenError as error:
         unknown.append(Unknown("what a card can hold", error.message))
+    except Exception as error:
+        unknown.append(broke_off(error))
     blocking = [u for u in unknown if u.question != "initialisation"]
     return Survey(
         found.model_type,
@@ -94,6 +96,7 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
 
 def _failure(rebuilt: Rebuilt) -> str:
     where = f"the tiny config with {rebuilt.changes}" if rebuilt.changes else "the tiny config"
+    where += f" at {rebuilt.length} positions"
     gradients = "" if rebuilt.gradients is None else f", gradients {rebuilt.gradients:.1e}"
     dead = f", parameters without effect: {', '.join(rebuilt.dead)}" if rebuilt.dead else ""
     return f"in {where}: logits off by {rebuilt.logits:.1e}{gradients}{dead}"

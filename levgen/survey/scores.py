@@ -9,18 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from levgen.survey.anatomy import Anatomy
+from levgen.survey.bench import Bench
+from levgen.survey.clip import find_clip
 from levgen.survey.dataflow import source_of_norm
-from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.evidence import Evidence, choose, relative
 from levgen.survey.roles import Roles
 from levgen.survey.shapes import LENGTH
+from levgen.survey.sinks import find_sinks
+
+# Angles in fp32 leave 1e-5 of a score.
+_LOUD, _LOUD_ERROR = 200.0, 3e-2
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What an attention computes. `frequencies`: the angle a position for each rotating pair."""
+    """What an attention computes. `frequencies`: the angle a position for each rotating pair, negative backwards."""
 
     scale: float
     softcap: float | None
+    clip: float | None
+    sinks: str | None  # the parameter that holds them
     alibi: bool
     layout: str | None  # None: nothing rotates
     frequencies: tuple[float, ...]
@@ -32,12 +40,14 @@ class Scores:
 def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
     """Raises UnresolvedError where the probabilities are those of no known attention."""
     evidence: list[Evidence] = []
-    bench = _Bench(anatomy, roles)
+    bench = Bench(anatomy, roles)
+    bench.sinks = find_sinks(bench, evidence)
+    bench.clip = find_clip(bench, evidence)
     bias = _position_bias(bench, evidence)
     scale, cap = _scale_and_cap(bench, bias, evidence)
     table = _table(bench, bias, scale, cap)
     layout, frequencies, scale, scaling = _rotation(bench, table, evidence)
-    scores = Scores(scale, cap, bias is not None, layout, frequencies, scaling, False, ())
+    scores = Scores(scale, cap, bench.clip, bench.sinks, bias is not None, layout, frequencies, scaling, False, ())
     _compare(anatomy, bench, scores, bias, evidence)
     turned = _before_norms(anatomy, bench)
     if turned is not None:
@@ -54,7 +64,7 @@ def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
     )
 
 
-def _before_norms(anatomy: Anatomy, bench: "_Bench") -> Any:
+def _before_norms(anatomy: Anatomy, bench: Bench) -> Any:
     """What turns queries and keys between their projection and their norm, as `_table`; None where nothing does."""
     import torch
 
@@ -81,53 +91,7 @@ def _before_norms(anatomy: Anatomy, bench: "_Bench") -> Any:
     return tables[0]
 
 
-class _Bench:
-    """An attention with its projections replaced."""
-
-    def __init__(self, anatomy: Anatomy, roles: Roles) -> None:
-        self.anatomy, self.roles = anatomy, roles
-        self.module = anatomy.probe.calls[roles.core.target].module
-        visible = LENGTH if roles.window is None else roles.window
-        ahead = [[t - s for s in range(LENGTH)] for t in range(LENGTH)]
-        import torch
-
-        self.distance = torch.tensor(ahead)
-        self.visible = (self.distance >= 0) & (self.distance < visible)
-
-    def unresolved(self, question: str, observed: str) -> UnresolvedError:
-        return UnresolvedError(question, observed, self.module)
-
-    def probabilities(self, q: Any, k: Any) -> Any:
-        """[heads, T, T] for queries [T, heads, dim] and keys [T, kv_heads, dim]."""
-        import torch
-
-        r = self.roles
-        columns = []
-        for start in range(0, LENGTH, r.head_dim):
-            v = torch.zeros(LENGTH, r.kv_heads, r.head_dim, dtype=torch.float64)
-            for at in range(start, min(start + r.head_dim, LENGTH)):
-                v[at, :, at - start] = 1.0
-            out = self.anatomy.run(r.fill(q, k, v), r.core.target)
-            columns.append(out.reshape(LENGTH, r.heads, r.head_dim)[:, :, : min(r.head_dim, LENGTH - start)])
-        p = torch.cat(columns, dim=-1).permute(1, 0, 2).double()
-        error = float((p.sum(-1) - 1).abs().max())
-        if not error <= 1e-5:
-            raise self.unresolved("probabilities", f"a row sums to 1 ± {error:.2g}, not to 1")
-        if bool((p[:, ~self.visible] > 0).any()):
-            raise self.unresolved("mask", "positions are seen beyond the window and the causal mask")
-        return p
-
-    def even(self, q: float = 0.0, k: float = 0.0) -> tuple[Any, Any]:
-        """Queries and keys that are constant."""
-        import torch
-
-        r = self.roles
-        shapes = ((LENGTH, r.heads, r.head_dim), (LENGTH, r.kv_heads, r.head_dim))
-        pair = [torch.full(s, x, dtype=torch.float64) for s, x in zip(shapes, (q, k), strict=True)]
-        return pair[0], pair[1]
-
-
-def _position_bias(bench: _Bench, evidence: list[Evidence]) -> Any:
+def _position_bias(bench: Bench, evidence: list[Evidence]) -> Any:
     """The bias [heads, T, T] on scores when queries are zero: None, or ALiBi's."""
     import torch
 
@@ -155,23 +119,10 @@ def _alibi_slopes(heads: int) -> Any:
     return torch.tensor(slopes, dtype=torch.float64)
 
 
-def _scale_and_cap(bench: _Bench, bias: Any, evidence: list[Evidence]) -> tuple[float, float | None]:
+def _scale_and_cap(bench: Bench, bias: Any, evidence: list[Evidence]) -> tuple[float, float | None]:
     """Scale at distance 0 and soft cap: the score of one key, at growing amplitudes, always negative."""
-    at, other = LENGTH // 2, LENGTH // 2 - 1
-    seen: list[tuple[float, float]] = []
-    amplitude = 0.5
-    while amplitude < 1e5:
-        q, k = bench.even()
-        q[:, :, 0] = amplitude
-        k[at, :, 0] = -1.0
-        p = bench.probabilities(q, k)[:, at, :]
-        if float(p[:, at].min()) < 1e-30:
-            break
-        score = (p[:, at].log() - p[:, other].log()) + (0.0 if bias is None else bias[:, at, other])
-        if float((score - score[0]).abs().max()) > 1e-5 * float(score.abs().max()):
-            raise bench.unresolved("scale", f"it differs by head: {score.tolist()} at amplitude {amplitude}")
-        seen.append((amplitude, float(-score[0])))
-        amplitude *= 2
+    seen = [*_sweep(bench, bias, keys=False), *_sweep(bench, bias, keys=True)]
+    seen.sort()
     slopes = [score / a for a, score in seen]
     if slopes[0] <= 1e-6:
         raise bench.unresolved("scale", f"scores {seen[:3]} at queries along a key")
@@ -182,8 +133,9 @@ def _scale_and_cap(bench: _Bench, bias: Any, evidence: list[Evidence]) -> tuple[
         evidence.append(Evidence("soft cap of scores", None, linear, "tanh", None, probe))
         return slopes[-1], None
     cap = seen[-1][1]
+    low = next(pair for pair in seen if pair[0] >= 2 * seen[0][0])
     for _ in range(200):  # fixed point of cap * tanh(slope * a / cap) = score, from the largest amplitude
-        slope = _uncapped(seen[1][1], cap) / seen[1][0]
+        slope = _uncapped(low[1], cap) / low[0]
         cap = seen[-1][1] / math.tanh(slope * seen[-1][0] / cap)
     error = max(abs(cap * math.tanh(slope * a / cap) / score - 1) for a, score in seen)
     evidence.append(
@@ -192,17 +144,39 @@ def _scale_and_cap(bench: _Bench, bias: Any, evidence: list[Evidence]) -> tuple[
     return slope, float(f"{cap:.6g}")
 
 
+def _sweep(bench: Bench, bias: Any, *, keys: bool) -> list[tuple[float, float]]:
+    """(amplitude, minus the score) of one key at distance 0: queries grow, or keys do. Amplitudes as far as no clip."""
+    at, other = LENGTH // 2, LENGTH // 2 - 1
+    seen: list[tuple[float, float]] = []
+    amplitude = 0.5
+    unit = bench.unit
+    while amplitude < 1e5:
+        q, k = bench.even()
+        q[:, :, 0] = unit if keys else amplitude
+        k[at, :, 0] = -(amplitude if keys else unit)
+        p = bench.probabilities(q, k)[:, at, :]
+        if float(p[:, at].min()) < 1e-30:
+            break
+        score = (p[:, at].log() - p[:, other].log()) + (0.0 if bias is None else bias[:, at, other])
+        if float((score - score[0]).abs().max()) > 1e-5 * float(score.abs().max()):
+            raise bench.unresolved("scale", f"it differs by head: {score.tolist()} at amplitude {amplitude}")
+        seen.append((unit * bench.clipped(amplitude), float(-score[0])))
+        amplitude *= 2
+    return seen
+
+
 def _uncapped(score: float, cap: float) -> float:
     return cap * math.atanh(min(score / cap, 1 - 1e-12))
 
 
-def _table(bench: _Bench, bias: Any, scale: float, cap: float | None) -> Any:
+def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
     """M [distance, dim of query, dim of key]: the score of unit vectors. The same everywhere and for all heads."""
     import torch
 
     r = bench.roles
     reach = LENGTH if r.window is None else min(r.window, LENGTH)
-    amplitude = 4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale
+    unit = bench.unit
+    amplitude = bench.clipped(4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale)
     total = torch.zeros(LENGTH, r.head_dim, r.head_dim, dtype=torch.float64)
     low, high, count = (torch.full_like(total, x) for x in (math.inf, -math.inf, 0))
     key_dim = torch.arange(LENGTH) % r.head_dim
@@ -210,7 +184,7 @@ def _table(bench: _Bench, bias: Any, scale: float, cap: float | None) -> Any:
     for i in range(r.head_dim):
         q, k = bench.even()
         q[:, :, i] = amplitude
-        k[torch.arange(LENGTH), :, key_dim] = 1.0
+        k[torch.arange(LENGTH), :, key_dim] = unit
         scores = bench.probabilities(q, k).clamp_min(1e-300).log()
         if bias is not None:
             scores = scores - bias
@@ -221,7 +195,7 @@ def _table(bench: _Bench, bias: Any, scale: float, cap: float | None) -> Any:
             row = row - row.median(dim=1, keepdim=True).values
             if cap is not None:
                 row = cap * torch.atanh(row / cap)
-            row = row / amplitude
+            row = row / (amplitude * unit)
             d, j = t - keys, key_dim[keys]
             total[d, i, j] += row.mean(0)
             count[d, i, j] += 1
@@ -237,9 +211,7 @@ def _table(bench: _Bench, bias: Any, scale: float, cap: float | None) -> Any:
     return torch.where(known, total / count.clamp_min(1), torch.full_like(total, math.nan))
 
 
-def _rotation(
-    bench: _Bench, table: Any, evidence: list[Evidence]
-) -> tuple[str | None, tuple[float, ...], float, float]:
+def _rotation(bench: Bench, table: Any, evidence: list[Evidence]) -> tuple[str | None, tuple[float, ...], float, float]:
     """Layout, frequencies, scale and the factor on cosine and sine, from the scores of unit vectors."""
     import torch
 
@@ -279,14 +251,13 @@ def _rotation(
         errors[layout] = float((candidate - table).nan_to_num().abs().max()) / scale
         found[layout] = tuple(frequencies)
         turned = _rotated(members, [-f for f in frequencies], dim, scale, squared)
-        errors[f"{layout}, the other way round"] = float((turned - table).nan_to_num().abs().max()) / scale
+        errors[f"{layout} backwards"] = float((turned - table).nan_to_num().abs().max()) / scale
+        found[f"{layout} backwards"] = tuple(-f for f in frequencies)
     if count == 2:  # a single pair: the layouts are the same
         errors = {k: e for k, e in errors.items() if k.startswith("half")}
     chosen = choose("layout of rotary positions", errors, probe, module=bench.module, accept=2e-5)
-    if chosen.chosen not in found:
-        raise bench.unresolved("layout of rotary positions", f"{chosen.chosen} ({chosen.error:.1e})")
     evidence.append(chosen)
-    return str(chosen.chosen), found[chosen.chosen], scale, math.sqrt(squared)
+    return str(chosen.chosen).removesuffix(" backwards"), found[chosen.chosen], scale, math.sqrt(squared)
 
 
 def _frequency(table: Any, i: int, j: int) -> float:
@@ -317,28 +288,40 @@ def _rotated(pairs: list[tuple[int, int]], frequencies: list[float], dim: int, s
     return table
 
 
-def _compare(anatomy: Anatomy, bench: _Bench, scores: Scores, bias: Any, evidence: list[Evidence]) -> None:
-    """The whole attention on the recorded queries, keys and values, against what was recorded, and against variants."""
-    import torch
-
+def _compare(anatomy: Anatomy, bench: Bench, scores: Scores, bias: Any, evidence: list[Evidence]) -> None:
+    """The whole attention against what was recorded and against variants, and on inputs so loud that a limit shows."""
     roles = bench.roles
     held = {leaf: anatomy.gave[leaf] for leaf in roles.core.sources}
-    recorded = anatomy.run(held, roles.core.target).double()
-    q, k, v = roles.split(held)
     variants: dict[str, Any] = {"as found": scores}
     if scores.layout is not None:
         variants["without rotation"] = replace(scores, layout=None)
     variants["scale off by 1%"] = replace(scores, scale=scores.scale * 1.01)
-    errors = {}
-    for name, variant in variants.items():
-        p = _probabilities(variant, bench, q, k, bias)
-        group = roles.heads // roles.kv_heads
-        out = torch.einsum("hts,shd->thd", p, v.repeat_interleave(group, dim=1)).reshape(LENGTH, -1)
-        errors[name] = relative(out, recorded)
+    recorded = anatomy.run(held, roles.core.target).double()
+    errors = {name: relative(_attended(variant, bench, held, bias), recorded) for name, variant in variants.items()}
     evidence.append(choose("attention as a whole", errors, "recorded queries, keys and values", module=bench.module))
+    # Scores of about +-_LOUD: what cuts them off makes the largest ones equal.
+    factor = math.sqrt(_LOUD / scores.scale / math.sqrt(roles.head_dim))
+    loud = {leaf: factor * x / x.std() for leaf, x in held.items()}
+    error = relative(_attended(scores, bench, loud, bias), anatomy.run(loud, roles.core.target).double())
+    if not error <= _LOUD_ERROR:
+        raise bench.unresolved("attention as a whole", f"off by {error:.1e} where scores are about {_LOUD:g}")
+    evidence.append(Evidence("attention of large scores", "as found", error, probe=f"scores of about {_LOUD:g}"))
 
 
-def _probabilities(scores: Scores, bench: _Bench, q: Any, k: Any, bias: Any) -> Any:
+def _attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> Any:
+    """[T, heads * dim]: what `scores` make of the outputs `held` of the projections."""
+    import torch
+
+    roles = bench.roles
+    q, k, v = roles.split(held)
+    if bench.clip is not None:
+        q, k, v = (x.clamp(-bench.clip, bench.clip) for x in (q, k, v))
+    p = _probabilities(scores, bench, q, k, bias)
+    v = v.repeat_interleave(roles.heads // roles.kv_heads, dim=1)
+    return torch.einsum("hts,shd->thd", p, v).reshape(LENGTH, -1)
+
+
+def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> Any:
     import torch
 
     group = bench.roles.heads // bench.roles.kv_heads
@@ -349,7 +332,11 @@ def _probabilities(scores: Scores, bench: _Bench, q: Any, k: Any, bias: Any) -> 
         s = scores.softcap * torch.tanh(s / scores.softcap)
     if bias is not None:
         s = s + bias
-    return s.masked_fill(~bench.visible, -math.inf).softmax(-1)
+    s = s.masked_fill(~bench.visible, -math.inf)
+    if scores.sinks is None:
+        return s.softmax(-1)
+    sinks = bench.anatomy.loose[scores.sinks].detach().double().reshape(-1, 1, 1).expand(-1, LENGTH, 1)
+    return torch.cat([s, sinks], dim=-1).softmax(-1)[..., :-1]
 
 
 def _turn(x: Any, scores: Scores) -> Any:

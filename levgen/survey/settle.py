@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from levgen.survey.evidence import Evidence, Unknown
-from levgen.survey.fields import FieldMap
-from levgen.survey.trials import ROUNDING, Trial, Trials, alternatives
+from levgen.reference.runs import expanded, is_runs
+from levgen.survey.evidence import Evidence, Unknown, source_of
+from levgen.survey.fields import FieldMap, rotation_refusal
+from levgen.survey.lists import KINDS, agrees
+from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives
 
-# Computing a part in fp32 instead of fp64 moves the logits of a random model by about 1e-5.
-_FLOAT32 = 1e-4
 # What else may move with a field that one of these is read from.
 _FOLLOWS_SIZES = {
     "hidden_dim",
@@ -38,12 +38,14 @@ def settle(trials: Trials, found: FieldMap) -> None:
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(_idle(trials, trial) for trial in own):
             still[hf] = own
             found.ignored[hf] = _reason(trials, hf, own)
+        elif runs := _written_out(trials, found, hf):
+            found.ignored[hf] = f"{runs} written out, one entry a layer"
         elif own and (through := _through_lists(trials, found, own)):
             found.ignored[hf] = f"changes {through}, which is read itself"
         else:
@@ -57,7 +59,7 @@ def _idle(trials: Trials, trial: Trial) -> bool:
         return True
     base = trials.base.measures
     assert base is not None
-    return trial.moved <= _FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
+    return trial.moved <= FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
 
 
 def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
@@ -73,23 +75,41 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
     return f"{window} is not None" if held == (7, None) else None
 
 
+def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a field is always equal to, as the config class itself sees to."""
+    runs = [trial for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(trial.values[hf], trial.values[other]) for trial in runs]
+        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
+            continue
+        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
+            return other
+    return None
+
+
 def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
     """The list by layer through which a field acts: it agrees with what was measured, and nothing else changed."""
     base = trials.base.measures
     assert base is not None
-    lists = [(found.layer_types, "windowed", "sliding_attention"), (found.rope_layers, "rotating", 1)]
-    for hf, measure, yes in lists:
-        if hf is None:
-            continue
+    for kind in KINDS:
+        hf = found.lists.get(kind.role)
         moved = [trial for trial in own if trial.moved > ROUNDING]
-        if all(
+        if hf is not None and all(
             trial.measures is not None
-            and set(base.differing(trial.measures)) <= {measure, "window", "rotating", "frequencies"}
-            and tuple(entry == yes for entry in trial.values[hf])[: len(getattr(trial.measures, measure))]
-            == getattr(trial.measures, measure)
+            and set(base.differing(trial.measures)) <= {kind.measure, "window", "rotating", "frequencies"}
+            and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):
             return hf
+    return None
+
+
+def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The runs by layer that a list is always the same as, entry by entry, where it isn't altered itself."""
+    for other in found.lists.values():
+        held = [(t.values[hf], t.values[other]) for t in trials.examined if hf not in t.changes]
+        if all(is_runs(runs) and isinstance(own, list) and own == expanded(runs) for own, runs in held):
+            return other
     return None
 
 
@@ -121,12 +141,24 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
         elif trial.measures is not None:
             changed = measures.differing(trial.measures)
             what = f"at {_plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+    if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
+        from levgen.runtime.hf_common import COMMON_FIELDS
+
+        parts = {key: item for key, item in value.to_dict().items() if key not in COMMON_FIELDS and key[0] != "_"}
+        if isinstance(default, Mapping) and all(default.get(key) == item for key, item in parts.items()):
+            found.fixed |= {f"{hf}.{key}": item for key, item in parts.items()}
+            found.evidence.append(Evidence(f"field {hf}", "fixed, entry by entry", probe=what))
+            return
+    where = source_of(trials.tiny.found.config())
     if isinstance(value, list | tuple | Mapping) and value:
+        refused = rotation_refusal(value) if isinstance(value, Mapping) else None
+        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{_plain(value)}: {what}"
         if moved or not own:
-            found.unknown.append(Unknown(f"field {hf}", f"{_plain(value)}: {what}"))
+            found.unknown.append(Unknown(f"field {hf}", what, where))
         return
     if value != default:
-        found.unknown.append(Unknown(f"field {hf}", f"its tiny value {value} is not its default {default}; {what}"))
+        said = f"its tiny value {value} is not its default {default}; {what}"
+        found.unknown.append(Unknown(f"field {hf}", said, where))
         return
     found.fixed[hf] = value
     found.evidence.append(Evidence(f"field {hf}", f"fixed to {value}", probe=what))

@@ -15,7 +15,8 @@ def canonical(x: Any, length: int = LENGTH) -> Any:
         return None
     x = x.reshape(dims)
     at = dims.index(length)
-    return x.movedim(at, 0).reshape(length, -1)
+    x = x.movedim(at, 0).reshape(length, -1)
+    return x.double() if x.is_floating_point() else x
 
 
 def native(y: Any, like: Any, length: int = LENGTH) -> Any:

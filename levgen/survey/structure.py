@@ -7,7 +7,7 @@ from levgen.survey.activation import ChannelBlock, find_channel_block
 from levgen.survey.anatomy import Anatomy, dissect
 from levgen.survey.chain import Chain, find_chain
 from levgen.survey.dataflow import Dataflow, find_dataflow
-from levgen.survey.evidence import Evidence
+from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.roles import Roles, find_roles
 from levgen.survey.scores import Scores, find_scores
@@ -60,5 +60,10 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         dataflow = find_dataflow(anatomy)
         roles = find_roles(anatomy, dataflow.attention_core)
         scores = find_scores(anatomy, roles)
+        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks})
+        if unclaimed:
+            raise UnresolvedError(
+                "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
+            )
         layers.append(LayerFindings(anatomy, dataflow, roles, scores, find_channel_block(anatomy, dataflow.mlp_core)))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))

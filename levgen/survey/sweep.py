@@ -11,25 +11,42 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_HEAD = """# Types that were surveyed
+
+Written by `python -m levgen.survey.sweep FOLDER --types @docs/dense_decoders.txt --table docs/survey.md`, not by hand;
+FOLDER keeps the result of each type. With {versions}.
+
+**{good} of {all} types** are surveyed and rebuilt: the model that is written from the answers agrees with transformers'
+own, every parameter random, in fp32. *logits*: relative error in the tiny config, and in one where as many as build
+together of the fields that answers are read from have another value (at most 1e-4). *gradients*: of the loss, in the
+tiny config (at most 1e-3).
+A type that isn't surveyed has the questions that no answer fits, what was observed, and where in the reference.
+
+"""
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the sweep, or one type of it (`--one`), and writes `table.md`."""
-    parser = argparse.ArgumentParser(prog="python -m levgen.survey.sweep", description=__doc__)
+    """Runs the sweep, or one type of it (`--one`), and writes the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m levgen.survey.sweep", description=__doc__, fromfile_prefix_chars="@"
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--types", nargs="*", help="these types only")
+    parser.add_argument("--types", nargs="*", help="these types only; @FILE reads them from a file, one a line")
     parser.add_argument("--seconds", type=float, default=300, help="time limit of one type")
+    parser.add_argument("--table", type=Path, help="where the table goes (FOLDER/table.md)")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.one:
         _write(given.folder, given.one, _survey(given.one))
         return 0
-    for model_type in given.types or causal_types():
+    swept = given.types or causal_types()
+    for model_type in swept:
         if not _path(given.folder, model_type).exists():
             _run(given.folder, model_type, given.seconds)
             print(_row(json.loads(_path(given.folder, model_type).read_text())), flush=True)
-    results = [json.loads(path.read_text()) for path in sorted(given.folder.glob("*.json"))]
-    (given.folder / "table.md").write_text(table(results), encoding="utf-8")
+    results = [json.loads(_path(given.folder, model_type).read_text()) for model_type in swept]
+    (given.table or given.folder / "table.md").write_text(page(results), encoding="utf-8")
     return 0
 
 
@@ -40,12 +57,22 @@ def causal_types() -> list[str]:
     return sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """The results as Markdown, sorted by type."""
-    rows = [_row(result) for result in sorted(results, key=lambda result: str(result["type"]))]
+def page(results: list[dict[str, Any]]) -> str:
+    """The results as a page of Markdown: how it is rebuilt, the counts, and a row a type."""
     good = sum(result["surveyed"] for result in results)
-    head = ["| type | surveyed | logits | gradients | seconds | unknown |", "|---|---|---|---|---|---|"]
-    return "\n".join([f"{good} of {len(results)} types surveyed and rebuilt.", "", *head, *rows, ""])
+    return _HEAD.format(good=good, all=len(results), versions=_versions()) + table(results)
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results as a Markdown table, sorted by type."""
+    rows = [_row(result) for result in sorted(results, key=lambda result: str(result["type"]))]
+    return "\n".join(["| type | surveyed | logits | gradients | unknown |", "|---|---|---|---|---|", *rows, ""])
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    return ", ".join(f"{package} {version(package)}" for package in ("transformers", "torch", "jax"))
 
 
 def _run(folder: Path, model_type: str, seconds: float) -> None:
@@ -87,10 +114,15 @@ def _failed(model_type: str, reason: str) -> dict[str, Any]:
 def _row(result: dict[str, Any]) -> str:
     logits = ", ".join(f"{error:.0e}" for error in result["logits"])
     gradients = "" if result["gradients"] is None else f"{result['gradients']:.0e}"
-    unknown = "; ".join(f"{question}: {observed}" for question, observed, _ in result["unknown"])
-    unknown = " ".join(unknown.replace("|", "/").split())[:300]
+    unknown = "; ".join(_unknown(*item) for item in result["unknown"])
     yes = "yes" if result["surveyed"] else "no"
-    return f"| {result['type']} | {yes} | {logits} | {gradients} | {result['seconds'] or ''} | {unknown} |"
+    return f"| {result['type']} | {yes} | {logits} | {gradients} | {unknown} |"
+
+
+def _unknown(question: str, observed: str, where: str) -> str:
+    """One line: the question, the beginning of what was observed, and where in the reference."""
+    said = " ".join(f"{question}: {observed}".replace("|", "/").split())
+    return (said if len(said) <= 240 else f"{said[:240]} ...") + (f" (`{where}`)" if where else "")
 
 
 def _path(folder: Path, model_type: str) -> Path:

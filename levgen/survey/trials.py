@@ -1,19 +1,24 @@
 """What moves when a field of the config changes: the reference is built with each field altered in turn."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.reference.randomize import token_ids
+from levgen.reference.runs import is_runs
 from levgen.reference.tiny import VOCAB, Tiny, own_fields
-from levgen.survey.evidence import Unknown, UnresolvedError
+from levgen.survey.evidence import Unknown, UnresolvedError, broke_off
+from levgen.survey.lists import altered
 from levgen.survey.measures import Measures, measure
 from levgen.survey.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
 
 # Logits that move by less than this part of themselves move by rounding.
 ROUNDING = 1e-5
+# Computing a part in fp32 instead of fp64 moves the logits of a random model by about 1e-5.
+FLOAT32 = 1e-4
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,14 @@ class Snapshot:
     """What a config's model looks like from outside: shapes of its parameters, and logits under weights by name."""
 
     shapes: dict[str, tuple[int, ...]]
-    logits: Any
+    logits: dict[str, Any]  # by the attention implementation: some fields act in one only
 
     def change(self, other: "Snapshot") -> float:
         """0 where nothing differs, infinite where shapes do, else how far the logits moved, relatively."""
-        if self.shapes != other.shapes or self.logits.shape != other.logits.shape:
+        if self.shapes != other.shapes:
             return float("inf")
-        return float((self.logits - other.logits).abs().max() / self.logits.abs().max())
+        pairs = [(self.logits[kind], other.logits[kind]) for kind in self.logits if kind in other.logits]
+        return max(float((a - b).abs().max() / a.abs().max()) if a.shape == b.shape else float("inf") for a, b in pairs)
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,13 @@ class Trials:
             values = _values(config, self.fields)
             if any(values.get(name) != value for name, value in changes.items() if value is not None):
                 return None
+        except Exception:
+            return None
+        try:
             model = self.tiny.build(**changes)
             snapshot = _snapshot(model)
         except Exception:
-            return None
+            return self._attempt_in_float32(changes, values)
         moved = self.snapshot.change(snapshot)
         measures, unknown = None, None
         if examine and moved > ROUNDING:
@@ -84,8 +93,24 @@ class Trials:
                     measures = measure(find_structure(model, ids))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
+            except Exception as error:
+                unknown, measures = broke_off(error), None
+        if moved == 0.0 and None in changes.values():
+            measures = self.base.measures  # None became what the field already was
         in_training = moved <= ROUNDING and self._moves_in_training(changes)
         trial = Trial(dict(changes), values, moved, measures, unknown, in_training)
+        self.done.append(trial)
+        return trial
+
+    def _attempt_in_float32(self, changes: Mapping[str, Any], values: dict[str, Any]) -> Trial | None:
+        """What moves in fp32, for a config that fp64 does not run in; it is not examined."""
+        try:
+            before, after = (_snapshot(self.tiny.build(dtype="float32", **c)) for c in ({}, changes))
+        except Exception:
+            return None
+        moved = before.change(after)
+        measures = self.base.measures if moved <= FLOAT32 else None
+        trial = Trial(dict(changes), values, moved, measures, Unknown("fp64", "it runs in fp32 only"))
         self.done.append(trial)
         return trial
 
@@ -112,6 +137,26 @@ def alter_every_field(trials: Trials) -> None:
             trial = trials.attempt({name: value})
             if trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value)):
                 break
+    _alter_pairs(trials)
+
+
+def _alter_pairs(trials: Trials) -> None:
+    """Sizes that build together only, such as a width and the width of a head, or layers and what each one is."""
+    alone = [
+        name
+        for name, value in trials.base.values.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value > 1
+        if not any(trial.measures is not None or trial.moved <= ROUNDING for trial in trials.of(name))
+    ]
+    for name in alone:
+        for other, value in trials.base.values.items():
+            if isinstance(value, list) and value:
+                twice = [[list(p), 2 * n] for p, n in value] if is_runs(value) else 2 * value
+                trials.attempt({name: 2 * trials.base.values[name], other: twice})
+    for first, second in itertools.combinations(alone, 2):
+        a, b = trials.base.values[first], trials.base.values[second]
+        for values in ((2 * a, 2 * b), (2 * a, b // 2), (a // 2, 2 * b)):
+            trials.attempt(dict(zip((first, second), values, strict=True)))
 
 
 def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
@@ -133,7 +178,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
     elif isinstance(value, list | tuple):
-        yield from _altered_lists(list(value))
+        yield from altered(list(value))
     else:
         yield from (88, 3.5, True, "relu")
 
@@ -152,22 +197,6 @@ def _altered_mappings(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield altered
 
 
-def _altered_lists(value: list[Any]) -> Iterator[list[Any]]:
-    """`value` with one of its entries altered, to another that occurs or that transformers knows."""
-    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
-
-    known = set(ALLOWED_LAYER_TYPES)
-    others: list[Any] = list(dict.fromkeys(value))
-    if value and all(item in known for item in value if isinstance(item, str)):
-        others += ["sliding_attention", "full_attention"]
-    if value and all(item in (0, 1) for item in value):
-        others += [0, 1]
-    for index in (0, len(value) - 1):
-        for other in dict.fromkeys(others):
-            if value and other != value[index]:
-                yield [*value[:index], other, *value[index + 1 :]]
-
-
 def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name in fields:
@@ -179,19 +208,19 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _snapshot(model: Any) -> Snapshot:
-    """Logits by both attention implementations: some fields act in one of them only."""
+    """Shapes of parameters, and logits by each attention implementation."""
     import torch
 
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     ids = token_ids(VOCAB, LENGTH)
     with torch.no_grad():
-        logits = [model(ids).logits]
+        logits = {"eager": model(ids).logits}
         with contextlib.suppress(Exception):
             model.set_attn_implementation("sdpa")
-            logits.append(model(ids).logits)
+            logits["sdpa"] = model(ids).logits
         with contextlib.suppress(Exception):
             model.set_attn_implementation("eager")
-    return Snapshot(shapes, torch.cat(logits))
+    return Snapshot(shapes, logits)
 
 
 def _training_logits(tiny: Tiny, changes: Mapping[str, Any]) -> float:

@@ -1,0 +1,153 @@
+"""Attentions to be found out, written the plain way, with names that say nothing. Shapes: x [1, T, WIDTH]."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+WIDTH, HEADS, KV, DIM = 20, 4, 2, 6
+
+
+class Mix(nn.Module):
+    """`a` and `b` and `c` make what is mixed, `d` what comes out. `twist` changes the scores."""
+
+    def __init__(
+        self,
+        *,
+        kv: int = KV,
+        layout: str | None = "half",
+        turning: int = DIM,
+        cap: float | None = None,
+        scale: float = DIM**-0.5,
+        window: int | None = None,
+        slopes: bool = False,
+        fused: str | None = None,
+        twist: str | None = None,
+        clip: float | None = None,
+        sinks: bool = False,
+        theta: float = 500.0,
+    ) -> None:
+        super().__init__()
+        self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
+        self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
+        self.clip = clip
+        torch.manual_seed(3)
+        if sinks:
+            self.e = nn.Parameter(torch.randn(HEADS))
+        if fused is None:
+            self.a, self.b, self.c = (nn.Linear(WIDTH, n * DIM) for n in (HEADS, kv, kv))
+        else:
+            self.abc = nn.Linear(WIDTH, (HEADS + 2 * kv) * DIM)
+        self.d = nn.Linear(HEADS * DIM, WIDTH)
+        self.double()
+
+    def _project(self, x: Any) -> tuple[Any, Any, Any]:
+        t, group = x.shape[1], HEADS // self.kv
+        if self.fused is None:
+            return tuple(p(x).view(t, -1, DIM) for p in (self.a, self.b, self.c))  # type: ignore[return-value]
+        if self.fused == "concat":
+            q, k, v = self.abc(x).view(t, -1, DIM).split((HEADS, self.kv, self.kv), dim=1)
+            return q, k, v
+        if self.fused == "blocks":
+            q, v, k = self.abc(x).view(t, 4, 3, -1, DIM).unbind(2)
+            return q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2)
+        parts = self.abc(x).view(t, self.kv, group + 2, DIM)
+        if self.fused == "values first":
+            return parts[:, :, 2:].flatten(1, 2), parts[:, :, 1], parts[:, :, 0]
+        return parts[:, :, :group].flatten(1, 2), parts[:, :, group], parts[:, :, group + 1]
+
+    def _turn(self, x: Any) -> Any:
+        if self.layout is None:
+            return x
+        half = self.turning // 2
+        angle = torch.arange(x.shape[0]).double()[:, None, None] * self.theta ** (-torch.arange(half).double() / half)
+        cos, sin = angle.cos(), angle.sin()
+        pair = {
+            "half": (slice(0, half), slice(half, 2 * half)),
+            "interleaved": (slice(0, 2 * half, 2), slice(1, 2 * half, 2)),
+        }
+        first, second = pair[self.layout]
+        out = x.clone()
+        out[..., first] = x[..., first] * cos - x[..., second] * sin
+        out[..., second] = x[..., second] * cos + x[..., first] * sin
+        return out
+
+    def forward(self, x: Any) -> Any:
+        t = x.shape[1]
+        q, k, v = self._project(x)
+        if self.clip is not None:
+            q, k, v = (y.clamp(-self.clip, self.clip) for y in (q, k, v))
+        if self.twist == "shifted key":
+            k = torch.cat((nn.functional.pad(k, (0, 0, 0, 0, 1, 0))[:-1, :, :3], k[..., 3:]), dim=-1)
+        if self.twist == "clamped":
+            q = q.clamp(-0.5, 0.5)
+        q, k = self._turn(q), self._turn(k)
+        k, v = (y.repeat_interleave(HEADS // self.kv, dim=1) for y in (k, v))
+        s = torch.einsum("thd,shd->hts", q, k) * self.scale
+        if self.twist == "temperature":
+            s = s * (1 + 0.1 * torch.arange(t).double()[:, None])
+        if self.twist == "temperature of heads":
+            s = s * torch.arange(1, HEADS + 1).double()[:, None, None]
+        if self.cap is not None:
+            s = self.cap * torch.tanh(s / self.cap)
+        distance = torch.arange(t)[:, None] - torch.arange(t)
+        if self.slopes:
+            s = s - torch.tensor([2.0 ** -(8 * (h + 1) / HEADS) for h in range(HEADS)])[:, None, None] * distance
+        seen = (distance >= 0) & (distance < (self.window or t))
+        if self.twist == "first token":
+            seen = seen | (torch.arange(t) == 0)[None, :] & (distance >= 0)
+        p = s.masked_fill(~seen, -math.inf).softmax(-1)
+        if self.twist == "sink":
+            p = s.masked_fill(~seen, -math.inf).exp() / (
+                1 + s.masked_fill(~seen, -math.inf).exp().sum(-1, keepdim=True)
+            )
+        if hasattr(self, "e"):
+            sinks = self.e[:, None, None].expand(-1, t, 1)
+            p = torch.cat((s.masked_fill(~seen, -math.inf), sinks), dim=-1).softmax(-1)[..., :-1]
+        return self.d(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
+
+
+class Block(nn.Module):
+    """A layer around a mix: `order` says what feeds what."""
+
+    def __init__(self, mix: Mix, *, order: str = "pre", factor: float = 1.0, act: Any = nn.functional.silu) -> None:
+        super().__init__()
+        self.order, self.factor, self.act = order, factor, act
+        torch.manual_seed(4)
+        self.m = mix
+        count = {"sandwich": 4, "shared": 1}.get(order, 2)
+        for name in "stuv"[:count]:
+            self.add_module(name, nn.LayerNorm(WIDTH))
+        self.g, self.h, self.i = nn.Linear(WIDTH, 14), nn.Linear(WIDTH, 14), nn.Linear(14, WIDTH)
+        self.double()
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.4)
+
+    def _thick(self, x: Any) -> Any:
+        return self.i(self.act(self.g(x)) * self.h(x))
+
+    def forward(self, x: Any) -> Any:
+        f = self.factor
+        match self.order:
+            case "pre":
+                x = x + f * self.m(self.s(x))
+                return x + f * self._thick(self.t(x))
+            case "post":
+                x = self.s(x + f * self.m(x))
+                return self.t(x + f * self._thick(x))
+            case "sandwich":
+                x = x + f * self.t(self.m(self.s(x)))
+                return x + f * self.v(self._thick(self.u(x)))
+            case "output":
+                x = x + f * self.s(self.m(x))
+                return x + f * self.t(self._thick(x))
+            case "shared":
+                y = self.s(x)
+                return x + f * self.m(y) + f * self._thick(y)
+            case "separate":
+                return x + f * self.m(self.s(x)) + f * self._thick(self.t(x))
+            case "normed residual":
+                x = self.s(x)
+                return x + f * self.m(x) + f * self._thick(self.t(x))
+        raise AssertionError(self.order)

@@ -1,0 +1,172 @@
+"""A layer taken apart: dataflow, roles, scores and the channel block, on modules whose names say nothing."""
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from attentions import DIM, HEADS, KV, WIDTH, Block, Mix
+
+from levgen.reference.record import record
+from levgen.survey.activation import find_channel_block
+from levgen.survey.anatomy import Anatomy, dissect
+from levgen.survey.dataflow import find_dataflow
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.roles import Roles, find_roles
+from levgen.survey.scores import Scores, find_scores
+from levgen.survey.shapes import LENGTH
+
+
+def _dissect(block: Block) -> Anatomy:
+    torch.manual_seed(0)
+    x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)
+    (call,) = record(lambda: block(x), {"layer": block}, arguments=True)
+    return dissect(call)
+
+
+def _attention(**answers: Any) -> tuple[Roles, Scores]:
+    anatomy = _dissect(Block(Mix(**answers)))
+    roles = find_roles(anatomy, find_dataflow(anatomy).attention_core)
+    return roles, find_scores(anatomy, roles)
+
+
+@pytest.mark.parametrize(
+    ("order", "norms", "parallel"),
+    [
+        ("pre", "pre", "no"),
+        ("post", "post", "no"),
+        ("sandwich", "sandwich", "no"),
+        ("output", "output", "no"),
+        ("shared", "pre", "shared"),
+        ("separate", "pre", "separate"),
+    ],
+)
+def test_what_feeds_what(order: str, norms: str, parallel: str) -> None:
+    flow = find_dataflow(_dissect(Block(Mix(), order=order)))
+    assert (flow.norms, flow.parallel, flow.residual_scale) == (norms, parallel, 1.0)
+    assert (flow.attention_output, flow.mlp_output) == ("m.d", "i")
+
+
+def test_a_factor_on_what_blocks_add() -> None:
+    assert find_dataflow(_dissect(Block(Mix(), factor=0.6))).residual_scale == pytest.approx(0.6)
+
+
+def test_roles_of_norms_around_blocks() -> None:
+    flow = find_dataflow(_dissect(Block(Mix(), order="sandwich")))
+    assert flow.norm_roles == {
+        "attention_norm": "s",
+        "attention_output_norm": "t",
+        "mlp_norm": "u",
+        "mlp_output_norm": "v",
+    }
+
+
+def test_an_unknown_wiring_is_told_as_seen() -> None:
+    with pytest.raises(UnresolvedError, match="<output> <- 1 s"):
+        find_dataflow(_dissect(Block(Mix(), order="normed residual")))
+
+
+def test_heads_groups_and_roles() -> None:
+    roles, _ = _attention()
+    assert (roles.heads, roles.kv_heads, roles.head_dim, roles.order, roles.window) == (
+        HEADS,
+        KV,
+        DIM,
+        "separate",
+        None,
+    )
+    assert {leaf: places[0][0] for leaf, places in roles.places.items()} == {"m.a": "q", "m.b": "k", "m.c": "v"}
+
+
+@pytest.mark.parametrize("fused", ["concat", "interleaved"])
+@pytest.mark.parametrize("kv", [1, 2, 4])
+def test_orders_of_one_matrix(fused: str, kv: int) -> None:
+    roles, _ = _attention(fused=fused, kv=kv)
+    assert (roles.kv_heads, roles.window) == (kv, None)
+    # With a single key head both orders are one.
+    assert roles.order == ("concat" if kv == 1 else fused)
+
+
+def test_a_matrix_of_blocks() -> None:
+    roles, _ = _attention(fused="blocks", kv=HEADS)
+    assert roles.order == "blocks"
+
+
+def test_an_unknown_order_is_told() -> None:
+    with pytest.raises(UnresolvedError, match="v0 k0 q0"):
+        _attention(fused="values first")
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+@pytest.mark.parametrize("turning", [4, 6])
+def test_rotation(layout: str, turning: int) -> None:
+    _, scores = _attention(layout=layout, turning=turning)
+    assert scores.layout == layout
+    half = turning // 2
+    assert scores.frequencies == pytest.approx([500.0 ** (-i / half) for i in range(half)], rel=1e-6)
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+def test_scale_cap_window_and_slopes() -> None:
+    roles, scores = _attention(layout=None, scale=0.9, cap=5.0, window=7)
+    assert (roles.window, scores.layout, scores.alibi) == (7, None, False)
+    assert (scores.scale, scores.softcap) == (pytest.approx(0.9, rel=1e-5), pytest.approx(5.0, rel=1e-5))
+    _, sloped = _attention(layout=None, slopes=True)
+    assert sloped.alibi
+
+
+@pytest.mark.parametrize("bound", [3.0, 40.0])
+def test_a_clip_of_queries_keys_and_values(bound: float) -> None:
+    _, scores = _attention(clip=bound)
+    assert scores.clip == bound
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+    assert scores.layout == "half"
+
+
+def test_sinks_are_the_parameter_that_takes_part_in_the_softmax() -> None:
+    _, scores = _attention(sinks=True)
+    assert scores.sinks == "m.e"
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("twist", "observed"),
+    [
+        ("shifted key", "at queries along a key"),
+        ("clamped", "moves nothing"),
+        ("temperature", "it differs by position or head"),
+        ("temperature of heads", "it differs by head"),
+        ("first token", "beyond the window"),
+        ("sink", "a row sums to 1"),
+    ],
+)
+def test_a_mechanism_of_no_candidate_is_unknown(twist: str, observed: str) -> None:
+    with pytest.raises(UnresolvedError, match=observed):
+        _attention(twist=twist, window=7 if twist == "first token" else None)
+
+
+@pytest.mark.parametrize(
+    ("act", "name"),
+    [
+        (torch.nn.functional.silu, "silu"),
+        (torch.nn.functional.gelu, "gelu"),
+        (lambda x: torch.nn.functional.gelu(x, approximate="tanh"), "gelu_pytorch_tanh"),
+        (lambda x: torch.relu(x) ** 2, "relu2"),
+    ],
+)
+def test_activations(act: Any, name: str) -> None:
+    anatomy = _dissect(Block(Mix(), act=act))
+    block = find_channel_block(anatomy, find_dataflow(anatomy).mlp_core)
+    assert name in block.activations
+    assert (block.kind, block.projections, block.gate, block.up) == ("gated", "separate", "g", "h")
+
+
+@pytest.mark.parametrize(
+    "act", [lambda x: x * torch.sigmoid(1.6 * x), lambda x: torch.nn.functional.silu(x).clamp(max=20)]
+)
+def test_an_activation_of_no_name_is_unknown(act: Any) -> None:
+    anatomy = _dissect(Block(Mix(), act=act))
+    with pytest.raises(UnresolvedError):
+        find_channel_block(anatomy, find_dataflow(anatomy).mlp_core)
