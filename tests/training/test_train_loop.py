@@ -12,6 +12,7 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
 from levgen.training.loop import DivergedError, Summary, train
+from levgen.training.setup import prepare
 from levgen.training.validate import load
 
 SMALL = ["model.num_layers=1", "model.hidden_dim=16", "trainer.num_train_steps=16", "trainer.steps_per_eval=8"]
@@ -89,7 +90,10 @@ def test_divergence_keeps_the_last_good_checkpoint(project: Path, console: Conso
     with pytest.raises(DivergedError) as caught:
         run(console, *wild, "trainer.checkpointer.keep=[{every: 1}]", "trainer.tracker.type=noop")
     assert caught.value.message.startswith("training diverged at step 1: loss nan, grad_norm nan")
-    assert caught.value.message.endswith("; the newest checkpoint is of step 1")
+    first, last = caught.value.message.splitlines()
+    assert first.endswith("; the newest checkpoint is of step 1")
+    batch = prepare(load(Path("config/tiny.yaml"), overrides=SMALL)).batches.places(1)
+    assert last == f"its batch: sequences {', '.join(str(index) for _, index in batch)} of 'shipped'"
     assert not Path("logs").exists()
     assert caught.value.hint is not None
     assert "optimizer.learning_rate" in caught.value.hint
