@@ -20,6 +20,7 @@ from levgen.training.hf_start import HfStart, find_hf_start
 from levgen.training.mesh import MeshError, Placement, make_placement
 from levgen.training.models import find_class, resolve_model
 from levgen.training.optim import learning_rate, make_optimizer
+from levgen.training.peaks import peak_flops
 from levgen.training.precision import parse_precision
 from levgen.training.project import Project, find_project
 from levgen.training.schema import MeshConfig, TrainConfig, Trainer
@@ -118,6 +119,19 @@ class Setup:
     @property
     def tokens_per_step(self) -> int:
         return self.batches.batch_size * self.training.Pos.size
+
+    @property
+    def flops_per_step(self) -> float:
+        """Floating-point operations of a step, as Levanter counts them: three times those of the forward pass."""
+        training = self.training
+        each = training.model_config.flops_per_token(training.Vocab.size, training.Pos.size)
+        return 3 * each * self.tokens_per_step
+
+    def utilisation(self, step_seconds: float) -> float | None:
+        """The share of what the devices are built for (MFU), None where that isn't known."""
+        devices = self.training.placement.mesh.devices
+        peak = peak_flops(devices.flat[0].device_kind, self.training.precision.compute)
+        return None if peak is None else self.flops_per_step / step_seconds / (peak * devices.size)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -113,9 +113,11 @@ class Training:
                 loss, grads = loss_and_gradient(state.params, tokens, key)
             else:
                 loss, grads = self._accumulated(loss_and_gradient, state.params, tokens, key)
-            updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
-            metrics = StepMetrics(loss, optax.tree.norm(grads), jnp.asarray(self.schedule(state.step), jnp.float32))
-            return State(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
+            with jax.named_scope("optimizer"):
+                updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+                new = State(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
+                rate = jnp.asarray(self.schedule(state.step), jnp.float32)
+                return new, StepMetrics(loss, optax.tree.norm(grads), rate)
 
         placement = self.placement
         return jax.jit(
