@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.runtime import LmHeadModel
 from levgen.training.checkpoint import CheckpointError, is_kept
+from levgen.training.curve import WIDTH, Point, draw, write_svg
 from levgen.training.evaluate import EvalStep, evaluate
 from levgen.training.interrupt import StopSignals
-from levgen.training.metrics import JsonLines, NoMetrics
 from levgen.training.progress import RunProgress, Stopwatch
+from levgen.training.schema import JsonLogger
 from levgen.training.setup import ModelSetup, Setup, prepare
 from levgen.training.step import State
+from levgen.training.trackers import Log, check_installed, open_trackers
 from levgen.training.validate import Loaded
+
+LEAST_STEPS = 8  # of a curve
 
 
 class DivergedError(LevgenError):
@@ -32,19 +37,32 @@ class Summary:
 
     checkpoint: Path
     steps: int = 0  # run in all, those of earlier runs included
-    losses: tuple[float, float] | None = None  # first and last of this run; None where no step was left to run
-    eval_loss: float | None = None
+    curve: list[Point] = field(default_factory=list)  # of this run
+    eval_curve: list[Point] = field(default_factory=list)
     tokens_per_second: float = 0.0  # of the steps alone: no compilation, evaluation or saving
     compile_seconds: float = 0.0
+    utilisation: float | None = None  # MFU, where the peak of the devices is known
     signal: int | None = None  # the signal that stopped the run early
+
+    @property
+    def losses(self) -> tuple[float, float] | None:
+        """The first and the last of this run; None where no step was left to run."""
+        return (self.curve[0][1], self.curve[-1][1]) if self.curve else None
+
+    @property
+    def eval_loss(self) -> float | None:
+        """The last one."""
+        return self.eval_curve[-1][1] if self.eval_curve else None
 
     def __str__(self) -> str:
         if self.losses is None:
             return f"nothing left to run: {self.checkpoint} has {self.steps} steps; --steps runs more, --fresh anew"
         evaluation = "" if self.eval_loss is None else f" · eval loss {self.eval_loss:.4f}"
+        mfu = "" if self.utilisation is None else f" · MFU {self.utilisation:.1%}"
         return (
             f"{self.steps} steps · loss {self.losses[0]:.4f} -> {self.losses[1]:.4f}{evaluation} · "
-            f"{self.tokens_per_second:,.0f} tokens/s · compiled in {self.compile_seconds:.1f} s · {self.checkpoint}"
+            f"{self.tokens_per_second:,.0f} tokens/s{mfu} · compiled in {self.compile_seconds:.1f} s · "
+            f"{self.checkpoint}"
         )
 
 
@@ -55,10 +73,24 @@ def train(loaded: Loaded, *, console: Console, on_step: Callable[[int], None] | 
         LevgenError: whatever is wrong with the configuration, the data, the model or an earlier checkpoint.
         DivergedError: the loss became NaN or infinite; the newest checkpoint is from before that.
     """
+    check_installed(loaded.config.trainer.tracker)
     setup = prepare(loaded)
     total = setup.config.trainer.num_train_steps
     with StopSignals() as signals, RunProgress(console, total) as progress, setup.training.placement.active():
-        return _Run(setup, signals, progress, on_step or (lambda done: None)).run(total)
+        summary = _Run(setup, signals, progress, on_step or (lambda done: None)).run(total)
+    _show(summary, setup, console)
+    return summary
+
+
+def _show(summary: Summary, setup: Setup, console: Console) -> None:
+    """Draws the curve of a run that is long enough for one."""
+    if len(summary.curve) < LEAST_STEPS:
+        return
+    if console.encoding.startswith("utf"):
+        width = min(WIDTH, console.width - 12)
+        console.print(draw(summary.curve, width=width), highlight=False, markup=False, soft_wrap=True)
+    if any(isinstance(tracker, JsonLogger) for tracker in setup.config.trainer.tracker):
+        write_svg(setup.model.metrics_file.with_suffix(".svg"), summary.curve, summary.eval_curve)
 
 
 class _Run:
@@ -86,7 +118,7 @@ class _Run:
         eval_step = self.setup.training.eval_step(rest)
         self.summary.compile_seconds = time.perf_counter() - before
         export, saved_at = self.setup.model.hf_export, time.monotonic()
-        with self._metrics(start) as metrics:
+        with self._trackers(start) as log:
             for index in range(start, total):
                 with self.watch:
                     state, measured = step(state, self.setup.batches.at(index))
@@ -98,10 +130,10 @@ class _Run:
                 if self.setup.validation and (done % self.trainer.steps_per_eval == 0 or done == total):
                     evaluated = self._evaluate(eval_step, state)
                     values.update(evaluated)
-                    self.summary.eval_loss = evaluated["eval_loss"]
+                    self.summary.eval_curve.append((done, evaluated["eval_loss"]))
                     shown = (f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in evaluated.items())
                     self.progress.note(f"step {done}  {', '.join(shown)}")
-                metrics.log(index, {**values, "tokens_per_second": self.summary.tokens_per_second})
+                log.log(index, {**values, "tokens_per_second": self.summary.tokens_per_second})
                 if last or is_kept(done, self.trainer.checkpointer) or self._is_due(saved_at):
                     self.checkpoints.save(done, state, self.setup.identity)
                     saved_at = time.monotonic()
@@ -135,14 +167,19 @@ class _Run:
         self.progress.note(f"resumed from step {start} of {self.checkpoints.folder}")
         return state, rest
 
-    def _metrics(self, start: int) -> JsonLines | NoMetrics:
-        if self.trainer.tracker[0].type == "noop":
-            return NoMetrics()
-        return JsonLines(self.setup.model.metrics_file, first_step=start)
+    def _trackers(self, start: int) -> AbstractContextManager[Log]:
+        model = self.setup.model
+        return open_trackers(
+            self.trainer.tracker,
+            run_id=model.run_id,
+            project=model.project,
+            json_file=model.metrics_file,
+            first_step=start,
+            config=self.setup.config.model_dump(mode="json"),
+        )
 
     def _count(self, done: int, start: int, loss: float) -> None:
-        first = loss if self.summary.losses is None else self.summary.losses[0]
-        self.summary.losses = (first, loss)
+        self.summary.curve.append((done, loss))
         self.summary.steps = done
         if done - start == 1:
             self.first_seconds = self.watch.seconds  # it warms up what compilation left: timed only when alone
@@ -150,7 +187,8 @@ class _Run:
         if steps == 0:
             steps, seconds = 1, self.first_seconds
         self.summary.tokens_per_second = steps * self.setup.tokens_per_step / seconds
-        self.progress.step(done, loss, self.summary.tokens_per_second)
+        self.summary.utilisation = self.setup.utilisation(seconds / steps)
+        self.progress.step(done, loss, self.summary.tokens_per_second, self.summary.utilisation)
 
     def _is_due(self, saved_at: float) -> bool:
         interval = self.trainer.checkpointer.save_interval
