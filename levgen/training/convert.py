@@ -9,7 +9,8 @@ from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
 from levgen.training.hf_export import write_hf_folder
 from levgen.training.loop import first_state
-from levgen.training.setup import one_device, prepare, prepare_model
+from levgen.training.placing import one_device
+from levgen.training.setup import prepare, prepare_model
 from levgen.training.validate import Loaded
 
 

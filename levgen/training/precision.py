@@ -23,6 +23,13 @@ _PARTS = {
 }
 
 
+_LEVANTERS = ("half", "f64", "float64")
+
+
+class UnservedPrecisionError(LevgenError):
+    """A policy that Levanter has and the local engine hasn't."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """dtypes by name. The optimiser's state has that of the parameters; the loss is always float32."""
@@ -35,7 +42,8 @@ def parse_precision(text: str) -> Precision:
     """The policy that Levanter's `mp` describes: one dtype for all, or `p=...,c=...`.
 
     Raises:
-        LevgenError: an unknown part or dtype, a part given twice, or an output that is not float32.
+        UnservedPrecisionError: `half`, 64 bits, or an output that is not float32: the loss is float32 always.
+        LevgenError: an unknown part or dtype, or a part given twice.
     """
     if "=" not in text:
         return Precision(_dtype(text), _dtype(text))
@@ -48,12 +56,14 @@ def parse_precision(text: str) -> Precision:
             raise LevgenError(f"{_PARTS[name]} is given twice in {text!r}")
         dtypes[_PARTS[name]] = _dtype(value)
     if dtypes.get("output", "float32") != "float32":
-        raise LevgenError(f"the output is the loss, which is always float32: leave o= out of {text!r}")
+        raise UnservedPrecisionError(f"an output of {dtypes['output']} (here: float32)")
     params = dtypes.get("params", "float32")
     return Precision(params, dtypes.get("compute", params))
 
 
 def _dtype(name: str) -> str:
+    if name in _LEVANTERS:
+        raise UnservedPrecisionError(f"{name} (here: f32, bf16, f16)")
     if name not in _NAMES:
         raise LevgenError(f"unknown dtype {name!r}; {did_you_mean(name, _NAMES) or 'known: ' + ', '.join(_NAMES)}")
     return _NAMES[name]

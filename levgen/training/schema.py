@@ -10,20 +10,28 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from levgen.errors import LevgenError
-from levgen.training.precision import parse_precision
+from levgen.training.precision import UnservedPrecisionError, parse_precision
 from levgen.training.schema_optimizer import Adam, Optimizer
 from levgen.training.sections import Positive, Section, default_type, levanter_only, never_a, wrong
 
 
 def _precision(value: Any) -> Any:
-    if value == "half":
-        raise levanter_only("half, whose meaning depends on the device")
     if not isinstance(value, str):
         raise wrong(f"expected a policy such as p=f32,c=bfloat16, got {value!r}")
     try:
         parse_precision(value)
+    except UnservedPrecisionError as error:
+        raise levanter_only(error.message) from error
     except LevgenError as error:
         raise wrong(error.message) from error
+    return value
+
+
+def _a_number_of_examples(value: Any) -> Any:
+    if isinstance(value, list):
+        raise levanter_only("a schedule of batch sizes")
+    if value == -1:
+        raise levanter_only("-1, for as many as the devices compute at once")
     return value
 
 
@@ -203,7 +211,7 @@ class Trainer(Section):
     mesh: MeshConfig = MeshConfig()
     mp: Annotated[str, BeforeValidator(_precision)] = "f32"
     num_train_steps: Positive = 400_000
-    train_batch_size: Annotated[Positive, never_a(list, "a schedule of batch sizes")] = 512
+    train_batch_size: Annotated[Positive, BeforeValidator(_a_number_of_examples)] = 512
     per_device_parallelism: Parallelism = -1
     per_device_eval_parallelism: Parallelism = -1
     steps_per_eval: Positive = 1000

@@ -1,8 +1,6 @@
 """From a checked YAML to everything that a run needs: model config, tokenizer, data, compiled parts, places."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,14 @@ from levgen.training.batches import Batches, Ids
 from levgen.training.checkpoint import Checkpoints
 from levgen.training.hf_export import HfExport, check_exportable
 from levgen.training.hf_start import HfStart, find_hf_start
-from levgen.training.mesh import MeshError, Placement, make_placement
+from levgen.training.mesh import Placement
 from levgen.training.models import find_class, resolve_model
 from levgen.training.optim import learning_rate, make_optimizer
 from levgen.training.peaks import peak_flops
+from levgen.training.placing import check_batch, mesh_problems, microbatch_of, yaml_placement
 from levgen.training.precision import parse_precision
 from levgen.training.project import Project, find_project
-from levgen.training.schema import MeshConfig, TrainConfig, Trainer
+from levgen.training.schema import TrainConfig
 from levgen.training.sequences import Sequences, load_data
 from levgen.training.step import Training
 from levgen.training.tokenizer import Tokenizer, load_tokenizer
@@ -170,8 +169,8 @@ def prepare(loaded: Loaded, *, placement: Placement | None = None) -> Setup:
             "trainer.require_accelerator is true, and JAX sees none on this machine",
             "set it to false to train on the CPU",
         )
-    model = prepare_model(loaded, placement=_placement(loaded) if placement is None else placement)
-    _check_batch(loaded, model.training.placement)
+    model = prepare_model(loaded, placement=yaml_placement(loaded) if placement is None else placement)
+    check_batch(loaded, model.training.placement)
     data = load_data(config.data, model.tokenizer, seq_len=model.training.Pos.size, project=model.project)
     data_seed = config.trainer.seed if config.data_seed is None else config.data_seed
     batches = Batches(
@@ -207,58 +206,13 @@ def prepare_model(loaded: Loaded, *, placement: Placement) -> ModelSetup:
         seed=trainer.seed,
         placement=placement,
         precision=parse_precision(trainer.mp),
-        microbatch=_microbatch(trainer, placement),
+        microbatch=microbatch_of(trainer, placement),
     )
     with mesh_problems(loaded):
         training.check_placement()
     if config.hf_save_path is not None:
         check_exportable(abstract_model(model_config.model_type, model_config, training.Vocab.size))
     return ModelSetup(loaded, project, model_class, tokenizer, training)
-
-
-def one_device() -> Placement:
-    """Everything on the first device, whatever the YAML says."""
-    return make_placement(MeshConfig(), jax.devices()[:1])
-
-
-@contextlib.contextmanager
-def mesh_problems(loaded: Loaded) -> Iterator[None]:
-    """Gives a `MeshError` its place in the YAML."""
-    try:
-        yield
-    except MeshError as error:
-        problem = loaded.source.problem(("trainer", "mesh", error.key), error.message)
-        raise problems_error(loaded.source.path, [problem]) from error
-
-
-def _placement(loaded: Loaded) -> Placement:
-    with mesh_problems(loaded):
-        return make_placement(loaded.config.trainer.mesh, jax.devices())
-
-
-def _microbatch(trainer: Trainer, placement: Placement) -> int | None:
-    """The examples of one piece of gradient accumulation; None: the whole batch is computed at once."""
-    wanted = trainer.per_device_parallelism
-    return None if wanted == -1 else min(wanted * placement.batch_devices, trainer.train_batch_size)
-
-
-def _check_batch(loaded: Loaded, placement: Placement) -> None:
-    """A batch is spread evenly over the devices, and cut evenly into the pieces that gradients are accumulated over."""
-    trainer, devices = loaded.config.trainer, placement.batch_devices
-    problems = []
-
-    def report(key: str, message: str) -> None:
-        problems.append(loaded.source.problem(("trainer", key), message))
-
-    if trainer.train_batch_size % devices:
-        lower = trainer.train_batch_size // devices * devices
-        near = f"{lower or devices} or {lower + devices}" if lower else str(devices)
-        report("train_batch_size", f"{trainer.train_batch_size} can't be spread over {devices} devices: try {near}")
-    elif trainer.train_batch_size % (_microbatch(trainer, placement) or 1):
-        piece = f"{trainer.per_device_parallelism} examples on each of {devices} devices"
-        report("per_device_parallelism", f"a batch of {trainer.train_batch_size} can't be cut into pieces of {piece}")
-    if problems:
-        raise problems_error(loaded.source.path, problems)
 
 
 def _model_config(loaded: Loaded, model_class: type[LmConfig], project: Project) -> LmConfig:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from levgen.training.evaluate import evaluate
-from levgen.training.setup import one_device, prepare
+from levgen.training.placing import one_device
+from levgen.training.setup import prepare
 from levgen.training.validate import load
 
 

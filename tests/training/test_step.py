@@ -9,8 +9,9 @@ import pytest
 
 from levgen.errors import LevgenError
 from levgen.training.mesh import make_placement
+from levgen.training.placing import one_device
 from levgen.training.schema import MeshConfig
-from levgen.training.setup import one_device, prepare
+from levgen.training.setup import prepare
 from levgen.training.step import State, StepMetrics
 from levgen.training.validate import load
 

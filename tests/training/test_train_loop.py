@@ -11,8 +11,9 @@ from rich.console import Console
 
 from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
-from levgen.training.loop import DivergedError, Summary, train
+from levgen.training.loop import DivergedError, train
 from levgen.training.setup import prepare
+from levgen.training.summary import Summary
 from levgen.training.validate import load
 
 SMALL = ["model.num_layers=1", "model.hidden_dim=16", "trainer.num_train_steps=16", "trainer.steps_per_eval=8"]

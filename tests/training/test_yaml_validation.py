@@ -45,7 +45,7 @@ def test_all_problems_at_once_in_the_order_of_lines(yaml_file: Edit) -> None:
         [
             "config/tiny.yaml has 7 problems:",
             "  line 11: data.train_urls: a key of an older Levanter; now data.components.<name>.source.train_urls",
-            f"  line 18: trainer.mp: half, whose meaning depends on the device: {served}",
+            f"  line 18: trainer.mp: half (here: f32, bf16, f16): {served}",
             "  line 19: trainer.num_train_step: unknown key; did you mean 'num_train_steps'?",
             "  line 20: trainer.train_batch_size: expected a whole number, got 'many'",
             f"  line 21: trainer.fsdp_axis: a key of an older Levanter; now {RENAMED['trainer.fsdp_axis']}",
@@ -98,8 +98,13 @@ def test_all_problems_at_once_in_the_order_of_lines(yaml_file: Edit) -> None:
             "trainer.tracker.flush_secs: the local engine has",
         ),
         ("mp: f32", "mp: p=f32,c=bfloat", "line 17: trainer.mp: unknown dtype 'bfloat'; did you mean 'bfloat16'"),
+        (
+            "train_batch_size: 8",
+            "train_batch_size: -1",
+            "train_batch_size: -1, for as many as the devices compute at",
+        ),
         ("mp: f32", "mp: p=f32,x=f32", "trainer.mp: unknown part 'x' in 'p=f32,x=f32'; parts: p (parameters), c (com"),
-        ("mp: f32", "mp: c=bf16,o=bf16", "trainer.mp: the output is the loss, which is always float32: leave o= out"),
+        ("mp: f32", "mp: c=bf16,o=bf16", "trainer.mp: an output of bfloat16 (here: float32): the local engine hasn"),
         (
             "  seed: 0",
             "  per_device_parallelism: 0",
