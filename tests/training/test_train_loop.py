@@ -86,6 +86,26 @@ def test_losing_the_last_steps_to_a_kill(project: Path, console: Console) -> Non
     assert sorted(entry.name for entry in summary.checkpoint.iterdir()) == ["step_12", "step_16", "step_4", "step_8"]
 
 
+def test_a_mixture_is_evaluated_by_component_and_goes_on_with_its_weights_alone(
+    project: Path, console: Console
+) -> None:
+    parts = (
+        "data.components={a: {source: {train_urls: [data/train.jsonl]}}, b: {source: {train_urls: ['data/v*.jsonl']}}}"
+    )
+    mixed = [parts, "data.train_weights={a: 3, b: 1}", "trainer.num_train_steps=2"]
+    run(console, *mixed)
+    last = metrics()[-1]
+    assert (
+        min(last["eval_loss/a"], last["eval_loss/b"])
+        <= last["eval_loss"]
+        <= max(last["eval_loss/a"], last["eval_loss/b"])
+    )
+    assert "eval loss/a" in console.file.getvalue()
+    with pytest.raises(CheckpointError, match=r"data\.train_weights\.b: 1\.0 then, 2\.0 now"):
+        run(console, *mixed, "data.train_weights.b=2", "trainer.num_train_steps=3")
+    assert run(console, *mixed, "trainer.num_train_steps=3").steps == 3
+
+
 def test_divergence_keeps_the_last_good_checkpoint(project: Path, console: Console) -> None:
     wild = ["optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.max_grad_norm=null"]
     with pytest.raises(DivergedError) as caught:
