@@ -30,6 +30,7 @@ COMMANDS = {
     "check": Command("check", "check", "Check models, tests and configs by reading the source.", "Check"),
     "rule": Command("rule", "rule", "Explain a rule of `levgen check`.", "Check"),
     "train": Command("train", "train", "Train a model on this machine from its YAML.", "Run"),
+    "profile": Command("profile", "profile", "Say where a training step spends time and memory.", "Run"),
     "convert": Command("convert", "convert", "Turn a checkpoint into a Hugging Face folder, or back.", "Run"),
     "generate": Command("generate", "generate", "Go on with a text, from a run's checkpoint or a folder.", "Run"),
     "parts": Command("parts", "parts", "List the parts that models are made of.", "Look"),

@@ -1,119 +1,91 @@
-"""From documents to batches: tokens in a row, cut to sequences, shuffled by seed, any step's batch found directly.
+"""Which sequences each step trains on: shuffled by seed, mixed by weight, any step's batch found directly."""
 
-As in Levanter, the documents of a component are concatenated, EOS between them, and cut every `seq_len` tokens: no
-padding, and a document may go on in the next sequence. The last, shorter piece is dropped.
-"""
-
-import hashlib
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from levgen.training.documents import DataError, find_files, read_documents
-from levgen.training.project import Project
-from levgen.training.schema import Component, Data, active_components
-from levgen.training.tokenizer import Tokenizer, TokenizerError
-
-HELD_OUT = 0.05  # of the training sequences, for evaluation where no validation files are given
+from levgen.errors import LevgenError
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]  # {sequence, position}
+Order = np.ndarray[Any, np.dtype[np.int64]]
+
+_MIXTURE = 2**32 - 1  # sets the generator of the mixture apart from those of the epochs
 
 
-@dataclass
-class Batches:
-    """An endless row of batches: epoch after epoch, each in an order of its own that follows from the seed."""
+class Place(NamedTuple):
+    """A sequence of the training data: the component that it is of, and its number there, counted in its files."""
 
-    sequences: Ids
-    batch_size: int
-    seed: int
-    shuffle: bool
-    _order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = field(default=None, repr=False)
-
-    def at(self, step: int) -> Ids:
-        """The batch of step `step`, {batch, position}, without going through those before it."""
-        count = len(self.sequences)
-        places = range(step * self.batch_size, (step + 1) * self.batch_size)
-        return np.stack([self.sequences[self._epoch(place // count)[place % count]] for place in places])
-
-    def _epoch(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        if self._order is None or self._order[0] != epoch:
-            count = len(self.sequences)
-            order = np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
-            self._order = (epoch, order)
-        return self._order[1]
+    component: str
+    number: int
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """Sequences to train on and to evaluate on, {sequence, position}, and a digest of what the first follow from."""
+class Batches:
+    """An endless row of batches. Each epoch of a component has an order of its own that follows from the seed.
 
-    train: Ids
-    validation: Ids
-    digest: str
-
-
-def load_data(data: Data, tokenizer: Tokenizer, *, seq_len: int, project: Project) -> TrainingData:
-    """Tokens of the component that `data` trains on, cut to sequences of `seq_len`.
-
-    Without validation files the last twentieth of the sequences is held out, where there are twenty or more.
-
-    Raises:
-        DataError: missing, broken or empty files, or text shorter than a sequence.
-        TokenizerError: EOS is asked for and the tokenizer has none.
+    Several components are mixed as Levanter mixes them: every block of `block_size` sequences holds as many of each as
+    its weight says, in an order drawn for that block; a component that is used up starts over.
     """
-    if data.enforce_eos and tokenizer.eos_id is None:
-        raise TokenizerError(
-            f"the tokenizer {data.tokenizer} names no eos_token, which goes between documents",
-            "name it in tokenizer_config.json, or set data.enforce_eos: false",
+
+    components: Mapping[str, Ids]
+    batch_size: int
+    seed: int
+    shuffle: bool
+    weights: Mapping[str, float]
+    block_size: int
+    _counts: dict[str, int] = field(init=False, repr=False)  # of each component in a block
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_counts", _counts_in_block(self.weights, self.block_size))
+
+    def at(self, step: int) -> Ids:
+        """The batch of step `step`, {batch, position}, without going through those before it."""
+        return np.stack([self.components[name][number] for name, number in self.places(step)])
+
+    def places(self, step: int) -> list[Place]:
+        """Where the sequences of the batch of step `step` come from, in its order."""
+        return [self._place(number) for number in range(step * self.batch_size, (step + 1) * self.batch_size)]
+
+    def _place(self, number: int) -> Place:
+        """The place of the `number`-th sequence that is trained on."""
+        if len(self.components) == 1:
+            ((name, sequences),) = self.components.items()
+            return self._in_component(name, number, len(sequences))
+        block, inside = divmod(number, self.block_size)
+        name, nth = self._in_block(block)[inside]
+        return self._in_component(name, block * self._counts[name] + nth, len(self.components[name]))
+
+    def _in_component(self, name: str, number: int, count: int) -> Place:
+        epoch, inside = divmod(number, count)
+        if not self.shuffle:
+            return Place(name, inside)
+        component = list(self.components).index(name)
+        return Place(name, int(_permutation((self.seed, epoch, component), count)[inside]))
+
+    def _in_block(self, block: int) -> list[tuple[str, int]]:
+        """For each place of a block its component, and which of the component's sequences in the block it is."""
+        slots = [(name, nth) for name, count in self._counts.items() for nth in range(count)]
+        return [slots[slot] for slot in _permutation((self.seed, block, _MIXTURE), len(slots))]
+
+
+def _counts_in_block(weights: Mapping[str, float], block_size: int) -> dict[str, int]:
+    """Whole numbers in the ratio of `weights` that sum to `block_size`; the largest takes what rounding leaves."""
+    total = sum(weights.values())
+    counts = {name: int(weight / total * block_size) for name, weight in weights.items()}
+    counts[max(counts, key=lambda name: counts[name])] += block_size - sum(counts.values())
+    none = [name for name, count in counts.items() if count == 0]
+    if none:
+        raise LevgenError(
+            f"the weight of {none[0]!r}, {weights[none[0]]:g} of {total:g}, is less than one sequence in a block of "
+            f"{block_size}: it would never be used",
+            "raise data.mixture_block_size (up to 65535) or the weight, or set it to 0",
         )
-    ((name, component),) = active_components(data).items()
-    cache = None if data.cache_dir is None else project.place(data.cache_dir) / name
-    source = component.source
-    train_tokens, digest = _tokens(source.train_urls, component, data, tokenizer, cache, project)
-    train = _cut(train_tokens, seq_len, f"component {name!r}")
-    if source.validation_urls:
-        tokens, _ = _tokens(source.validation_urls, component, data, tokenizer, cache, project)
-        return TrainingData(train, _cut(tokens, seq_len, f"the validation files of {name!r}"), digest)
-    held_out = int(len(train) * HELD_OUT)
-    return TrainingData(train[: len(train) - held_out], train[len(train) - held_out :], digest)
+    return counts
 
 
-def _cut(tokens: np.ndarray[Any, np.dtype[np.int32]], seq_len: int, what: str) -> Ids:
-    count = len(tokens) // seq_len
-    if count == 0:
-        raise DataError(
-            f"{what} has {len(tokens)} tokens: fewer than one sequence of {seq_len}",
-            "give more text, or a smaller train_seq_len",
-        )
-    return tokens[: count * seq_len].reshape(count, seq_len)
-
-
-def _tokens(
-    urls: list[str], component: Component, data: Data, tokenizer: Tokenizer, cache: Path | None, project: Project
-) -> tuple[np.ndarray[Any, np.dtype[np.int32]], str]:
-    """The tokens of the files, and a digest of all that they follow from; read from the cache where it has them."""
-    files = find_files(urls, project)
-    text_key = component.format.text_key
-    digest = hashlib.sha256(f"{tokenizer.digest} {data.enforce_eos} {text_key}".encode())
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    name = digest.hexdigest()[:32]
-    cached = None if cache is None else cache / f"{name}.npy"
-    if cached is not None and cached.is_file():
-        return np.load(cached, mmap_mode="r"), name
-    texts = [text for file in files for text in read_documents(file, text_key)]
-    tokens = tokenizer.encode_documents(texts, with_eos=data.enforce_eos)
-    if cached is not None:
-        _save(cached, tokens)
-    return tokens, name
-
-
-def _save(path: Path, tokens: np.ndarray[Any, np.dtype[np.int32]]) -> None:
-    """Written beside and renamed, so that a run that is killed leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.npy")
-    np.save(part, tokens)
-    part.replace(path)
+@lru_cache(maxsize=32)
+def _permutation(seed: tuple[int, ...], count: int) -> Order:
+    return np.random.default_rng(seed).permutation(count)

@@ -9,6 +9,7 @@ from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
 from levgen.training.hf_export import write_hf_folder
 from levgen.training.loop import first_state
+from levgen.training.placing import one_device
 from levgen.training.setup import prepare, prepare_model
 from levgen.training.validate import Loaded
 
@@ -20,7 +21,7 @@ def to_hf(loaded: Loaded, folder: Path, *, step: int | None, dtype: str | None) 
         CheckpointError: no checkpoint of that step, or one of another model.
         LevgenError: `folder` holds something that is no export.
     """
-    setup = prepare_model(loaded)
+    setup = prepare_model(loaded, placement=one_device())
     checkpoints = setup.checkpoints
     steps = checkpoints.steps()
     if not steps:
@@ -46,7 +47,7 @@ def from_hf(loaded: Loaded, *, note: Callable[[str], None]) -> Path:
         CheckpointError: the run has a checkpoint.
         HfCheckpointError: the folder doesn't fit the model.
     """
-    setup = prepare(loaded)
+    setup = prepare(loaded, placement=one_device())
     checkpoints = setup.model.checkpoints
     newest = checkpoints.latest()
     if newest is not None:
@@ -54,7 +55,8 @@ def from_hf(loaded: Loaded, *, note: Callable[[str], None]) -> Path:
             f"{checkpoints.folder} has a checkpoint of step {newest}: nothing was written over it",
             "name another run (--set trainer.id=NAME), or move that folder",
         )
-    state, _ = first_state(setup.model, note)
+    with setup.training.placement.active():
+        state, _ = first_state(setup.model, note)
     checkpoints.save(0, state, setup.identity)
     return checkpoints.folder
 

@@ -1,8 +1,10 @@
 """Reading documents from files: `.jsonl` (one object a row) and `.txt` (one document a file), each also `.gz`."""
 
+import glob
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,19 +21,46 @@ class DataError(LevgenError):
 def find_files(urls: list[str], project: Project) -> list[Path]:
     """The files that `urls` name, seen from the working directory or else from the project's root.
 
+    A pattern (`*`, `?`, `[...]`, and `**` for folders of any depth) stands for the files that match, in the order of
+    their names.
+
     Raises:
-        DataError: an address of the network, a missing file, an unknown kind of file.
+        DataError: an address of the network, a missing file, a pattern without match, an unknown kind of file, a file
+            that is named twice.
     """
-    return [_find_file(url, project) for url in urls]
+    files = [file for url in urls for file in _files(url, project)]
+    twice = [file for file, count in Counter(files).items() if count > 1]
+    if twice:
+        raise DataError(f"{twice[0]} is named twice, which would give its documents twice the weight", "name it once")
+    return files
+
+
+def _files(url: str, project: Project) -> list[Path]:
+    if "://" in url:
+        raise DataError(f"the local engine reads files, not addresses: {url}", "`--engine levanter` reads those")
+    if glob.has_magic(url) and not project.find(url).is_file():
+        return _matching(url, project)
+    return [_find_file(url, project)]
+
+
+def _matching(pattern: str, project: Project) -> list[Path]:
+    for base in (Path.cwd(), project.root):
+        found = glob.glob(str(Path(pattern).expanduser()), root_dir=base, recursive=True)
+        files = sorted(path for path in (base / name for name in found) if path.is_file())
+        if files:
+            return [_checked(path) for path in files]
+    raise DataError(f"no file matches {pattern} in {Path.cwd()} nor in {project.root}")
 
 
 def _find_file(url: str, project: Project) -> Path:
-    if "://" in url:
-        raise DataError(f"the local engine reads files, not addresses: {url}", "`--engine levanter` reads those")
     path = project.find(url)
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"no data file {url} in {Path.cwd()} nor in {project.root}", did_you_mean(path.name, names))
+    return _checked(path)
+
+
+def _checked(path: Path) -> Path:
     if _kind(path) not in KINDS:
         raise DataError(f"{path}: expected a file named {' or '.join(KINDS)}, with or without .gz")
     return path

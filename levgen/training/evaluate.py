@@ -1,7 +1,7 @@
-"""The mean loss over a set of sequences."""
+"""The mean loss over sequences, of each component and of all."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,10 +12,30 @@ from levgen.training.batches import Ids
 EvalStep = Callable[..., tuple[jax.Array, jax.Array]]
 
 
-def mean_loss(eval_step: EvalStep, params: Any, sequences: Ids, *, batch_size: int, max_batches: int | None) -> float:
-    """The loss of `params` in nats a token over `sequences` {sequence, position}, or over their first `max_batches`."""
-    sums = [eval_step(params, *batch) for batch in _padded(sequences, batch_size, max_batches)]
-    return float(sum(loss for loss, _ in sums) / sum(weight for _, weight in sums))
+def evaluate(
+    eval_step: EvalStep, params: Any, components: Mapping[str, Ids], *, batch_size: int, max_batches: int | None
+) -> dict[str, float]:
+    """`eval_loss`: the loss of `params` in nats a token over `components` {sequence, position}.
+
+    With `max_batches` over that many batches of each. With several components also `eval_loss/<name>`.
+    """
+    sums = {
+        name: _summed(eval_step, params, _padded(sequences, batch_size, max_batches))
+        for name, sequences in components.items()
+    }
+    losses = {f"eval_loss/{name}": loss / weight for name, (loss, weight) in sums.items()} if len(sums) > 1 else {}
+    loss, weight = (sum(parts) for parts in zip(*sums.values(), strict=True))
+    return {"eval_loss": loss / weight, **losses}
+
+
+def _summed(eval_step: EvalStep, params: Any, batches: Iterator[Any]) -> tuple[float, float]:
+    total, total_weight = 0.0, 0.0
+    for batch in batches:
+        loss, weight = eval_step(params, *batch)
+        # Waits for the batch: simulated devices block each other where several programs run at once.
+        total += float(loss)
+        total_weight += float(weight)
+    return total, total_weight
 
 
 def _padded(

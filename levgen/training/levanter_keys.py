@@ -18,23 +18,27 @@ LEVANTER_ONLY: dict[str, frozenset[str]] = {
     ),
     "data": _words(
         "cache_catalog cache_options auto_build_caches chat_template permutation_type stop_strategy target_budget "
-        "experiment_budget mixture_block_size max_train_batches num_validation_sequences shuffle_before_trainval_split "
+        "experiment_budget max_train_batches num_validation_sequences shuffle_before_trainval_split "
         "prior_context_phases"
     ),
     "data.components.*": _words("cache_dir pack tags split flat_cache datasets children"),
     "data.components.*.source": _words("tags cache_dir format"),
     "trainer": _words(
         "quantization model_averaging watch profiler xla_dump_upload progress_watchdog log_jaxprs log_xla_hlo "
-        "crash_on_nan crash_on_inf mesh use_explicit_mesh_axes per_device_parallelism per_device_eval_parallelism "
+        "crash_on_nan crash_on_inf use_explicit_mesh_axes "
         "allow_nondivisible_batch_size load_checkpoint_path initialize_from allow_partial_checkpoint jax_config "
         "jax_compilation_cache_dir distributed shutdown_at_exit"
     ),
     "trainer.checkpointer": _words(
         "temporary_base_path delete_old_temp_checkpoints keep_last_temporary_checkpoints debug write"
     ),
-    "trainer.tracker": _words("logger_name level"),
+    "trainer.tracker": _words(
+        "logger_name level comment purge_step max_queue flush_secs filename_suffix write_to_disk id resume fork_from "
+        "save_code replicate_path background background_max_queue_size background_finish_timeout "
+        "service_teardown_timeout"
+    ),
     "optimizer": _words(
-        "rewarmup cycle_length cycles weight_decay_modules default_weight_decay_mask nesterov update_rms_clipping "
+        "rewarmup cycle_length cycles weight_decay_modules default_weight_decay_mask update_rms_clipping "
         "clip_update_norm skip_bad_steps adamc_weight_decay"
     ),
 }
@@ -44,11 +48,9 @@ LEVANTER_TYPES: dict[str, frozenset[str]] = {
     "data.components.*": _words("direct concat"),
     "data.components.*.source": frozenset(["hf"]),
     "data.components.*.format": _words("chat prebuilt preference_chat trace_chat"),
-    "trainer.tracker": _words("telemetry json_file wandb tensorboard trackio"),
-    "optimizer": _words("lion grug_muon scion mars namo namoD adamH muonH muon mini rmsprop soap cautious kron adopt"),
+    "trainer.tracker": _words("telemetry json_file trackio"),
+    "optimizer": _words("grug_muon scion mars namo namoD adamH muonH muon mini soap cautious kron adopt"),
 }
-
-LEVANTER_SCHEDULES = _words("inv_sqrt inv polynomial inv_sqrt_decay power")
 
 _MESH = "trainer.mesh"
 _SOURCE = "data.components.<name>.source"

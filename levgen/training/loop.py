@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import equinox as eqx
@@ -13,39 +12,18 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.runtime import LmHeadModel
 from levgen.training.checkpoint import CheckpointError, is_kept
-from levgen.training.evaluate import EvalStep, mean_loss
+from levgen.training.evaluate import EvalStep, evaluate
 from levgen.training.interrupt import StopSignals
-from levgen.training.metrics import JsonLines, NoMetrics
 from levgen.training.progress import RunProgress, Stopwatch
 from levgen.training.setup import ModelSetup, Setup, prepare
 from levgen.training.step import State
+from levgen.training.summary import Summary, show_curve
+from levgen.training.trackers import Log, check_installed, open_trackers
 from levgen.training.validate import Loaded
 
 
 class DivergedError(LevgenError):
     """The loss or the gradient is not a finite number any more."""
-
-
-@dataclass
-class Summary:
-    """How a run went. Losses are in nats a token."""
-
-    checkpoint: Path
-    steps: int = 0  # run in all, those of earlier runs included
-    losses: tuple[float, float] | None = None  # first and last of this run; None where no step was left to run
-    eval_loss: float | None = None
-    tokens_per_second: float = 0.0  # of the steps alone: no compilation, evaluation or saving
-    compile_seconds: float = 0.0
-    signal: int | None = None  # the signal that stopped the run early
-
-    def __str__(self) -> str:
-        if self.losses is None:
-            return f"nothing left to run: {self.checkpoint} has {self.steps} steps; --steps runs more, --fresh anew"
-        evaluation = "" if self.eval_loss is None else f" · eval loss {self.eval_loss:.4f}"
-        return (
-            f"{self.steps} steps · loss {self.losses[0]:.4f} -> {self.losses[1]:.4f}{evaluation} · "
-            f"{self.tokens_per_second:,.0f} tokens/s · compiled in {self.compile_seconds:.1f} s · {self.checkpoint}"
-        )
 
 
 def train(loaded: Loaded, *, console: Console, on_step: Callable[[int], None] | None = None) -> Summary:
@@ -55,10 +33,13 @@ def train(loaded: Loaded, *, console: Console, on_step: Callable[[int], None] | 
         LevgenError: whatever is wrong with the configuration, the data, the model or an earlier checkpoint.
         DivergedError: the loss became NaN or infinite; the newest checkpoint is from before that.
     """
+    check_installed(loaded.config.trainer.tracker)
     setup = prepare(loaded)
     total = setup.config.trainer.num_train_steps
-    with StopSignals() as signals, RunProgress(console, total) as progress:
-        return _Run(setup, signals, progress, on_step or (lambda done: None)).run(total)
+    with StopSignals() as signals, RunProgress(console, total) as progress, setup.training.placement.active():
+        summary = _Run(setup, signals, progress, on_step or (lambda done: None)).run(total)
+    show_curve(summary, setup, console)
+    return summary
 
 
 class _Run:
@@ -86,7 +67,7 @@ class _Run:
         eval_step = self.setup.training.eval_step(rest)
         self.summary.compile_seconds = time.perf_counter() - before
         export, saved_at = self.setup.model.hf_export, time.monotonic()
-        with self._metrics(start) as metrics:
+        with self._trackers(start) as log:
             for index in range(start, total):
                 with self.watch:
                     state, measured = step(state, self.setup.batches.at(index))
@@ -95,10 +76,13 @@ class _Run:
                 done = index + 1
                 self._count(done, start, values["loss"])
                 last = done == total or self.signals.received is not None
-                if self.setup.has_validation and (done % self.trainer.steps_per_eval == 0 or done == total):
-                    self.summary.eval_loss = values["eval_loss"] = self._evaluate(eval_step, state)
-                    self.progress.note(f"step {done}  eval loss {values['eval_loss']:.4f}")
-                metrics.log(index, {**values, "tokens_per_second": self.summary.tokens_per_second})
+                if self.setup.validation and (done % self.trainer.steps_per_eval == 0 or done == total):
+                    evaluated = self._evaluate(eval_step, state)
+                    values.update(evaluated)
+                    self.summary.eval_curve.append((done, evaluated["eval_loss"]))
+                    shown = (f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in evaluated.items())
+                    self.progress.note(f"step {done}  {', '.join(shown)}")
+                log.log(index, {**values, "tokens_per_second": self.summary.tokens_per_second})
                 if last or is_kept(done, self.trainer.checkpointer) or self._is_due(saved_at):
                     self.checkpoints.save(done, state, self.setup.identity)
                     saved_at = time.monotonic()
@@ -132,14 +116,19 @@ class _Run:
         self.progress.note(f"resumed from step {start} of {self.checkpoints.folder}")
         return state, rest
 
-    def _metrics(self, start: int) -> JsonLines | NoMetrics:
-        if self.trainer.tracker.type == "noop":
-            return NoMetrics()
-        return JsonLines(self.setup.model.metrics_file, first_step=start)
+    def _trackers(self, start: int) -> AbstractContextManager[Log]:
+        model = self.setup.model
+        return open_trackers(
+            self.trainer.tracker,
+            run_id=model.run_id,
+            project=model.project,
+            json_file=model.metrics_file,
+            first_step=start,
+            config=self.setup.config.model_dump(mode="json"),
+        )
 
     def _count(self, done: int, start: int, loss: float) -> None:
-        first = loss if self.summary.losses is None else self.summary.losses[0]
-        self.summary.losses = (first, loss)
+        self.summary.curve.append((done, loss))
         self.summary.steps = done
         if done - start == 1:
             self.first_seconds = self.watch.seconds  # it warms up what compilation left: timed only when alone
@@ -147,7 +136,8 @@ class _Run:
         if steps == 0:
             steps, seconds = 1, self.first_seconds
         self.summary.tokens_per_second = steps * self.setup.tokens_per_step / seconds
-        self.progress.step(done, loss, self.summary.tokens_per_second)
+        self.summary.utilisation = self.setup.utilisation(seconds / steps)
+        self.progress.step(done, loss, self.summary.tokens_per_second, self.summary.utilisation)
 
     def _is_due(self, saved_at: float) -> bool:
         interval = self.trainer.checkpointer.save_interval
@@ -159,16 +149,24 @@ class _Run:
             newest = self.checkpoints.latest()
             kept = "no checkpoint had been saved" if newest is None else f"the newest checkpoint is of step {newest}"
             raise DivergedError(
-                f"training diverged at step {index}: {', '.join(bad)}; {kept}",
+                f"training diverged at step {index}: {', '.join(bad)}; {kept}\nits batch: {self._batch(index)}",
                 "try a smaller optimizer.learning_rate, a longer optimizer.warmup or a smaller optimizer.max_grad_norm",
             )
 
-    def _evaluate(self, eval_step: EvalStep, state: State) -> float:
-        return mean_loss(
+    def _batch(self, step: int) -> str:
+        """`sequences 3, 17 of 'web'; 4 of 'books'`, counted from 0 in the order of the component's files."""
+        by_component: dict[str, list[int]] = {}
+        for name, number in self.setup.batches.places(step):
+            by_component.setdefault(name, []).append(number)
+        parts = [f"{', '.join(map(str, numbers))} of {name!r}" for name, numbers in by_component.items()]
+        return f"sequences {'; '.join(parts)}"
+
+    def _evaluate(self, eval_step: EvalStep, state: State) -> dict[str, float]:
+        return evaluate(
             eval_step,
             state.params,
-            self.setup.data.validation,
-            batch_size=self.trainer.train_batch_size,
+            self.setup.validation,
+            batch_size=self.setup.eval_batch_size,
             max_batches=self.trainer.max_eval_batches,
         )
 
@@ -178,6 +176,12 @@ def first_state(setup: ModelSetup, note: Callable[[str], None]) -> tuple[State, 
     training, hf_start = setup.training, setup.hf_start()
     if hf_start is None:
         return training.init()
-    model = hf_start.load(training.model_config, training.Vocab, dtype="float32", note=note)
+    model = hf_start.load(
+        training.model_config,
+        training.Vocab,
+        dtype=training.precision.params,
+        axis_mapping=training.placement.params,
+        note=note,
+    )
     note(f"started from the weights in {hf_start.folder}")
     return training.start_from(model)

@@ -1,8 +1,9 @@
 """The metrics of a run as JSON lines, one a step; the file goes on where a resumed run does."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 
 class JsonLines:
@@ -16,7 +17,7 @@ class JsonLines:
         part.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def log(self, step: int, values: dict[str, Any]) -> None:
+    def log(self, step: int, values: Mapping[str, float]) -> None:
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
@@ -25,19 +26,6 @@ class JsonLines:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
-
-
-class NoMetrics:
-    """Writes nothing."""
-
-    def log(self, step: int, values: dict[str, Any]) -> None:
-        del step, values
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        return None
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -30,9 +30,10 @@ class RunProgress:
         """A line that stays."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, done: int, loss: float, tokens_per_second: float) -> None:
+    def step(self, done: int, loss: float, tokens_per_second: float, utilisation: float | None = None) -> None:
         """Step number `done` (counted from 1) has been run."""
-        text = f"loss {loss:.4f}  {tokens_per_second:,.0f} tok/s"
+        mfu = "" if utilisation is None else f"  MFU {utilisation:.1%}"
+        text = f"loss {loss:.4f}  {tokens_per_second:,.0f} tok/s{mfu}"
         self._bar.update(self._task, completed=done, description=text)
         if not self._console.is_terminal and (done % self._every == 0 or done == self._total):
             self.note(f"step {done}/{self._total}  {text}")

@@ -7,68 +7,38 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from levgen.training.levanter_keys import LEVANTER_SCHEDULES
-
-SERVED = "the local engine hasn't got it: `--engine levanter` serves it"
-
-
-def _levanter_only(what: str) -> PydanticCustomError:
-    return PydanticCustomError("levanter_only", "{what}: {served}", {"what": what, "served": SERVED})
+from levgen.errors import LevgenError
+from levgen.training.precision import UnservedPrecisionError, parse_precision
+from levgen.training.schema_optimizer import Adam, Optimizer
+from levgen.training.sections import Positive, Section, default_type, levanter_only, never_a, wrong
 
 
-def _wrong(message: str) -> PydanticCustomError:
-    return PydanticCustomError("wrong_value", "{message}", {"message": message})
+def _precision(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise wrong(f"expected a policy such as p=f32,c=bfloat16, got {value!r}")
+    try:
+        parse_precision(value)
+    except UnservedPrecisionError as error:
+        raise levanter_only(error.message) from error
+    except LevgenError as error:
+        raise wrong(error.message) from error
+    return value
 
 
-def _a_number_not_a_schedule(value: Any) -> Any:
+def _a_number_of_examples(value: Any) -> Any:
     if isinstance(value, list):
-        raise _levanter_only("a schedule of batch sizes")
-    return value
-
-
-def _a_switch_not_blocks(value: Any) -> Any:
-    if isinstance(value, dict):
-        raise _levanter_only("a block shuffle")
-    return value
-
-
-def _one_tracker(value: Any) -> Any:
-    if isinstance(value, list):
-        raise _levanter_only("a list of trackers")
-    return value
-
-
-def _single_precision(value: Any) -> Any:
-    if value not in ("f32", "float32"):
-        raise _levanter_only(f"precision {value!r} (here: f32)")
-    return value
-
-
-def _known_schedule(value: Any) -> Any:
-    if isinstance(value, dict) or value in LEVANTER_SCHEDULES:
-        raise _levanter_only(f"schedule {value!r} (here: constant, linear, cosine)")
+        raise levanter_only("a schedule of batch sizes")
+    if value == -1:
+        raise levanter_only("-1, for as many as the devices compute at once")
     return value
 
 
 def _a_folder_not_the_default(value: Any) -> Any:
     if value is True:
-        raise _levanter_only("true, for the model's own checkpoint on the hub (here: a folder)")
+        raise levanter_only("true, for the model's own checkpoint on the hub (here: a folder)")
     return None if value is False else value
-
-
-def _weights_not_stages(value: Any) -> Any:
-    if isinstance(value, list):
-        raise _levanter_only("weights that change with the step")
-    return value
-
-
-def _steps_or_fraction(value: float) -> float:
-    if value > 1 and value % 1:
-        raise _wrong(f"expected a fraction of the run (0 to 1) or a whole number of steps, got {value}")
-    return value
 
 
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -81,25 +51,44 @@ def _duration(value: Any) -> timedelta | None:
         return None
     parts = _DURATION.findall(value) if isinstance(value, str) else []
     if not parts or _DURATION.sub("", value):
-        raise _wrong(f"expected a duration such as 30s, 15m or 1h30m, got {value!r}")
+        raise wrong(f"expected a duration such as 30s, 15m or 1h30m, got {value!r}")
     return timedelta(seconds=sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
 
 
 def _typed(value: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(value.get("type"), str):
-        raise _wrong("expected the model's name in `type`, for example `type: llama`")
+        raise wrong("expected the model's name in `type`, for example `type: llama`")
     return value
 
 
-Positive = Annotated[int, Field(gt=0)]
-StepsOrFraction = Annotated[float, Field(ge=0), AfterValidator(_steps_or_fraction)]
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _all_devices_or_some(value: int) -> int:
+    """-1: no accumulation; else the examples that a device computes at once."""
+    if value == 0 or value < -1:
+        raise wrong(f"expected a whole number of examples, or -1 for all at once, got {value}")
+    return value
+
+
+def _mesh_size(value: int) -> int:
+    if value == 0 or value < -1:
+        raise wrong(f"expected a number of devices, or -1 for those that are left, got {value}")
+    return value
+
+
+def _batch(value: Any) -> Any:
+    if value != "batch":
+        raise levanter_only(f"a batch axis named {value!r} (here: batch)")
+    return value
+
+
+Weight = Annotated[float, Field(ge=0)]
+MeshSize = Annotated[int, AfterValidator(_mesh_size)]
+MeshAxes = str | Annotated[list[str], Field(min_length=1)]
 Duration = Annotated[timedelta | None, BeforeValidator(_duration)]
-
-
-class Section(BaseModel):
-    """A section of the YAML: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Parallelism = Annotated[int, AfterValidator(_all_devices_or_some)]
 
 
 class TextFormat(Section):
@@ -114,7 +103,7 @@ class UrlSource(Section):
 
     type: Literal["url"] = "url"
     train_urls: Annotated[list[str], Field(min_length=1)]
-    validation_urls: list[str] = []
+    validation_urls: list[str] = Field(default_factory=list)
 
 
 class Component(Section):
@@ -132,12 +121,11 @@ class Data(Section):
     vocab_size: Positive | None = None
     cache_dir: str | None = "cache/"
     enforce_eos: bool = True
-    shuffle: Annotated[bool, BeforeValidator(_a_switch_not_blocks)] = True
+    shuffle: Annotated[bool, never_a(dict, "a block shuffle")] = True
     block_cross_document_attention: bool = True
     components: Annotated[dict[str, Component], Field(min_length=1)]
-    train_weights: Annotated[dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights_not_stages)] = (
-        None
-    )
+    train_weights: Annotated[dict[str, Weight] | None, never_a(list, "weights that change with the step")] = None
+    mixture_block_size: Annotated[int, Field(gt=0, lt=2**16)] = 2048
 
 
 class Keep(Section):
@@ -152,14 +140,67 @@ class Checkpointer(Section):
 
     base_path: str = "checkpoints/"
     save_interval: Duration = timedelta(minutes=15)
-    keep: list[Keep] | None = [Keep(every=10000)]
+    keep: list[Keep] | None = Field(default_factory=lambda: [Keep(every=10000)])
     append_run_id_to_base_path: bool = True
 
 
-class Tracker(Section):
-    """`json_logger` writes one JSON line a step; `noop` writes nothing."""
+class JsonLogger(Section):
+    """One JSON line a step."""
 
-    type: Literal["json_logger", "noop"] = "json_logger"
+    type: Literal["json_logger"] = "json_logger"
+
+
+class Noop(Section):
+    """Nothing."""
+
+    type: Literal["noop"] = "noop"
+
+
+class Tensorboard(Section):
+    """TensorBoard's event files, in `logdir`/<id>."""
+
+    type: Literal["tensorboard"] = "tensorboard"
+    logdir: str = "tblogs"
+
+
+class Wandb(Section):
+    """A run of Weights & Biases."""
+
+    type: Literal["wandb"] = "wandb"
+    entity: str | None = None
+    project: str | None = "levanter"
+    name: str | None = None
+    group: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    mode: Literal["online", "offline", "disabled"] | None = None
+
+
+Tracker = Annotated[
+    Annotated[JsonLogger | Noop | Tensorboard | Wandb, Field(discriminator="type")],
+    BeforeValidator(default_type("json_logger")),
+]
+
+
+def _fsdp() -> dict[str, MeshAxes]:
+    return {"embed": "data"}
+
+
+def _json_lines() -> list[Tracker]:
+    return [JsonLogger()]
+
+
+class MeshConfig(Section):
+    """The devices as a grid of named axes, and which axes of arrays lie along which of them.
+
+    A size of -1 takes the devices that the other axes leave.
+    """
+
+    axes: dict[str, MeshSize] = Field(default_factory=dict)
+    dcn_axes: dict[str, MeshSize] = Field(default_factory=dict)
+    batch_axis_name: Annotated[str, BeforeValidator(_batch)] = "batch"
+    shared_mapping: dict[str, MeshAxes] = Field(default_factory=dict)
+    compute_mapping: dict[str, MeshAxes] = Field(default_factory=dict)
+    param_mapping: dict[str, MeshAxes] = Field(default_factory=_fsdp)
 
 
 class Trainer(Section):
@@ -167,32 +208,19 @@ class Trainer(Section):
 
     id: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    mp: Annotated[str, BeforeValidator(_single_precision)] = "f32"
+    mesh: MeshConfig = MeshConfig()
+    mp: Annotated[str, BeforeValidator(_precision)] = "f32"
     num_train_steps: Positive = 400_000
-    train_batch_size: Annotated[Positive, BeforeValidator(_a_number_not_a_schedule)] = 512
+    train_batch_size: Annotated[Positive, BeforeValidator(_a_number_of_examples)] = 512
+    per_device_parallelism: Parallelism = -1
+    per_device_eval_parallelism: Parallelism = -1
     steps_per_eval: Positive = 1000
     max_eval_batches: Positive | None = None
     checkpointer: Checkpointer = Checkpointer()
     load_checkpoint: bool | None = None
-    tracker: Annotated[Tracker, BeforeValidator(_one_tracker)] = Tracker()
+    tracker: Annotated[list[Tracker], BeforeValidator(_as_list)] = Field(default_factory=_json_lines)
     log_dir: str = "logs/"
     require_accelerator: bool | None = None
-
-
-class Adam(Section):
-    """AdamW; every default is Levanter's."""
-
-    type: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
-    max_grad_norm: Annotated[float, Field(ge=0)] | None = 1.0
-    lr_schedule: Annotated[Literal["constant", "linear", "cosine"], BeforeValidator(_known_schedule)] = "cosine"
-    warmup: StepsOrFraction = 0.01
-    decay: StepsOrFraction | None = None
-    min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
 class TrainConfig(Section):
@@ -201,7 +229,7 @@ class TrainConfig(Section):
     data: Data
     model: Annotated[dict[str, Any], AfterValidator(_typed)]
     trainer: Trainer = Trainer()
-    optimizer: Adam = Adam()
+    optimizer: Optimizer = Adam()
     train_seq_len: Positive | None = None
     initialize_from_hf: Annotated[str | None, BeforeValidator(_a_folder_not_the_default)] = None
     use_hf_model_config: bool = False

@@ -11,14 +11,19 @@ from haliax import Axis
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig
 from levgen.runtime.hf_load import abstract_model
-from levgen.training.batches import Batches, TrainingData, load_data
+from levgen.training.batches import Batches, Ids
 from levgen.training.checkpoint import Checkpoints
 from levgen.training.hf_export import HfExport, check_exportable
 from levgen.training.hf_start import HfStart, find_hf_start
+from levgen.training.mesh import Placement
 from levgen.training.models import find_class, resolve_model
 from levgen.training.optim import learning_rate, make_optimizer
+from levgen.training.peaks import peak_flops
+from levgen.training.placing import check_batch, mesh_problems, microbatch_of, yaml_placement
+from levgen.training.precision import parse_precision
 from levgen.training.project import Project, find_project
 from levgen.training.schema import TrainConfig
+from levgen.training.sequences import Sequences, load_data
 from levgen.training.step import Training
 from levgen.training.tokenizer import Tokenizer, load_tokenizer
 from levgen.training.validate import Loaded, problems_error
@@ -86,7 +91,7 @@ class Setup:
     """What a run is made of."""
 
     model: ModelSetup
-    data: TrainingData
+    data: dict[str, Sequences]
     batches: Batches
 
     @property
@@ -98,12 +103,34 @@ class Setup:
         return self.model.training
 
     @property
-    def has_validation(self) -> bool:
-        return len(self.data.validation) > 0
+    def validation(self) -> dict[str, Ids]:
+        """The sequences to evaluate on, by component."""
+        return {name: part.validation for name, part in self.data.items() if len(part.validation)}
+
+    @property
+    def eval_batch_size(self) -> int:
+        """`per_device_eval_parallelism` on each device, or as many as a step of training computes at once."""
+        each = self.config.trainer.per_device_eval_parallelism
+        if each == -1:
+            return self.training.microbatch or self.batches.batch_size
+        return each * self.training.placement.batch_devices
 
     @property
     def tokens_per_step(self) -> int:
         return self.batches.batch_size * self.training.Pos.size
+
+    @property
+    def flops_per_step(self) -> float:
+        """Floating-point operations of a step, as Levanter counts them: three times those of the forward pass."""
+        training = self.training
+        each = training.model_config.flops_per_token(training.Vocab.size, training.Pos.size)
+        return 3 * each * self.tokens_per_step
+
+    def utilisation(self, step_seconds: float) -> float | None:
+        """The share of what the devices are built for (MFU), None where that isn't known."""
+        devices = self.training.placement.mesh.devices
+        peak = peak_flops(devices.flat[0].device_kind, self.training.precision.compute)
+        return None if peak is None else self.flops_per_step / step_seconds / (peak * devices.size)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -118,13 +145,20 @@ class Setup:
             "data_seed": self.batches.seed,
             "trainer.train_batch_size": self.batches.batch_size,
             "data.shuffle": self.batches.shuffle,
-            "train sequences": len(self.data.train),
-            "train data": self.data.digest,
+            **{f"data of {name}": f"{len(part.train)} sequences, {part.digest}" for name, part in self.data.items()},
+            **self._mixture,
         }
 
+    @property
+    def _mixture(self) -> dict[str, Any]:
+        if len(self.data) == 1:
+            return {}
+        weights = {f"data.train_weights.{name}": weight for name, weight in self.batches.weights.items()}
+        return {**weights, "data.mixture_block_size": self.batches.block_size}
 
-def prepare(loaded: Loaded) -> Setup:
-    """Loads all that the configuration names.
+
+def prepare(loaded: Loaded, *, placement: Placement | None = None) -> Setup:
+    """Loads all that the configuration names, for the mesh that it names, or `placement`.
 
     Raises:
         LevgenError: the first part that can't be loaded, in the order model, tokenizer, data.
@@ -135,14 +169,22 @@ def prepare(loaded: Loaded) -> Setup:
             "trainer.require_accelerator is true, and JAX sees none on this machine",
             "set it to false to train on the CPU",
         )
-    model = prepare_model(loaded)
+    model = prepare_model(loaded, placement=yaml_placement(loaded) if placement is None else placement)
+    check_batch(loaded, model.training.placement)
     data = load_data(config.data, model.tokenizer, seq_len=model.training.Pos.size, project=model.project)
     data_seed = config.trainer.seed if config.data_seed is None else config.data_seed
-    batches = Batches(data.train, config.trainer.train_batch_size, data_seed, config.data.shuffle)
+    batches = Batches(
+        {name: part.train for name, part in data.items()},
+        config.trainer.train_batch_size,
+        data_seed,
+        config.data.shuffle,
+        weights={name: 1.0 if config.data.train_weights is None else config.data.train_weights[name] for name in data},
+        block_size=config.data.mixture_block_size,
+    )
     return Setup(model, data, batches)
 
 
-def prepare_model(loaded: Loaded) -> ModelSetup:
+def prepare_model(loaded: Loaded, *, placement: Placement) -> ModelSetup:
     """Loads all that the configuration names, but for the data.
 
     Raises:
@@ -162,7 +204,12 @@ def prepare_model(loaded: Loaded) -> ModelSetup:
         schedule=learning_rate(config.optimizer, trainer.num_train_steps),
         eos_id=tokenizer.eos_id if config.data.block_cross_document_attention else None,
         seed=trainer.seed,
+        placement=placement,
+        precision=parse_precision(trainer.mp),
+        microbatch=microbatch_of(trainer, placement),
     )
+    with mesh_problems(loaded):
+        training.check_placement()
     if config.hf_save_path is not None:
         check_exportable(abstract_model(model_config.model_type, model_config, training.Vocab.size))
     return ModelSetup(loaded, project, model_class, tokenizer, training)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,8 @@ import optax
 from haliax import Axis, NamedArray
 
 from levgen.runtime import LmConfig, LmExample, LmHeadModel
+from levgen.training.mesh import Placement
+from levgen.training.precision import Precision
 
 
 class State(NamedTuple):
@@ -32,7 +35,7 @@ class StepMetrics(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """What the compiled functions are made of."""
+    """What the compiled functions are made of. They are called within `placement.active()`."""
 
     model_config: LmConfig
     Vocab: Axis
@@ -41,6 +44,9 @@ class Training:
     schedule: optax.Schedule
     eos_id: int | None  # splits documents for the attention mask; None: attention crosses documents
     seed: int
+    placement: Placement
+    precision: Precision
+    microbatch: int | None  # examples whose gradients are computed at once; None: the whole batch
 
     def _keys(self) -> jax.Array:
         """Keys for data, loader, model and training, as Levanter's: a seed gives the same initial weights."""
@@ -49,22 +55,43 @@ class Training:
     def init(self) -> tuple[State, LmHeadModel]:
         """A fresh state, and the model without its floating-point arrays."""
         _, _, model_key, _ = self._keys()
-        return eqx.filter_jit(self._make)(model_key)
+        state, rest = eqx.filter_jit(self._make)(model_key)
+        return jax.device_put(state, self._shardings), rest
 
     def start_from(self, model: LmHeadModel) -> tuple[State, LmHeadModel]:
         """A state with the parameters of `model` and a fresh optimiser."""
         params, rest = eqx.partition(model, eqx.is_inexact_array)
-        return jax.jit(self._fresh)(params), rest
+        return jax.jit(self._fresh, out_shardings=self._shardings)(params), rest
 
     def shapes(self) -> tuple[State, LmHeadModel]:
-        """What `init` gives, with shapes in place of the state's arrays: nothing is computed."""
-        state, rest = eqx.filter_eval_shape(self._make, self._keys()[2])
+        """What `init` gives, with shapes and shardings in place of the state's arrays: nothing is computed."""
+        state, rest = self._shapes
         if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(rest)):  # constants of the model
-            state, rest = self.init()
-        return state, rest
+            _, rest = self.init()
+
+        def placed(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+        return jax.tree.map(placed, state, self._shardings), rest
+
+    @cached_property
+    def _shapes(self) -> tuple[State, Any]:
+        shapes: tuple[State, Any] = eqx.filter_eval_shape(self._make, self._keys()[2])
+        return shapes
+
+    @cached_property
+    def _shardings(self) -> Any:
+        return self.placement.shardings(self._shapes[0])
+
+    def check_placement(self) -> None:
+        """Raises `MeshError` where the parameters can't be split over the mesh."""
+        self.placement.check(eqx.filter_eval_shape(self.model_config.build, self.Vocab, key=jax.random.key(0)))
 
     def _make(self, key: jax.Array) -> tuple[State, Any]:
         params, rest = eqx.partition(self.model_config.build(self.Vocab, key=key), eqx.is_inexact_array)
+        params = _cast(params, self.precision.params)
+        # On a mesh no device need ever hold the whole of an array.
+        params = jax.lax.with_sharding_constraint(params, self.placement.shardings(params))
         return self._fresh(params), rest
 
     def _fresh(self, params: Any) -> State:
@@ -74,19 +101,49 @@ class Training:
         """The jitted step: (State, tokens {batch, position}) -> (State, StepMetrics). The state given in is donated."""
         _, _, _, training_key = self._keys()
 
+        def loss_and_gradient(params: Any, tokens: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
+            def loss_of(params: Any) -> jax.Array:
+                return self._loss(params, rest, self.example(tokens), key)
+
+            return jax.value_and_grad(loss_of)(params)
+
         def run(state: State, tokens: jax.Array) -> tuple[State, StepMetrics]:
             key = jax.random.fold_in(training_key, state.step)
+            if self.microbatch is None or self.microbatch == tokens.shape[0]:
+                loss, grads = loss_and_gradient(state.params, tokens, key)
+            else:
+                loss, grads = self._accumulated(loss_and_gradient, state.params, tokens, key)
+            with jax.named_scope("optimizer"):
+                updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+                new = State(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
+                rate = jnp.asarray(self.schedule(state.step), jnp.float32)
+                return new, StepMetrics(loss, optax.tree.norm(grads), rate)
 
-            def loss_of(params: Any) -> jax.Array:
-                loss = eqx.combine(params, rest).compute_next_token_loss(self.example(tokens), key=key)
-                return _scalar(loss)
+        placement = self.placement
+        return jax.jit(
+            run,
+            donate_argnums=0,
+            in_shardings=(self._shardings, placement.of_batch),
+            out_shardings=(self._shardings, placement.replicated),
+        )
 
-            loss, grads = jax.value_and_grad(loss_of)(state.params)
-            updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
-            metrics = StepMetrics(loss, optax.tree.norm(grads), jnp.asarray(self.schedule(state.step), jnp.float32))
-            return State(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
+    def _accumulated(
+        self, loss_and_gradient: Callable[..., Any], params: Any, tokens: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Any]:
+        """The mean of loss and gradient over pieces of the batch, one after the other, summed in fp32."""
+        count = tokens.shape[0] // (self.microbatch or tokens.shape[0])
+        # Piece i takes every count-th row, so that each device finds its rows of every piece among its own.
+        pieces = tokens.reshape(-1, count, tokens.shape[1]).swapaxes(0, 1)
 
-        return jax.jit(run, donate_argnums=0)
+        def add(total: tuple[jax.Array, Any], piece: tuple[jax.Array, jax.Array]) -> tuple[tuple[jax.Array, Any], None]:
+            loss, grads = loss_and_gradient(params, *piece)
+            return jax.tree.map(lambda a, b: a + b.astype(jnp.float32), total, (loss, grads)), None
+
+        zeros = jax.tree.map(lambda array: jnp.zeros(array.shape, jnp.float32), params)
+        zeros = jax.lax.with_sharding_constraint(zeros, self.placement.shardings(params))
+        total, _ = jax.lax.scan(add, (jnp.zeros(()), zeros), (pieces, jax.random.split(key, count)))
+        loss, grads = jax.tree.map(lambda array: array / count, total)
+        return loss, jax.tree.map(lambda grad, param: grad.astype(param.dtype), grads, params)
 
     def eval_step(self, rest: LmHeadModel) -> Callable[..., tuple[jax.Array, jax.Array]]:
         """The jitted evaluation: (params, tokens {batch, position}, weights {batch}) -> summed loss, summed weight."""
@@ -94,10 +151,21 @@ class Training:
         def run(params: Any, tokens: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
             example = self.example(tokens, weights)
             total = example.loss_weight.array.sum()
-            loss = _scalar(eqx.combine(params, rest).compute_next_token_loss(example))
-            return jnp.where(total > 0, loss * total, 0.0), total
+            return jnp.where(total > 0, self._loss(params, rest, example, None) * total, 0.0), total
 
-        return jax.jit(run)
+        placement = self.placement
+        return jax.jit(
+            run,
+            in_shardings=(self._shardings.params, placement.of_batch, placement.of_batch),
+            out_shardings=placement.replicated,
+        )
+
+    def _loss(self, params: Any, rest: LmHeadModel, example: LmExample, key: jax.Array | None) -> jax.Array:
+        """The mean loss, computed in the precision's dtype and along the mesh; the loss itself is fp32."""
+        with hax.axis_mapping(self.placement.compute):
+            model = eqx.combine(_cast(params, self.precision.compute), rest)
+            loss = model.compute_next_token_loss(hax.shard(example), key=key)
+        return jnp.asarray(loss.array if isinstance(loss, NamedArray) else loss)
 
     def example(self, tokens: jax.Array, weights: jax.Array | None = None) -> LmExample:
         """The example of tokens {batch, position}; `weights` {batch} scale the loss of each row."""
@@ -111,5 +179,5 @@ class Training:
         return LmExample.causal(named, loss_weight=scale, segment_ids=ids)
 
 
-def _scalar(loss: NamedArray | jax.Array) -> jax.Array:
-    return jnp.asarray(loss.array if isinstance(loss, NamedArray) else loss)
+def _cast(arrays: Any, dtype: str) -> Any:
+    return jax.tree.map(lambda array: array.astype(dtype), arrays)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from levgen.errors import LevgenError, did_you_mean
 from levgen.training.levanter_keys import LEVANTER_ONLY, LEVANTER_TYPES, RENAMED, SECTION_NOW
-from levgen.training.schema import SERVED, TrainConfig, active_components
+from levgen.training.schema import TrainConfig, active_components
+from levgen.training.sections import SERVED
 from levgen.training.yaml_source import KeyPath, Problem, YamlSource, read_yaml
 
 Engine: TypeAlias = Literal["local", "levanter"]
@@ -68,7 +69,7 @@ def check(source: YamlSource, engine: Engine) -> tuple[TrainConfig | None, list[
         config = TrainConfig.model_validate(keys.values)
     except ValidationError as error:
         for item in error.errors():
-            key: KeyPath = item["loc"]
+            key = _key_of(item["loc"], item["type"], source)
             served = item["type"] == "levanter_only" and engine == "levanter"
             if not served and not any(key[: len(section)] == section for section in keys.skipped):
                 report(key, _message(item["type"], item["msg"], item["input"], item.get("ctx", {})))
@@ -88,13 +89,18 @@ class _KeyCheck:
         self.source, self.engine = source, engine
         self.problems: list[Problem] = []
         self.skipped: set[KeyPath] = set()
-        self.values = self._section(TrainConfig, source.values, (), "")
+        self.values = self._section([TrainConfig], source.values, (), "")
 
-    def _section(self, section: type[BaseModel], values: dict[str, Any], at: KeyPath, pattern: str) -> dict[str, Any]:
+    def _section(
+        self, sections: list[type[BaseModel]], values: dict[str, Any], at: KeyPath, pattern: str
+    ) -> dict[str, Any]:
         if values.get("type") in LEVANTER_TYPES.get(pattern, ()):
             self.skipped.add(at)
             self._levanter_only((*at, "type"), f"{values['type']}: ")
             return {}
+        section = _of_type(sections, values.get("type"))
+        if section is None:  # an unknown type, which the schema reports
+            return values
         kept = {}
         for name, value in values.items():
             key, dotted = (*at, str(name)), f"{pattern}.{name}" if pattern else str(name)
@@ -112,10 +118,15 @@ class _KeyCheck:
         return kept
 
     def _value(self, section: type[BaseModel], name: str, value: Any, key: KeyPath, dotted: str) -> Any:
-        inner, is_table = _inner_section(section, name)
+        inner, is_table = _inner_sections(section, name)
+        if isinstance(value, list) and inner:
+            return [
+                self._section(inner, item, (*key, index), dotted) if isinstance(item, dict) else item
+                for index, item in enumerate(value)
+            ]
         if not isinstance(value, dict):
             return value
-        if inner is None:  # a free mapping, such as the model's
+        if not inner:  # a free mapping, such as the model's
             for old in value:
                 if f"{dotted}.{old}" in RENAMED:
                     self._report((*key, old), f"a key of an older Levanter; now {RENAMED[f'{dotted}.{old}']}")
@@ -135,15 +146,44 @@ class _KeyCheck:
             self._report(key, what + SERVED)
 
 
-def _inner_section(section: type[BaseModel], name: str) -> tuple[type[BaseModel] | None, bool]:
-    """The section class of the field `name`, and whether the field is a table of such sections by name."""
+def _inner_sections(section: type[BaseModel], name: str) -> tuple[list[type[BaseModel]], bool]:
+    """The section classes that the field `name` may have, and whether it is a table of such sections by name."""
     annotation = section.model_fields[name].annotation
     is_table = get_origin(annotation) is dict
-    if is_table:
-        annotation = get_args(annotation)[1]
+    return list(_sections_in(get_args(annotation)[1] if is_table else annotation)), is_table
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, is_table
-    return None, False
+        yield annotation
+    elif get_origin(annotation) is not dict:
+        for inner in get_args(annotation):
+            yield from _sections_in(inner)
+
+
+def _of_type(sections: list[type[BaseModel]], kind: Any) -> type[BaseModel] | None:
+    """The section of `sections` whose `type` is `kind`; where the choice is none, or no `type` given, the first."""
+    if len(sections) == 1 or kind is None:
+        return sections[0]
+    return next((section for section in sections if section.model_fields["type"].default == kind), None)
+
+
+# Where pydantic puts the `type` chosen into the path of what it reports.
+_BY_TYPE = (("optimizer",), ("optimizer", "lr_schedule"), ("trainer", "tracker"))
+
+
+def _key_of(loc: KeyPath, kind: str, source: YamlSource) -> KeyPath:
+    """pydantic's path of a problem as the YAML has it."""
+    key: list[str | int] = []
+    types = set()
+    for part in loc:
+        names = tuple(name for name in key if isinstance(name, str))
+        if isinstance(part, str) and names in _BY_TYPE and names not in types:
+            types.add(names)
+        elif not (names == ("trainer", "tracker") and isinstance(part, int) and (*key, part) not in source.lines):
+            key.append(part)
+    of_type = (*key, "type")
+    return of_type if kind == "union_tag_invalid" and of_type in source.lines else tuple(key)
 
 
 def _message(kind: str, message: str, value: Any, context: dict[str, Any]) -> str:
@@ -153,6 +193,11 @@ def _message(kind: str, message: str, value: Any, context: dict[str, Any]) -> st
         known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         guess = did_you_mean(str(value), known)
         return f"expected {context.get('expected')}, got {value!r}" + (f"; {guess}" if guess else "")
+    if kind == "union_tag_invalid":
+        expected = context["expected_tags"].rsplit(", ", 1)
+        known = re.findall(r"'([^']*)'", context["expected_tags"])
+        guess = did_you_mean(context["tag"], known)
+        return f"expected {' or '.join(expected)}, got {context['tag']!r}" + (f"; {guess}" if guess else "")
     if kind.startswith(("int_", "float_")):
         return f"expected a {'whole number' if kind.startswith('int_') else 'number'}, got {value!r}"
     if kind == "too_short":
@@ -172,8 +217,6 @@ def _across(config: TrainConfig, engine: Engine) -> Iterator[tuple[KeyPath, str]
         yield ("data", "train_weights", name), f"no component of that name; {hint}"
     if not strange and not active_components(config.data):
         yield ("data", "train_weights"), "every weight is 0: nothing to train on"
-    elif len(active_components(config.data)) > 1 and engine == "local":
-        yield ("data", "components"), f"a mixture of several data sets: {SERVED}"
     if config.use_hf_model_config and config.initialize_from_hf is None and engine == "local":
         yield ("use_hf_model_config",), "needs initialize_from_hf: the folder whose config.json it means"
     keep = config.trainer.checkpointer.keep or []

@@ -56,6 +56,22 @@ def test_finding_files(project: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert find_files(["data/train.jsonl"], here) == [tmp_path / "data" / "train.jsonl"]
 
 
+def test_patterns(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = find_project(project / "config" / "tiny.yaml")
+    folder = project / "data"
+    (folder / "more").mkdir()
+    (folder / "more" / "b.txt.gz").touch()
+    both = [folder / "train.jsonl", folder / "validation.jsonl"]
+    assert find_files(["data/*.jsonl"], here) == both
+    assert find_files(["data/**/b.*", "data/[tv]*.jsonl"], here) == [folder / "more" / "b.txt.gz", *both]
+    monkeypatch.chdir(tmp_path)
+    assert find_files(["data/*.jsonl"], here) == find_files([f"{folder}/*.jsonl"], here) == both
+    with pytest.raises(DataError, match=r"train\.jsonl is named twice"):
+        find_files(["data/*.jsonl", "data/train.jsonl"], here)
+    with pytest.raises(DataError, match=r"no file matches data/\*\.csv in"):
+        find_files(["data/*.csv"], here)
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from levgen.errors import LevgenError
 from levgen.runtime.testing import skip_without_torch
-from levgen.training.loop import Summary, train
+from levgen.training.loop import train
+from levgen.training.summary import Summary
 from levgen.training.validate import load
 
 SMALL = ["trainer.num_train_steps=3", "trainer.steps_per_eval=100", "trainer.tracker.type=noop"]

@@ -52,7 +52,7 @@ def _imported() -> list[str]:
 def test_the_project_s_model_takes_the_place_of_levanters(
     project: Path, yaml_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    yaml_file(("  seed: 0", "  mesh: {axes: {data: -1}}"))  # a key that only Levanter has
+    yaml_file(("  seed: 0", "  jax_config: {}"))  # a key that only Levanter has
     monkeypatch.chdir(project / "config")
     run_levanter(Path("tiny.yaml"), ["trainer.num_train_steps=3", "trainer.load_checkpoint=true"])
     assert json.loads((project / "called.json").read_text()) == [

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,12 +12,16 @@ import pytest
 
 from levgen.training.models import import_model
 from levgen.training.optim import decay_mask, learning_rate, make_optimizer
-from levgen.training.schema import Adam
+from levgen.training.schema_optimizer import Adam, Lion, RmsProp
 
 
 def rates(steps: int, **settings: object) -> list[float]:
     schedule = learning_rate(Adam(learning_rate=1.0, min_lr_ratio=0.1, **settings), steps)
     return [float(schedule(step)) for step in range(steps + 1)]
+
+
+def squared(fraction: float) -> float:
+    return 0.1 + 0.9 * (0.5 * (1 + math.cos(math.pi * fraction))) ** 2
 
 
 def cosine(fraction: float) -> float:
@@ -31,6 +36,21 @@ def cosine(fraction: float) -> float:
         ({"lr_schedule": "cosine", "warmup": 0}, [cosine(step / 10) for step in range(11)]),
         ({"lr_schedule": "cosine", "warmup": 0.2}, [0, 0.5, *(cosine(step / 8) for step in range(9))]),
         ({"lr_schedule": "cosine", "warmup": 2}, [0, 0.5, *(cosine(step / 8) for step in range(9))]),
+        ({"lr_schedule": {"type": "cosine", "exponent": 2.0}, "warmup": 0}, [squared(step / 10) for step in range(11)]),
+        ({"lr_schedule": "polynomial", "warmup": 0}, [0.1 + 0.9 * (1 - step / 10) ** 2 for step in range(11)]),
+        ({"lr_schedule": "inv", "warmup": 0}, [1 / (9 * max(step, 1) / 10 + 1) for step in range(11)]),
+        (
+            {"lr_schedule": {"type": "inv_sqrt", "timescale": 4}, "warmup": 2},
+            [0, 0.5, *(min(1, (4 / (step + 2)) ** 0.5) for step in range(9))],
+        ),
+        (
+            {"lr_schedule": "inv_sqrt_decay", "warmup": 0},
+            [max(0.1, 1 / (1 + 28.6 * step / 10) ** 0.5) for step in range(11)],
+        ),
+        (
+            {"lr_schedule": {"type": "power", "batch_size": 4, "seq_length": 8, "a": 1.0}, "warmup": 0},
+            [1, *(min(1, 4 * (32 * step) ** -0.51) for step in range(1, 11))],
+        ),
         # Warm-up, stable, decay.
         ({"lr_schedule": "linear", "warmup": 2, "decay": 4}, [0, 0.5, 1, 1, 1, 1, 1, 0.775, 0.55, 0.325, 0.1]),
         ({"lr_schedule": "linear", "warmup": 2, "decay": 0.4}, [0, 0.5, 1, 1, 1, 1, 1, 0.775, 0.55, 0.325, 0.1]),
@@ -52,6 +72,40 @@ def test_a_step_is_adamw_with_clipping() -> None:
     direction = clipped / (np.abs(clipped) + adam.epsilon)  # m / sqrt(v) at the first step, after bias correction
     expected = np.array([1.0, -2.0]) - 0.1 * (direction + 0.5 * np.array([1.0, -2.0]))
     np.testing.assert_allclose(optax.apply_updates(params, updates)["w"], expected, rtol=1e-5)
+
+
+def test_nesterov_lion_and_rmsprop() -> None:
+    """Two steps of each against its definition, without clipping and decay."""
+    params = {"w": jnp.array([1.0, -2.0])}
+    gradients = [np.array([0.3, -0.4]), np.array([-0.5, 0.1])]
+    plain: dict[str, Any] = {
+        "learning_rate": 1.0,
+        "weight_decay": 0.0,
+        "warmup": 0,
+        "lr_schedule": "constant",
+        "max_grad_norm": None,
+    }
+
+    def updates(settings: Adam | Lion | RmsProp) -> list[np.ndarray]:
+        optimizer = make_optimizer(settings, 10)
+        state, found = optimizer.init(params), []
+        for gradient in gradients:
+            update, state = optimizer.update({"w": jnp.asarray(gradient, jnp.float32)}, state, params)
+            found.append(np.asarray(update["w"]))
+        return found
+
+    first, second = gradients
+    lion = updates(Lion(**plain, beta1=0.9, beta2=0.95))
+    np.testing.assert_allclose(lion[0], -np.sign(first))
+    np.testing.assert_allclose(lion[1], -np.sign(0.9 * 0.05 * first + 0.1 * second))
+    rms = updates(RmsProp(**plain, beta1=0.9, beta2=0.99))
+    np.testing.assert_allclose(rms[0], -np.sign(first), rtol=1e-5)
+    mean_square = (0.99 * 0.01 * first**2 + 0.01 * second**2) / (1 - 0.99**2)
+    scaled = second / np.sqrt(mean_square)
+    np.testing.assert_allclose(rms[1], -(0.9 * 0.1 * np.sign(first) + 0.1 * scaled) / (1 - 0.9**2), rtol=1e-5)
+    nesterov = updates(Adam(**plain, beta1=0.9, beta2=0.95, nesterov=True))
+    looked_ahead = 0.9 * (0.1 * first) / (1 - 0.9**2) + 0.1 * first / (1 - 0.9)
+    np.testing.assert_allclose(nesterov[0], -looked_ahead / np.abs(first), rtol=1e-5)
 
 
 def test_decay_spares_norms_biases_and_embeddings(project: Path) -> None:

@@ -11,7 +11,9 @@ from rich.console import Console
 
 from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
-from levgen.training.loop import DivergedError, Summary, train
+from levgen.training.loop import DivergedError, train
+from levgen.training.setup import prepare
+from levgen.training.summary import Summary
 from levgen.training.validate import load
 
 SMALL = ["model.num_layers=1", "model.hidden_dim=16", "trainer.num_train_steps=16", "trainer.steps_per_eval=8"]
@@ -84,12 +86,35 @@ def test_losing_the_last_steps_to_a_kill(project: Path, console: Console) -> Non
     assert sorted(entry.name for entry in summary.checkpoint.iterdir()) == ["step_12", "step_16", "step_4", "step_8"]
 
 
+def test_a_mixture_is_evaluated_by_component_and_goes_on_with_its_weights_alone(
+    project: Path, console: Console
+) -> None:
+    parts = (
+        "data.components={a: {source: {train_urls: [data/train.jsonl]}}, b: {source: {train_urls: ['data/v*.jsonl']}}}"
+    )
+    mixed = [parts, "data.train_weights={a: 3, b: 1}", "trainer.num_train_steps=2"]
+    run(console, *mixed)
+    last = metrics()[-1]
+    assert (
+        min(last["eval_loss/a"], last["eval_loss/b"])
+        <= last["eval_loss"]
+        <= max(last["eval_loss/a"], last["eval_loss/b"])
+    )
+    assert "eval loss/a" in console.file.getvalue()
+    with pytest.raises(CheckpointError, match=r"data\.train_weights\.b: 1\.0 then, 2\.0 now"):
+        run(console, *mixed, "data.train_weights.b=2", "trainer.num_train_steps=3")
+    assert run(console, *mixed, "trainer.num_train_steps=3").steps == 3
+
+
 def test_divergence_keeps_the_last_good_checkpoint(project: Path, console: Console) -> None:
     wild = ["optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.max_grad_norm=null"]
     with pytest.raises(DivergedError) as caught:
         run(console, *wild, "trainer.checkpointer.keep=[{every: 1}]", "trainer.tracker.type=noop")
     assert caught.value.message.startswith("training diverged at step 1: loss nan, grad_norm nan")
-    assert caught.value.message.endswith("; the newest checkpoint is of step 1")
+    first, last = caught.value.message.splitlines()
+    assert first.endswith("; the newest checkpoint is of step 1")
+    batch = prepare(load(Path("config/tiny.yaml"), overrides=SMALL)).batches.places(1)
+    assert last == f"its batch: sequences {', '.join(str(index) for _, index in batch)} of 'shipped'"
     assert not Path("logs").exists()
     assert caught.value.hint is not None
     assert "optimizer.learning_rate" in caught.value.hint
