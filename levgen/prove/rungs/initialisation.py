@@ -1,0 +1,21 @@
+"""initialisation: fresh weights have the reference's mean and standard deviation, parameter by parameter."""
+
+import dataclasses
+
+from levgen.prove.bench import Bench, Vocab
+from levgen.prove.outcome import Outcome, failed, passed
+from levgen.runtime.parity import Ported
+
+# Wider than TINY, so that an average over a parameter says something.
+_WIDER = {"hidden_dim": 96, "intermediate_dim": 160}
+
+
+def initialisation(bench: Bench) -> Outcome:
+    """Compares the draws of both sides."""
+    config = bench.subject.config
+    fields = {field.name for field in dataclasses.fields(config)}
+    wider = dataclasses.replace(config, **{name: value for name, value in _WIDER.items() if name in fields})
+    problems = Ported.differing_initializations(bench.subject.model_class, wider, Vocab)
+    if problems:
+        return failed(problems[0], f"{len(problems)} parameters differ", details=tuple(problems[1:]))
+    return passed("mean and deviation of every parameter within six standard errors")
