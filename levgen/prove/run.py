@@ -11,11 +11,12 @@ from rich.console import Console
 
 from levgen.errors import LevgenError
 from levgen.prove.bench import Bench
+from levgen.prove.diagnose.divergence import Divergence
 from levgen.prove.ladder import Climbed, Rung, chosen, climb, rung_named
 from levgen.prove.outcome import Status, failed, skipped
 from levgen.prove.state import State, read_state, versions, write_state
 from levgen.prove.subject import BrokenModelError, Files, load_subject
-from levgen.prove.terminal import Ladder, print_details, verdict
+from levgen.prove.terminal import Ladder, print_details, print_divergence, verdict
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,20 @@ def run(request: Request) -> int:
     try:
         subject = load_subject(request.files)
     except BrokenModelError as error:
-        steps = _unimportable(rungs, error, console)
+        divergence, steps = None, _unimportable(rungs, error, console)
     else:
         bench = Bench(subject, checkpoint=request.checkpoint)
         _quieten(bench)
         steps = list(_climb(bench, rungs, console))
+        divergence = _divergence(bench, steps)
     state = before.updated(steps, request.files)
     recorded = write_state(request.files, state)
     if request.json:
-        print(json.dumps(_as_data(request, steps, state), indent=2))
+        print(json.dumps(_as_data(request, steps, state, divergence), indent=2))
     else:
         print_details(console, steps)
+        if divergence is not None:
+            print_divergence(console, divergence)
         console.print(f"\n{verdict(steps, state.levels()[-1])}", markup=False)
         if not recorded:
             console.print(f"{request.files.name} has no record in .levgen: the result was not kept", markup=False)
@@ -94,7 +98,18 @@ def _nothing_to_do(request: Request, state: State) -> int:
     return 1 if any(result.get("status") == Status.FAILED for result in state.rungs.values()) else 0
 
 
-def _as_data(request: Request, steps: Sequence[Climbed], state: State) -> dict[str, Any]:
+def _divergence(bench: Bench, steps: list[Climbed]) -> Divergence | None:
+    """Where the model first goes wrong, if a rung that compares it says that it does."""
+    if bench.missing or all(step.outcome.status is not Status.FAILED for step in steps):
+        return None
+    from levgen.prove.diagnose.investigate import investigate
+
+    return investigate(bench, steps)
+
+
+def _as_data(
+    request: Request, steps: Sequence[Climbed], state: State, divergence: Divergence | None = None
+) -> dict[str, Any]:
     return {
         "model": request.files.name,
         "status": state.levels()[-1],
@@ -112,6 +127,7 @@ def _as_data(request: Request, steps: Sequence[Climbed], state: State) -> dict[s
             }
             for step in steps
         ],
+        "divergence": divergence.as_data() if divergence else None,
     }
 
 

@@ -50,7 +50,7 @@ class Ported(Generic[M]):
     @staticmethod
     def random(ModelClass: type[M], config: LmConfig, Vocab: Axis, *, seed: int = 0) -> "Ported[M]":
         """A reference of `config` with every parameter and buffer random, and our model with the same weights."""
-        reference = randomize(_fresh_reference(config, Vocab), seed)
+        reference = randomize(fresh_reference(config, Vocab), seed)
         return Ported(reference, load_from_torch(ModelClass, reference))
 
     def logits(self, tokens: NamedArray) -> NamedArray:
@@ -174,7 +174,7 @@ class Ported(Generic[M]):
 
         Both are random draws: they may differ by six standard errors. What one draws as a constant, so must the other.
         """
-        reference = _fresh_reference(config, Vocab)
+        reference = fresh_reference(config, Vocab)
         named = checkpoint_names(reference, reference.state_dict())
         sizes = {name: tensor.numel() for name, tensor in named.items()}
         init: Callable[..., M] = eqx.filter_jit(ModelClass.init)
@@ -215,7 +215,7 @@ def _without_noise(gradients: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
+def fresh_reference(config: LmConfig, Vocab: Axis) -> Any:
     """A causal language model of transformers with the weights that it draws itself, seed 0."""
     import torch
     from transformers import AutoModelForCausalLM

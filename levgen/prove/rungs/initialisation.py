@@ -4,6 +4,7 @@ import dataclasses
 
 from levgen.prove.bench import Bench, Vocab
 from levgen.prove.outcome import Outcome, failed, passed
+from levgen.prove.subject import Subject
 from levgen.runtime.parity import Ported
 
 # Wider than TINY, so that an average over a parameter says something.
@@ -12,10 +13,15 @@ _WIDER = {"hidden_dim": 96, "intermediate_dim": 160}
 
 def initialisation(bench: Bench) -> Outcome:
     """Compares the draws of both sides."""
-    config = bench.subject.config
-    fields = {field.name for field in dataclasses.fields(config)}
-    wider = dataclasses.replace(config, **{name: value for name, value in _WIDER.items() if name in fields})
-    problems = Ported.differing_initializations(bench.subject.model_class, wider, Vocab)
+    problems = differences(bench.subject)
     if problems:
         return failed(problems[0], f"{len(problems)} parameters differ", details=tuple(problems[1:]))
     return passed("mean and deviation of every parameter within six standard errors")
+
+
+def differences(subject: Subject) -> list[str]:
+    """`name: ours, reference` of the parameters that are drawn otherwise."""
+    config = subject.config
+    fields = {field.name for field in dataclasses.fields(config)}
+    wider = dataclasses.replace(config, **{name: value for name, value in _WIDER.items() if name in fields})
+    return Ported.differing_initializations(subject.model_class, wider, Vocab)
