@@ -1,8 +1,8 @@
 """A run of `levgen prove`: what is climbed, what is printed, what is written."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.prove.bench import Bench
 from levgen.prove.diagnose.divergence import Divergence
-from levgen.prove.ladder import Climbed, Rung, chosen, climb, rung_named
+from levgen.prove.ladder import MUTATIONS, Climbed, Rung, chosen, climb, rung_named
 from levgen.prove.outcome import Status, failed, skipped
 from levgen.prove.state import State, read_state, versions, write_state
 from levgen.prove.subject import BrokenModelError, Files, load_subject
@@ -46,10 +46,14 @@ def run(request: Request) -> int:
     else:
         bench = Bench(subject, checkpoint=request.checkpoint)
         _quieten(bench)
-        steps = list(_climb(bench, rungs, console))
+        steps = list(_climb(bench, rungs, console, mutate=request.mutate))
         divergence = _divergence(bench, steps)
     state = before.updated(steps, request.files)
     recorded = write_state(request.files, state)
+    if request.report is not None:
+        from levgen.prove.report.page import render_page
+
+        request.report.write_text(render_page(request.files, steps, state, divergence), encoding="utf-8")
     if request.json:
         print(json.dumps(_as_data(request, steps, state, divergence), indent=2))
     else:
@@ -62,12 +66,31 @@ def run(request: Request) -> int:
     return 1 if any(step.outcome.status is Status.FAILED for step in steps) else 0
 
 
-def _climb(bench: Bench, rungs: Sequence[Rung], console: Console) -> Iterator[Climbed]:
-    with ExitStack() as stack:
-        ladder = stack.enter_context(Ladder(console))
+def _climb(bench: Bench, rungs: Sequence[Rung], console: Console, *, mutate: bool) -> Iterator[Climbed]:
+    with Ladder(console) as ladder:
+        broken = False
         for step in climb(bench, rungs, before=ladder.starts):
             ladder.ends(step)
+            broken |= step.outcome.status is Status.FAILED
             yield step
+        if mutate:
+            ladder.starts(MUTATIONS)
+            step = _mutations(bench, ladder, broken=broken)
+            ladder.ends(step)
+            yield step
+
+
+def _mutations(bench: Bench, ladder: Ladder, *, broken: bool) -> Climbed:
+    started = time.perf_counter()
+    if broken:
+        outcome = skipped("a rung failed: faults are seeded into a model that is right")
+    elif bench.missing:
+        outcome = skipped(bench.missing)
+    else:
+        from levgen.prove.mutate.run import seeded_faults
+
+        outcome = seeded_faults(bench.subject, ladder.says)
+    return Climbed(MUTATIONS, outcome, time.perf_counter() - started)
 
 
 def _unimportable(rungs: Sequence[Rung], error: LevgenError, console: Console) -> list[Climbed]:

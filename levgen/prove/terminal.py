@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
 _NAME = 16
+_DETAILS = 12
 
 
 class Ladder:
@@ -26,6 +27,7 @@ class Ladder:
         self._console = console
         self._steps: list[Climbed] = []
         self._running: Rung | None = None
+        self._said = ""
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> "Ladder":
@@ -41,7 +43,13 @@ class Ladder:
 
     def starts(self, rung: Rung) -> None:
         """A rung is being climbed."""
-        self._running = rung
+        self._running, self._said = rung, rung.summary
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+
+    def says(self, text: str) -> None:
+        """How far the rung that is being climbed is."""
+        self._said = text
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
 
@@ -65,18 +73,19 @@ class Ladder:
                 step.rung.name, f"[{_STYLES[status]}]{status}", _seconds(step), escape(printable(step.outcome.line))
             )
         if self._running is not None and all(step.rung is not self._running for step in self._steps):
-            table.add_row(self._running.name, "[dim]...", "", f"[dim]{escape(self._running.summary)}")
+            table.add_row(self._running.name, "[dim]...", "", f"[dim]{escape(printable(self._said))}")
         return table
 
 
 def print_details(console: Console, steps: Iterable[Climbed]) -> None:
-    """What the rungs that failed have to say beyond their line."""
+    """What rungs have to say beyond their line."""
     for step in steps:
-        if step.outcome.status is Status.FAILED and step.outcome.details:
+        if step.outcome.details:
             console.print(f"\n{step.rung.name}:", highlight=False, markup=False)
-            shown = step.outcome.details[:8]
+            shown = step.outcome.details[:_DETAILS]
             for line in shown:
-                console.print(f"  {printable(line)}", highlight=False, markup=False, soft_wrap=True)
+                told = "\n  ".join(printable(line).splitlines())
+                console.print(f"  {told}", highlight=False, markup=False, soft_wrap=True)
             if len(step.outcome.details) > len(shown):
                 console.print(f"  ... and {len(step.outcome.details) - len(shown)} more", highlight=False)
 

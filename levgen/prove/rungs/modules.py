@@ -20,8 +20,9 @@ def modules(bench: Bench) -> Outcome:
         {
             "path": pair.ours.path,
             "layer": layer_of(pair.ours.path, stack),
-            "error": pair.outputs,
             "part": _part(pair.ours.path, stack),
+            "class": pair.ours.class_name,
+            "error": pair.outputs,
         }
         for pair in alone
     ]
