@@ -6,6 +6,7 @@ from levgen.prove.outcome import MODULE
 from levgen.prove.trace.align import Pair, error
 from levgen.prove.trace.event import ATTENTION, Array, Event, Value
 
+_TURNED = ("rope layout", "theta", "rotation", "positions", "order", "missing call")
 _ARGUMENTS = ("queries", "keys", "values")
 
 
@@ -53,22 +54,26 @@ def differing_arguments(ours: Event, theirs: Event, bound: float = MODULE) -> st
     return None
 
 
-def seen_in(culprit: Pair, inside: list[Pair], bound: float = MODULE) -> str:
-    """What is wrong in a call whose inputs agree: the first thing inside of it that differs, or else its output."""
-    for pair in inside:
+def seen_in(culprit: Pair, inside: list[Pair], bound: float = MODULE) -> tuple[str, tuple[str, ...]]:
+    """What is wrong in a call whose inputs agree, and the kinds of causes that it suggests.
+
+    It is the first thing inside of the call that differs, or else its output.
+    """
+    for pair in [*inside, culprit]:
         if pair.theirs is None:
             continue
         said = differing_arguments(pair.ours, pair.theirs, bound)
         if said is not None:
-            return said
+            return said, _TURNED if pair.ours.path.endswith(ATTENTION) else ()
         if pair.ours.mask is not None and pair.theirs.mask is not None:
             said = mask_difference(pair.ours.mask, pair.theirs.mask)
             if said is not None:
-                return f"its mask differs: {said}"
+                return f"its mask differs: {said}", ("mask",)
         if pair.outputs is not None and pair.outputs > bound and pair.ours.path.endswith(ATTENTION):
-            return f"queries, keys, values and mask agree, and what is attended differs {_output(pair, bound)}"
+            said = f"queries, keys, values and mask agree, and what is attended differs {_output(pair, bound)}"
+            return said, ("scale", "softcap", "mask")
     name = f"`{culprit.ours.field}`" if culprit.ours.field else "its output"
-    return f"the output of {name} differs {_output(culprit, bound)}"
+    return f"the output of {name} differs {_output(culprit, bound)}", ("eps", "norm offset", "bias")
 
 
 def _output(pair: Pair, bound: float) -> str:

@@ -60,7 +60,7 @@ def explain(trial: Trial, source: str, place: Place, classes: Sequence[str]) -> 
     """
     best: _Mend | None = None
     tried = 0
-    for mutation in in_order(source, classes):
+    for mutation in in_order(source, classes, place.about):
         tried += 1
         edited = mutation.applied(source)
         mend = _Mend(mutation, trial.error(edited, place))
@@ -78,10 +78,10 @@ def explain(trial: Trial, source: str, place: Place, classes: Sequence[str]) -> 
     return mended(place, best.mutation, source, explained=share, tried=tried)
 
 
-def in_order(source: str, classes: Sequence[str]) -> list[Mutation]:
-    """The edits of `classes`, class by class; in each, those that say most come first."""
+def in_order(source: str, classes: Sequence[str], about: Sequence[str] = ()) -> list[Mutation]:
+    """The edits of `classes`: those of the kinds `about` first, then class by class, those that say most first."""
     found = [mutation for mutation in mutations(source, exhaustive=True) if mutation.owner in classes]
-    return sorted(found, key=lambda m: (classes.index(m.owner), m.operator.name in _GENERAL))
+    return sorted(found, key=lambda m: (m.kind not in about, classes.index(m.owner), m.operator.name in _GENERAL))
 
 
 def mended(place: Place, mutation: Mutation, source: str, *, explained: float, tried: int) -> Divergence:

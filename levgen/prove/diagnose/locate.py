@@ -16,7 +16,7 @@ class Place:
 
     owner: the class of the model's file that is at fault. path: the name in the reference. seen: how it shows.
     watch: the event whose output tells whether an edit mends it. layer: the layer to run for that; None is all.
-    error: of that output, before any edit.
+    error: of that output, before any edit. about: kinds of causes that it suggests.
     """
 
     owner: str
@@ -25,6 +25,7 @@ class Place:
     watch: str
     layer: int | None
     error: float
+    about: tuple[str, ...] = ()
 
 
 def locate(pairs: Sequence[Pair], stack: str, classes: Collection[str], bound: float = MODULE) -> Place | None:
@@ -47,13 +48,15 @@ def _inside(segment: Segment, pairs: Sequence[Pair], stack: str, classes: Collec
     inside = [pair for pair in segment.inside if found is whole or _holds(found, pair)]
     owner = _owner(found, segment, pairs, stack, classes)
     path = found.ours.path if found.theirs is not None else whole.ours.path
+    seen, about = seen_in(found, inside, bound)
     return Place(
         owner,
         path,
-        seen_in(found, inside, bound),
+        seen,
         watch=found.ours.path,
         layer=layer_of(whole.ours.path, stack),
         error=found.outputs if found.outputs is not None else float("inf"),
+        about=about,
     )
 
 
