@@ -1,11 +1,14 @@
 """Climbing: order, what is needed, and what one failure means for the rest."""
 
+import equinox as eqx
 import pytest
 
 from levgen.errors import LevgenError
 from levgen.prove.bench import Bench
 from levgen.prove.ladder import LADDER, chosen, climb
 from levgen.prove.outcome import Status
+from levgen.prove.rungs.round_trip import round_trip
+from levgen.runtime import save_hf
 
 
 def climbed(bench: Bench, *names: str) -> dict[str, Status]:
@@ -39,7 +42,6 @@ def test_a_right_model_passes(subject):
         ("modules", "self.wpe(pos_ids)", "self.wpe(pos_ids + 1)", "<embeddings>"),
         ("masks", "AttentionMask.of(attn_mask)", "AttentionMask()", "a token changes what comes before it"),
         ("initialisation", "std / (2 * config.num_layers) ** 0.5", "std", "c_proj.weight"),
-        ("round-trip", '"initializer_range": "initializer_range",', "", "the config comes back"),
     ],
 )
 def test_a_wrong_model_fails(subject, rung, right, wrong, reason):
@@ -50,6 +52,19 @@ def test_a_wrong_model_fails(subject, rung, right, wrong, reason):
     failures = {name: outcome for name, outcome in ended.items() if outcome.status is Status.FAILED}
     assert failures, ended
     assert reason in str([outcome.line for outcome in failures.values()])
+
+
+def test_other_bits_in_a_file_fail(subject, monkeypatch):
+    def save_with_a_slip(model, folder, **options):
+        slipped = eqx.tree_at(
+            lambda model: model.embeddings.wte.weight, model, replace_fn=lambda weight: weight * 1.001
+        )
+        save_hf(slipped, folder, **options)
+
+    monkeypatch.setattr("levgen.prove.rungs.round_trip.save_hf", save_with_a_slip)
+    outcome = round_trip(Bench(subject("gpt2")))
+    assert outcome.status is Status.FAILED
+    assert "transformer.wte.weight" in outcome.reason
 
 
 def test_what_needs_a_broken_rung_is_skipped(subject):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Places that are no modules of the reference.
+_NAMES = {"<embeddings>": "what enters the first layer", "<hidden>": "what enters the head", "<logits>": "the logits"}
+
 
 @dataclass(frozen=True)
 class Divergence:
@@ -24,7 +27,7 @@ class Divergence:
 
     def lines(self) -> list[str]:
         """What a person reads."""
-        told = [f"{self.module}: {self.seen}", f"in the reference: {self.path}"]
+        told = [f"{self.module}: {self.seen}", f"in the reference: {_NAMES.get(self.path, self.path)}"]
         if self.cause is None:
             return [*told, f"no known cause explains it ({self.tried} edits were tried)"]
         told.append(f"{self.cause} (explains {100 * self.explained:.0f}% of the difference)")

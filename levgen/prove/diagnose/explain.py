@@ -37,7 +37,7 @@ _GENERAL = (
     "axis_other",
     "branch_forced",
 )
-_ENOUGH = 0.5  # an edit that leaves more than this of the difference explains nothing
+_ENOUGH = 0.1  # an edit that leaves more than this of the difference explains nothing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from levgen.prove.diagnose.describe import seen_in
-from levgen.prove.diagnose.segments import Segment, segments
+from levgen.prove.diagnose.segments import Segment, is_above, segments
 from levgen.prove.outcome import MODULE
 from levgen.prove.trace.align import Pair, layer_of
 from levgen.prove.trace.event import EMBEDDINGS, HIDDEN
@@ -15,7 +15,7 @@ class Place:
     """Where it goes wrong.
 
     owner: the class of the model's file that is at fault. path: the name in the reference. seen: how it shows.
-    watch: the event whose output tells whether an edit mends it. layer: the layer to run for that; None is all.
+    watch: the event whose output tells whether an edit mends it. layers: those to run for that; None is all.
     error: of that output, before any edit. about: kinds of causes that it suggests.
     """
 
@@ -23,7 +23,7 @@ class Place:
     path: str
     seen: str
     watch: str
-    layer: int | None
+    layers: tuple[int, ...] | None
     error: float
     about: tuple[str, ...] = ()
 
@@ -41,23 +41,30 @@ def locate(pairs: Sequence[Pair], stack: str, classes: Collection[str], bound: f
 
 def _inside(segment: Segment, pairs: Sequence[Pair], stack: str, classes: Collection[str], bound: float) -> Place:
     whole = segment.whole
-    culprits = [pair for pair in segment.inside if _is_at_fault(pair, bound)]
+    culprits = [pair for pair in segment.inside if _is_at_fault(pair, bound) and not is_above(pair.ours.path, stack)]
     # The innermost: what holds another culprit only passes on what that one did.
     innermost = [pair for pair in culprits if not any(_holds(pair, other) for other in culprits if other is not pair)]
     found = min(innermost, key=lambda pair: pair.ours.started, default=whole)
     inside = [pair for pair in segment.inside if found is whole or _holds(found, pair)]
     owner = _owner(found, segment, pairs, stack, classes)
     path = found.ours.path if found.theirs is not None else whole.ours.path
+    # How a reference divides the work between tables and a scale is its own affair: what they make together counts.
+    together = whole.ours.path == EMBEDDINGS
+    layer = layer_of(whole.ours.path, stack)
     seen, about = seen_in(found, inside, bound)
     return Place(
         owner,
         path,
         seen,
-        watch=found.ours.path,
-        layer=layer_of(whole.ours.path, stack),
-        error=found.outputs if found.outputs is not None else float("inf"),
+        watch=EMBEDDINGS if together else found.ours.path,
+        layers=() if together else None if layer is None else (layer,),
+        error=_error(whole if together else found),
         about=about,
     )
+
+
+def _error(pair: Pair) -> float:
+    return pair.outputs if pair.outputs is not None else float("inf")
 
 
 def _is_at_fault(pair: Pair, bound: float) -> bool:

@@ -35,7 +35,7 @@ def segments(pairs: Sequence[Pair], stack: str) -> list[Segment]:
         elif layer_of(ours.path, stack) is None:
             if not found:
                 before.append(pair)
-            elif not _above(ours.path, stack):
+            elif not is_above(ours.path, stack):
                 found.append(Segment(pair, ()))
     return found
 
@@ -50,7 +50,7 @@ def modules_alone(pairs: Sequence[Pair], stack: str) -> list[Pair]:
     for segment in segments(pairs, stack):
         whole = segment.differs()
         for pair in (*segment.inside, segment.whole):
-            fits = pair.outputs is not None and pair.worst_input <= MODULE and not _above(pair.ours.path, stack)
+            fits = pair.outputs is not None and pair.worst_input <= MODULE and not is_above(pair.ours.path, stack)
             if fits and pair.outputs is not None and (whole or pair.outputs <= MODULE):
                 alone.append(pair)
     return alone
@@ -60,6 +60,6 @@ def _is_layer(path: str, stack: str) -> bool:
     return layer_of(path, stack) is not None and path.count(".") == stack.count(".") + 1
 
 
-def _above(path: str, stack: str) -> bool:
+def is_above(path: str, stack: str) -> bool:
     """Whether the reference's module at `path` holds the layers: ours of that name is another cut of the tree."""
     return stack.startswith(f"{path}.") or path == ""

@@ -36,15 +36,19 @@ class Trial:
         """The error of what `place` watches, with `source`; infinite where it can't be run, or isn't reached."""
         try:
             with standing_in(self.files, source) as (module, model):
-                only = None if place.layer is None else (place.layer,)
-                mask = inputs(self.case)
-                trace = our_trace(self._loaded(model), module, mask, feed=self.led.feed, only=only, head=self.led.head)
+                trace = our_trace(
+                    self._loaded(model),
+                    module,
+                    inputs(self.case),
+                    feed=self.led.feed,
+                    only=place.layers,
+                    head=self.led.head,
+                )
                 if trace.error is not None:
                     return float("inf")
                 for pair in pairs(trace, self.led):
-                    if pair.ours.path == place.watch and (place.layer is None or pair.outputs is not None):
-                        fits = pair.worst_input <= bound_of(self.case) and pair.outputs is not None
-                        return pair.outputs if fits and pair.outputs is not None else float("inf")
+                    if pair.ours.path == place.watch and pair.outputs is not None:
+                        return pair.outputs if pair.worst_input <= bound_of(self.case) else float("inf")
         except Exception:
             return float("inf")
         return float("inf")

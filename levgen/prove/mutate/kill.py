@@ -4,12 +4,15 @@ import contextlib
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.errors import LevgenError
 from levgen.prove.subject import Files, run_source
+
+_SAME_KIND = 20  # how much more a fault of the same kind tells than one of another
 
 
 @dataclass(frozen=True)
@@ -22,28 +25,34 @@ class Verdict:
 
 @dataclass
 class _Record:
-    """How long each test takes and how often it was the one that noticed: those that notice soonest run first."""
+    """How long each test takes and what it has noticed: those that will notice soonest run first.
+
+    noticed: kind of fault -> test -> how often.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    noticed: dict[str, int] = field(default_factory=dict)
+    noticed: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def rank(self, name: str) -> float:
-        return self.seconds.get(name, 0.0) / (1 + self.noticed.get(name, 0))
+    def rank(self, name: str, kind: str) -> float:
+        """The test's seconds, divided by how likely it is to notice: faults of the same kind tell most."""
+        ever = sum(found[name] for found in self.noticed.values())
+        return self.seconds.get(name, 0.0) / (1 + ever + _SAME_KIND * self.noticed.get(kind, Counter())[name])
 
 
 class _Plugin:
     """Told by pytest what happens."""
 
-    def __init__(self, record: _Record, *, order: bool) -> None:
+    def __init__(self, record: _Record, kind: str | None) -> None:
         self._record = record
-        self._order = order
+        self._kind = kind
         self.failed: Verdict | None = None
         self.passed = 0
         self.skipped: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        if self._order:
-            items.sort(key=lambda item: self._record.rank(item.name))
+        kind = self._kind
+        if kind is not None:
+            items.sort(key=lambda item: self._record.rank(item.name, kind))
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
@@ -66,7 +75,7 @@ class Tests:
     def __init__(self, files: Files, source: str) -> None:
         self._files = files
         self._record = _Record()
-        plugin = self._run(source, order=False)
+        plugin = self._run(source, None)
         if plugin.failed is not None:
             raise LevgenError(
                 f"{files.shown(files.tests)} doesn't pass without any fault: {plugin.failed.test}: {plugin.failed.why}",
@@ -74,18 +83,18 @@ class Tests:
             )
         self.count = plugin.passed
 
-    def verdict(self, source: str) -> Verdict:
-        """Runs the tests against `source` until one fails."""
-        plugin = self._run(source, order=True)
+    def verdict(self, source: str, kind: str) -> Verdict:
+        """Runs the tests against `source`, which has a fault of that kind, until one fails."""
+        plugin = self._run(source, kind)
         verdict = plugin.failed or Verdict(None)
         if verdict.test is not None:
-            self._record.noticed[verdict.test] = self._record.noticed.get(verdict.test, 0) + 1
+            self._record.noticed.setdefault(kind, Counter())[verdict.test] += 1
         return verdict
 
-    def _run(self, source: str, *, order: bool) -> _Plugin:
+    def _run(self, source: str, kind: str | None) -> _Plugin:
         import pytest
 
-        plugin = _Plugin(self._record, order=order)
+        plugin = _Plugin(self._record, kind)
         files = self._files
         arguments = [
             str(files.tests),

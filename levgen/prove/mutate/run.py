@@ -50,7 +50,7 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
     for number, mutation in enumerate(found, 1):
         progress(f"{number} of {len(found)}: {mutation.name}; {len(survivors)} not noticed")
         edited = mutation.applied(source)
-        verdict = tests.verdict(edited)
+        verdict = tests.verdict(edited, mutation.kind)
         if verdict.test is None:
             path = subject.files.shown(subject.files.model)
             survivors.append(Survivor(mutation, mutation.diff(source, path), change(subject, edited)))

@@ -26,7 +26,8 @@ def traces(bench: Bench) -> Outcome:
             model = abstract(subject.model_class, config, vocabulary)
             eqx.filter_eval_shape(_forward_and_backward, model, shape_of_tokens(length))
         except Exception as error:
-            return failed(f"at {name} size: {type(error).__name__}: {first_line(error)}")
+            case = bench.case if name == "tiny" else None
+            return failed(f"at {name} size: {type(error).__name__}: {first_line(error)}", case=case)
         parameters = sum(math.prod(array.shape) for array in model_arrays(model))
     length = sizes["full"][2]
     return passed(f"tiny, and at full size: {parameters / 1e9:.3g}B parameters over {length} positions")

@@ -74,6 +74,14 @@ def window_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
         yield from (f"{node.value}.with_sliding_window({site.config}.{window}, where={flag})" for flag in flags)
 
 
+@operator("mask", "layers without a window have one")
+def window_narrowed(node: cst.CSTNode, site: Site) -> Iterator[str]:
+    """mask.with_sliding_window(n) -> mask.with_sliding_window(n, where=windowed)."""
+    if isinstance(node, cst.Call) and site.code(node.func).endswith(".with_sliding_window") and len(node.args) == 1:
+        flags = [name for name in site.parameters if "window" in name]
+        yield from (f"{site.code(node.func)}({site.code(node.args[0])}, where={flag})" for flag in flags)
+
+
 @operator("mask", "layers with and without a window are swapped")
 def window_inverted(node: cst.CSTNode, site: Site) -> Iterator[str]:
     """where=windowed -> where=not windowed."""

@@ -76,7 +76,7 @@ def tuple_reordered(node: cst.CSTNode, site: Site) -> Iterator[str]:
     if isinstance(node, cst.Tuple) and not isinstance(site.parent, cst.AssignTarget) and node.lpar:
         values = [site.code(element.value) for element in node.elements]
         if all(value.rpartition(".")[2][:1].isupper() for value in values):
-            yield from (f"({text})" for text in _orders(node, site))
+            yield from _orders(node, site)
 
 
 def _orders(node: cst.Tuple, site: Site) -> Iterator[str]:
