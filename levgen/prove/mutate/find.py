@@ -111,6 +111,8 @@ class _Finder:
         for operator in self._known:
             for text in operator.make(node, site):
                 yield self._mutation(operator, node, site, text)
+        if isinstance(node, cst.Dict) and isinstance(site.parent, cst.Return):
+            return  # a table of names, which has an operator of its own
         inside = dataclasses.replace(site, parents=(*site.parents, node))
         for child in node.children:
             yield from self._below(child, inside)
@@ -159,8 +161,6 @@ def _is_other(node: cst.CSTNode, site: Site, facts: FileFacts) -> bool:
             return True
         case cst.Call(func=function) if facts.code(function) in _OTHER_CALLS:
             return True
-        case cst.Return(value=cst.Dict()):
-            return True  # a table of names, which has an operator of its own
     return False
 
 

@@ -69,7 +69,7 @@ class _Plugin:
             self.passed += 1
 
 
-class Tests:
+class Suite:
     """The tests of a model. Raises LevgenError where they don't pass as they are: they'd fail for any edit."""
 
     def __init__(self, files: Files, source: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from levgen.errors import LevgenError
 from levgen.prove.mutate.equivalence import change
 from levgen.prove.mutate.find import mutations
-from levgen.prove.mutate.kill import Tests
+from levgen.prove.mutate.kill import Suite
 from levgen.prove.mutate.operator import Mutation
 from levgen.prove.outcome import Outcome, failed, passed, skipped
 from levgen.prove.subject import Subject
@@ -40,7 +40,7 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
     found = mutations(source)
     progress(f"the tests of {subject.files.name} without a fault")
     try:
-        tests = Tests(subject.files, source)
+        tests = Suite(subject.files, source)
     except LevgenError as error:
         return failed(error.message)
     if not tests.count:
