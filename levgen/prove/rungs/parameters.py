@@ -17,10 +17,12 @@ def parameters(bench: Bench) -> Outcome:
     configs = {"TINY": subject.config, **subject.variations}
     for name, config in configs.items():
         try:
-            bench.ported(config)
+            strange = bench.ported(config).unlike_parameters()
         except LevgenError as error:
             lines = str(error).splitlines()
             return failed(f"{name}: {lines[0]}", details=tuple(lines[1:]), case=Case(config, LENGTH))
+        if strange:
+            return failed(f"{name}: only one side has {strange[0]}", details=tuple(strange), case=Case(config, LENGTH))
     count = len(hf_tensors(bench.ported().model))
     full, problems = _at_full_size(subject.model_class, subject.config_class())
     if problems:
@@ -43,8 +45,9 @@ def _at_full_size(model_class: Any, config: Any) -> tuple[int, list[str]]:
     named = checkpoint_names(reference, dict(reference.named_parameters()))
     theirs = {name: tuple(tensor.shape) for name, tensor in named.items()}
     problems = [f"{name}: only the reference has it" for name in theirs.keys() - ours.keys()]
-    stored = set(reference.state_dict())
-    problems += [f"{name}: only ours has it" for name in ours.keys() - theirs.keys() if name not in stored]
+    # Buffers are stored too; a tied parameter is stored under two names and is one.
+    buffers = checkpoint_names(reference, dict(reference.named_parameters()) | dict(reference.named_buffers()))
+    problems += [f"{name}: only ours has it" for name in ours.keys() - buffers.keys()]
     problems += [
         f"{name}: ours {ours[name]}, the reference {theirs[name]}"
         for name in ours.keys() & theirs.keys()

@@ -2,14 +2,19 @@
 
 import dataclasses
 
+import haliax as hax
+
 from levgen.prove.bench import BEYOND, Bench, logits_of, random_tokens
 from levgen.prove.outcome import MODEL, Case, Outcome, measured
 from levgen.prove.rungs.forward import errors_by_position
+from levgen.runtime import AttentionMask
 from levgen.runtime.testing import relative_error
+
+GAP = 3
 
 
 def positions(bench: Bench) -> Outcome:
-    """Each kind of rotary positions beyond the maximum; without them, to the end of the context."""
+    """Each kind of rotary positions beyond the maximum, else to the end of the context; positions with gaps."""
     subject = bench.subject
     longest = subject.config.max_seq_len
     cases = {kind: Case(config, longest + BEYOND) for kind, config in subject.rotations.items()}
@@ -21,5 +26,13 @@ def positions(bench: Bench) -> Outcome:
         ours, theirs = logits_of(ported.model, tokens), ported.logits(tokens)
         errors[f"{case.length} positions, {name}"] = relative_error(ours, theirs)
         by_position = by_position or errors_by_position(ours, theirs)
-    outcome = measured(errors, MODEL, cases=dict(zip(errors, cases.values(), strict=True)))
+    by_name = dict(zip(errors, cases.values(), strict=True))
+    ported = bench.ported()
+    if ported.takes_positions:
+        tokens = random_tokens()
+        # With gaps: a rotation sees differences only, so positions that start elsewhere would look the same.
+        apart = hax.arange(tokens.resolve_axis("position")) * GAP
+        given = logits_of(ported.model, tokens, AttentionMask.causal(), apart)
+        errors[f"every {GAP}th position"] = relative_error(given, ported.logits(tokens, apart))
+    outcome = measured(errors, MODEL, cases=by_name)
     return dataclasses.replace(outcome, data={"by_position": by_position})
