@@ -1,5 +1,6 @@
 """Putting the two runs side by side: which of our calls is which of the reference's, and how far they are apart."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,14 +39,17 @@ class Guide:
     feed: Mapping[str, Array]
     head: Array | None
 
-    def expected(self, path: str) -> Event | None:
-        """The reference's event for one of ours; what enters the first layer stands for the embeddings."""
+    def expected(self, path: str, time: int = 0) -> Event | None:
+        """The reference's event for one of ours, which is called there for the `time`th time, counted from 0.
+
+        What enters the first layer stands for the embeddings.
+        """
         if path == EMBEDDINGS:
             first = self.trace.at(next(iter(self.feed), ""))
             return first and Event(path, "", "", "", None, outputs=first.inputs[:1])
         if path == HIDDEN:
             return None if self.head is None else Event(path, "", "", "", None, outputs=(Value(self.head),))
-        return self.trace.at(path)
+        return self.trace.at(path, time)
 
 
 def guide(reference: Any, case: Case, stack: str) -> Guide:
@@ -88,7 +92,12 @@ def compare(model: Any, module: Any, case: Case, led: Guide, *, only: Any = None
 
 def pairs(trace: Trace, led: Guide) -> list[Pair]:
     """The calls of `trace` beside those of the reference."""
-    return [_pair(event, led.expected(event.path)) for event in trace.events]
+    times: Counter[str] = Counter()
+    found = []
+    for event in trace.events:
+        found.append(_pair(event, led.expected(event.path, times[event.path])))
+        times[event.path] += 1
+    return found
 
 
 def _pair(ours: Event, theirs: Event | None) -> Pair:

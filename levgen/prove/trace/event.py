@@ -50,9 +50,10 @@ class Trace:
     error: Exception | None = None
     stack: tuple[int, ...] = ()  # the calls that were running when it stopped
 
-    def at(self, path: str) -> Event | None:
-        """The first call at `path`."""
-        return next((event for event in self.events if event.path == path), None)
+    def at(self, path: str, time: int = 0) -> Event | None:
+        """The `time`th call at `path`, counted from 0."""
+        found = [event for event in self.events if event.path == path]
+        return found[time] if time < len(found) else None
 
 
 def named_value(x: NamedArray, batch: int, length: int) -> Value | None:

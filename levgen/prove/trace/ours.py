@@ -43,6 +43,7 @@ class Recorder:
     trace: Trace = field(default_factory=Trace)
     running: list[int] = field(default_factory=list)
     clock: int = 0
+    through_layers: bool = False
 
     def call(self, event: Event, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a call as `event`, inside of the one that runs."""
@@ -93,7 +94,8 @@ class Tap:
         self.module, self.event, self.recorder = module, event, recorder
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if args:
+        # One module may serve before the layers and after them: only there is its input known.
+        if args and self.recorder.through_layers:
             args = (self.recorder.fed(self.event.path, args[0]), *args[1:])
         return self.recorder.call(dataclasses.replace(self.event), self.module, args, kwargs)
 
@@ -122,6 +124,7 @@ class Loop:
             block = _tapped(self.block(layer), path, self.recorder)
             event = Event(path, self.owner, "layers", type(block).__name__, None)
             x = self.recorder.call(event, block, (x, *mine[0]), mine[1])
+        self.recorder.through_layers = True
         return x
 
     def block(self, layer: int) -> Any:
@@ -231,11 +234,10 @@ def _tapped(module: Any, path: str | None, recorder: Recorder) -> Any:
         if isinstance(value, Stacked | BlockSeq):
             put = Loop(value, below, owner, recorder)
         elif isinstance(value, eqx.Module) and callable(value) and not isinstance(module, _WHOLE):
-            put = Tap(
-                _tapped(value, below, recorder),
-                Event(below or EMBEDDINGS, owner, item.name, type(value).__name__, None),
-                recorder,
-            )
+            # What has no name of its own in the reference is no module of it.
+            shown = below if theirs is not None and below else f"{below}.<{item.name}>"
+            event = Event(shown, owner, item.name, type(value).__name__, None)
+            put = Tap(_tapped(value, below, recorder), event, recorder)
         else:
             continue
         object.__setattr__(tapped, item.name, put)
