@@ -50,7 +50,11 @@ def change(subject: Subject, source: str) -> str | None:
         if error > SAME:
             return f"{name}: logits change by {error:.1e}"
     with standing_in(subject.files, source) as (_, model_class):
-        return _fresh_weights(subject, model_class)
+        for name, config in {"TINY": subject.config, **subject.variations}.items():
+            found = _fresh_weights(subject.model_class, model_class, config)
+            if found is not None:
+                return f"{name}: {found}"
+    return None
 
 
 def _beyond_logits(before: Any, after: Any) -> str | None:
@@ -82,13 +86,12 @@ def _gradients(model: Any, tokens: NamedArray) -> jax.Array:
     return value
 
 
-def _fresh_weights(subject: Subject, model_class: Any) -> str | None:
-    config_class = model_class.config_class()
-    config = config_class(**{name: getattr(subject.config, name) for name in vars(subject.config)})
+def _fresh_weights(before: Any, after: Any, config: Any) -> str | None:
+    edited = after.config_class()(**vars(config))
     drawn = []
-    for made, of in ((subject.model_class, subject.config), (model_class, config)):
+    for made, of in ((before, config), (after, edited)):
         drawn.append(model_arrays(eqx.filter_jit(made.init)(Vocab, of, key=jrandom.PRNGKey(0))))
     if len(drawn[0]) != len(drawn[1]):
         return "a fresh model has other parameters"
-    worst = max(relative_error(a, b) for a, b in zip(*drawn, strict=True) if np.any(np.asarray(b)))
+    worst = max(relative_error(a, b) for a, b in zip(*drawn, strict=True))
     return f"fresh weights change by {worst:.1e}" if worst > SAME else None

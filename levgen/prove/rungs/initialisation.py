@@ -20,8 +20,14 @@ def initialisation(bench: Bench) -> Outcome:
 
 
 def differences(subject: Subject) -> list[str]:
-    """`name: ours, reference` of the parameters that are drawn otherwise."""
+    """`name: ours, reference` of the parameters that are drawn otherwise, with the head tied and not."""
     config = subject.config
     fields = {field.name for field in dataclasses.fields(config)}
     wider = dataclasses.replace(config, **{name: value for name, value in _WIDER.items() if name in fields})
-    return Ported.differing_initializations(subject.model_class, wider, Vocab)
+    ties = [{"tie_word_embeddings": tied} for tied in (True, False)] if "tie_word_embeddings" in fields else [{}]
+    found = [
+        problem
+        for tie in ties
+        for problem in Ported.differing_initializations(subject.model_class, dataclasses.replace(wider, **tie), Vocab)
+    ]
+    return list(dict.fromkeys(found))

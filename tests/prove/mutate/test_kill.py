@@ -75,7 +75,7 @@ def test_a_change_of_the_function_is_told_from_one_of_the_text(blind: Path) -> N
     assert mask is not None
     std = change(loaded, loaded.source.replace("std / (2 * config.num_layers) ** 0.5", "std"))
     assert std is not None
-    assert std.startswith("fresh weights change by")
+    assert std.startswith("TINY: fresh weights change by")
 
 
 @pytest.mark.slow
