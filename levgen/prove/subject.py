@@ -149,8 +149,8 @@ def _subject(files: Files, source: str, tests: str) -> Subject:
     by_value = list(_configs(tree, names))
     from levgen.runtime import Rotary
 
-    rotations = {str(value.kind): made for value, made in by_value if isinstance(value, Rotary)}
-    variations = {_label(value): made for value, made in by_value if not isinstance(value, Rotary)}
+    rotations = {str(value.kind): made for _, value, made in by_value if isinstance(value, Rotary)}
+    variations = {_label(name, value): made for name, value, made in by_value if not isinstance(value, Rotary)}
     return Subject(files, source, module, config.model_type, config, variations, rotations)
 
 
@@ -179,7 +179,7 @@ def _tiny(tree: ast.Module, names: dict[str, Any], files: Files) -> Any:
 
 
 def _configs(tree: ast.Module, names: dict[str, Any]) -> Any:
-    """(value, config) for each value that a test is parametrised with and makes `config = ...` of."""
+    """(argument, value, config) for each value that a test is parametrised with and makes `config = ...` of."""
     for function in tree.body:
         if not isinstance(function, ast.FunctionDef):
             continue
@@ -193,7 +193,7 @@ def _configs(tree: ast.Module, names: dict[str, Any]) -> Any:
                 case ast.Call(args=[ast.Constant(value=str(argument)), ast.List(elts=values), *_]) if made:
                     for node in values:
                         value = _value(node, names)
-                        yield value, _value(made[0], {**names, argument: value})
+                        yield argument, value, _value(made[0], {**names, argument: value})
 
 
 def _value(node: ast.expr, names: dict[str, Any]) -> Any:
@@ -201,10 +201,9 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(node), "<tests>", "eval"), names)
 
 
-def _label(changes: Any) -> str:
-    if isinstance(changes, dict):
-        return ", ".join(f"{name}={value}" for name, value in changes.items())
-    return str(changes)
+def _label(argument: str, value: Any) -> str:
+    changes = value if isinstance(value, dict) else {argument: value}
+    return ", ".join(f"{name}={change}" for name, change in changes.items())
 
 
 def _where(error: Exception, path: Path) -> str:

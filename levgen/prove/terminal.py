@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from levgen.cli.console import printable
-from levgen.prove.ladder import Climbed, Rung
+from levgen.prove.ladder import MUTATIONS, Climbed, Rung
 from levgen.prove.outcome import Status
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
 _NAME = 16
-_DETAILS = 12
+_DETAILS = 4  # of a rung that failed: the report and --json have all
 
 
 class Ladder:
@@ -82,7 +82,7 @@ def print_details(console: Console, steps: Iterable[Climbed]) -> None:
     for step in steps:
         if step.outcome.details:
             console.print(f"\n{step.rung.name}:", highlight=False, markup=False)
-            shown = step.outcome.details[:_DETAILS]
+            shown = step.outcome.details if step.rung is MUTATIONS else step.outcome.details[:_DETAILS]
             for line in shown:
                 told = "\n  ".join(printable(line).splitlines())
                 console.print(f"  {told}", highlight=False, markup=False, soft_wrap=True)

@@ -33,6 +33,6 @@ def positions(bench: Bench) -> Outcome:
         # With gaps: a rotation sees differences only, so positions that start elsewhere would look the same.
         apart = hax.arange(tokens.resolve_axis("position")) * GAP
         given = logits_of(ported.model, tokens, AttentionMask.causal(), apart)
-        errors[f"every {GAP}th position"] = relative_error(given, ported.logits(tokens, apart))
+        errors[f"positions {GAP} apart"] = relative_error(given, ported.logits(tokens, apart))
     outcome = measured(errors, MODEL, cases=by_name)
     return dataclasses.replace(outcome, data={"by_position": by_position})
