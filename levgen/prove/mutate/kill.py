@@ -107,6 +107,8 @@ class Suite:
             "no:cacheprovider",
             "-p",
             "no:faulthandler",
+            "-p",
+            "no:unraisableexception",  # it collects garbage five times a run, which takes as long as the tests do
             "--assert=plain",  # rewriting wants to be there before what it rewrites, and is not needed
             "--override-ini=addopts=",
         ]
