@@ -16,7 +16,8 @@ from levgen.prove.ladder import Climbed
 from levgen.prove.mutate.site import FileFacts, read_facts
 from levgen.prove.outcome import Case, Status
 from levgen.prove.rungs.initialisation import differences
-from levgen.prove.trace.align import pairs, stack_of
+from levgen.prove.trace.align import Guide, pairs, stack_of
+from levgen.prove.trace.event import Trace
 from levgen.prove.trace.ours import our_trace
 from levgen.runtime.hf_names import hf_tensors
 from levgen.runtime.parity import fresh_reference
@@ -48,7 +49,7 @@ def _of_case(bench: Bench, case: Case) -> Divergence | None:
     trial = Trial(subject.files, reference, case, stack)
     trace = our_trace(model, subject.module, inputs(case), feed=trial.led.feed, head=trial.led.head)
     if trace.error is not None:
-        place = _raised(trace, facts)
+        place = _raised(trace, trial.led, facts)
     else:
         found = locate(pairs(trace, trial.led), stack, facts.classes.keys(), bound_of(case))
         if found is None:
@@ -62,12 +63,20 @@ def _suspects(facts: FileFacts, owner: str) -> list[str]:
     return [*chain(fields, owner), facts.config.name]
 
 
-def _raised(trace: Any, facts: FileFacts) -> Place:
-    """The place of a run that stopped with an error."""
+def _raised(trace: Trace, led: Guide, facts: FileFacts) -> Place:
+    """The place of a run that stopped with an error: what gave something of another shape, or else what was running."""
     running = [trace.events[index] for index in trace.stack]
     inner = next((event for event in reversed(running) if event.class_name in facts.classes), None)
     message = (str(trace.error).strip().splitlines() or [type(trace.error).__name__])[0]
     seen = f"it raises {type(trace.error).__name__}: {message}"
+    for pair in pairs(trace, led):
+        event, theirs = pair.ours, pair.theirs
+        if event.ended and event.class_name in facts.classes and theirs and event.outputs and theirs.outputs:
+            got, right = event.outputs[0], theirs.outputs[0].array.shape
+            if got.array.shape != right:
+                axes = ", ".join(f"{name} {size}" for name, size in got.axes)
+                seen = f"it gives {{{axes}}} where the reference gives {right[-1]} numbers a position; then {seen}"
+                return Place(event.class_name, event.path, seen, event.path, None, float("inf"))
     if inner is None:
         return Place(list(facts.classes)[-1], "", seen, "<logits>", None, float("inf"))
     return Place(inner.class_name, inner.path, seen, inner.path, None, float("inf"))
