@@ -88,11 +88,11 @@ def _stored(source: Path, step: int | None, assignments: list[str]) -> "StoredMo
 
         return of_folder(source, find_project(Path.cwd()))
     from levgen.cli.console import print_note
-    from levgen.training.setup import prepare_model
+    from levgen.training.setup import one_device, prepare_model
     from levgen.training.stored_model import of_run
     from levgen.training.validate import load
 
-    stored, chosen = of_run(prepare_model(load(source, overrides=assignments)), step)
+    stored, chosen = of_run(prepare_model(load(source, overrides=assignments), placement=one_device()), step)
     print_note(f"the model after {chosen} steps")
     return stored
 

@@ -60,13 +60,31 @@ class Ported(Generic[M]):
         reference = randomize(fresh_reference(config, Vocab, folder), seed)
         return Ported(reference, load_from_torch(ModelClass, reference))
 
-    def logits(self, tokens: NamedArray) -> NamedArray:
-        """The reference's logits {batch, position, vocab} for `tokens` {batch, position}."""
+    def logits(self, tokens: NamedArray, pos_ids: NamedArray | None = None) -> NamedArray:
+        """The reference's logits {batch, position, vocab} for `tokens` {batch, position}.
+
+        pos_ids: {position} int, for a reference that takes positions (`takes_positions`).
+        """
         import torch
 
+        positions = {} if pos_ids is None else {"position_ids": to_torch(pos_ids)[None]}
         with torch.no_grad():
-            out = self.reference(to_torch(tokens)).logits
+            out = self.reference(to_torch(tokens), **positions).logits
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
+
+    @property
+    def takes_positions(self) -> bool:
+        """Whether the reference can be told where its tokens stand."""
+        import inspect
+
+        return "position_ids" in inspect.signature(self.reference.forward).parameters
+
+    def unlike_parameters(self) -> list[str]:
+        """Names in the checkpoint of what only one side has as a parameter; tied ones have one name."""
+        named = dict(self.reference.named_parameters()) | dict(self.reference.named_buffers())
+        theirs = checkpoint_names(self.reference, dict(self.reference.named_parameters())).keys()
+        ours = gradients_by_hf_name(self.model).keys()
+        return sorted((theirs - ours) | (ours - theirs - checkpoint_names(self.reference, named).keys()))
 
     def loss(self, tokens: NamedArray) -> float:
         """The reference's mean next-token cross-entropy, weighted as ours: the sum over positions by their number."""

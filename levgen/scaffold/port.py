@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from levgen.architecture.schema import Architecture
+from levgen.errors import LevgenError
 from levgen.project import Project
 from levgen.resources import templates
 from levgen.scaffold.compiled_templates import CompiledTemplates
@@ -14,7 +16,7 @@ from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.formatting import Formatting, format_python
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import ORDER, class_name
-from levgen.scaffold.record import render_record
+from levgen.scaffold.record import read_record_data, render_record
 from levgen.scaffold.view import PortView
 
 
@@ -75,7 +77,8 @@ def port_files(architecture: Architecture, name: ModelName, project: Project) ->
         f"{project.tests}/test_{name.snake}.py": tests.result,
         f"{project.models}/{name.snake}.py": model.result,
     }
-    record = {f".levgen/{name.snake}.yaml": render_record(architecture, name, files)}
+    path = f".levgen/{name.snake}.yaml"
+    record = {path: render_record(architecture, name, files, before=_readable(project.root / path))}
     return [PlannedFile(path, content) for path, content in (record | files).items()]
 
 
@@ -85,6 +88,14 @@ def _format_model(view: PortView) -> Formatting:
 
 def _format_tests(view: PortView, project: Project) -> Formatting:
     return Formatting(_render_tests(view, project), first_party=project.models_package.partition(".")[0])
+
+
+def _readable(path: Path) -> dict[str, Any]:
+    """The record at `path`; empty for a broken one, which the plan then shows as a file that differs."""
+    try:
+        return read_record_data(path)
+    except LevgenError:
+        return {}
 
 
 def _render_tests(view: PortView, project: Project) -> str:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import equinox as eqx
-
 from levgen.errors import LevgenError
 from levgen.training.checkpoint import CheckpointError
 from levgen.training.hf_export import write_hf_folder
 from levgen.training.loop import first_state
 from levgen.training.placing import one_device
 from levgen.training.setup import prepare, prepare_model
+from levgen.training.stored_model import of_run
 from levgen.training.validate import Loaded
 
 
@@ -22,21 +21,9 @@ def to_hf(loaded: Loaded, folder: Path, *, step: int | None, dtype: str | None) 
         LevgenError: `folder` holds something that is no export.
     """
     setup = prepare_model(loaded, placement=one_device())
-    checkpoints = setup.checkpoints
-    steps = checkpoints.steps()
-    if not steps:
-        raise CheckpointError(
-            f"no checkpoint in {checkpoints.folder}", "train first, or name the run: --set trainer.id="
-        )
-    chosen = steps[-1] if step is None else step
-    if chosen not in steps:
-        there = ", ".join(map(str, steps))
-        raise CheckpointError(f"no checkpoint of step {chosen} in {checkpoints.folder}", f"there are those of {there}")
     _refuse_foreign(folder)
-    checkpoints.compare(chosen, setup.identity)
-    like, rest = setup.training.shapes()
-    params = checkpoints.restore_params(chosen, like.params)
-    write_hf_folder(eqx.combine(params, rest), folder.absolute(), setup.tokenizer, dtype=dtype)
+    stored, chosen = of_run(setup, step)
+    write_hf_folder(stored.model, folder.absolute(), stored.tokenizer, dtype=dtype)
     return chosen
 
 

@@ -1,0 +1,1 @@
+"""Where a model first differs from its reference, how, and why."""

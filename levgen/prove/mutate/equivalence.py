@@ -1,0 +1,97 @@
+"""Whether an edit that no test noticed changes the function at all, as far as can be told by running it."""
+
+from typing import Any
+
+import equinox as eqx
+import haliax as hax
+import jax
+import jax.random as jrandom
+import numpy as np
+from haliax import NamedArray
+
+from levgen.prove.bench import BEYOND, LENGTH, Vocab, inputs, logits_of, random_tokens
+from levgen.prove.diagnose.trial import standing_in
+from levgen.prove.outcome import Case
+from levgen.prove.subject import Subject
+from levgen.runtime import AttentionMask
+from levgen.runtime.hf_names import model_arrays
+from levgen.runtime.parity import Ported
+from levgen.runtime.testing import gradients_by_hf_name, load_from_torch, relative_error
+
+# Rounding: the compiler may order sums otherwise for another text of the same function.
+SAME = 1e-6
+
+
+def change(subject: Subject, source: str) -> str | None:
+    """What `source` changes of the model, with its figure; None where it is equivalent on everything tried.
+
+    Tried are: every config of the tests (the parameters that it has, and logits), each kind of rotation far out, packed
+    documents, another mask, positions with gaps, gradients, and fresh weights.
+    """
+    cases = {"TINY": Case(subject.config, LENGTH)}
+    cases |= {name: Case(config, LENGTH) for name, config in subject.variations.items()}
+    longest = subject.config.max_seq_len + (BEYOND if subject.rotations else 0)
+    cases |= {f"{longest} positions, {kind}": Case(config, longest) for kind, config in subject.rotations.items()}
+    cases["packed documents"] = Case(subject.config, LENGTH, (24, 40))
+    for name, case in cases.items():
+        before = Ported.random(subject.model_class, case.config, Vocab)
+        try:
+            with standing_in(subject.files, source) as (_, model_class):
+                after = load_from_torch(model_class, before.reference)
+                if len(model_arrays(after)) != len(model_arrays(before.model)):
+                    return f"{name}: the model has other parameters"
+                error = relative_error(logits_of(after, *inputs(case)), logits_of(before.model, *inputs(case)))
+                if error <= SAME and name == "TINY":
+                    found = _beyond_logits(before.model, after)
+                    if found is not None:
+                        return found
+        except Exception as raised:
+            return f"{name}: it raises {type(raised).__name__}"
+        if error > SAME:
+            return f"{name}: logits change by {error:.1e}"
+    with standing_in(subject.files, source) as (_, model_class):
+        for name, config in {"TINY": subject.config, **subject.variations}.items():
+            found = _fresh_weights(subject.model_class, model_class, config)
+            if found is not None:
+                return f"{name}: {found}"
+    return None
+
+
+def _beyond_logits(before: Any, after: Any) -> str | None:
+    tokens = random_tokens()
+    Pos = tokens.resolve_axis("position")
+    both: NamedArray = hax.named(np.ones((Pos.size, Pos.size), bool), (Pos, Pos.alias("key_position")))
+    others = {
+        "a mask that hides nothing": (AttentionMask.explicit(both), hax.arange(Pos)),
+        "positions with gaps": (AttentionMask.causal(), hax.arange(Pos) * 3 + 5),
+    }
+    for name, (mask, positions) in others.items():
+        error = relative_error(logits_of(after, tokens, mask, positions), logits_of(before, tokens, mask, positions))
+        if error > SAME:
+            return f"{name}: logits change by {error:.1e}"
+    one, other = (gradients_by_hf_name(_gradients(model, tokens)) for model in (before, after))
+    for name, gradient in one.items():
+        error = relative_error(other[name], gradient)
+        if error > 10 * SAME:
+            return f"the gradient of {name} changes by {error:.1e}"
+    return None
+
+
+@eqx.filter_jit
+@eqx.filter_grad
+def _gradients(model: Any, tokens: NamedArray) -> jax.Array:
+    from levgen.runtime import LmExample
+
+    value: jax.Array = model.compute_next_token_loss(LmExample.causal(tokens)).scalar()
+    return value
+
+
+def _fresh_weights(before: Any, after: Any, config: Any) -> str | None:
+    edited = after.config_class()(**vars(config))
+    drawn = []
+    for made, of in ((before, config), (after, edited)):
+        drawn.append(model_arrays(eqx.filter_jit(made.init)(Vocab, of, key=jrandom.PRNGKey(0))))
+    if len(drawn[0]) != len(drawn[1]):
+        return "a fresh model has other parameters"
+    worst = max(relative_error(a, b) for a, b in zip(*drawn, strict=True))
+    return f"fresh weights change by {worst:.1e}" if worst > SAME else None

@@ -1,0 +1,68 @@
+"""masks: packed documents, padding, the edges of a window, and no look ahead."""
+
+import dataclasses
+from typing import Any
+
+import haliax as hax
+import numpy as np
+from haliax import NamedArray
+
+from levgen.prove.bench import LENGTH, Bench, Vocab, inputs, logits_of, random_tokens, reference_logits
+from levgen.prove.outcome import MODEL, Case, Outcome, failed, measured
+from levgen.runtime import AttentionMask
+from levgen.runtime.testing import relative_error
+
+_DOCUMENTS = (24, 40)
+_PADDING = 9
+
+
+def masks(bench: Bench) -> Outcome:
+    """Everything against the reference, which is run on each document alone."""
+    ported = bench.ported()
+    leak = _looks_ahead(ported.model)
+    if leak is not None:
+        return failed(f"a token changes what comes before it, by {leak:.1e}", case=bench.case)
+    packed = dataclasses.replace(bench.case, documents=_DOCUMENTS)
+    cases = {"packed documents": packed}
+    errors = {
+        "packed documents": relative_error(logits_of(ported.model, *inputs(packed)), reference_logits(ported, packed))
+    }
+    errors["left padding"] = _padded(ported)
+    for window in _windows(bench.subject.config):
+        for length in (window - 1, window, window + 1, 2 * window + 1):
+            case = Case(bench.subject.config, length)
+            name = f"{length} positions, window {window}"
+            errors[name] = relative_error(
+                logits_of(ported.model, random_tokens(length)), ported.logits(random_tokens(length))
+            )
+            cases[name] = case
+    return measured(errors, MODEL, cases=cases)
+
+
+def _looks_ahead(model: Any) -> float | None:
+    """How much the last token moves the logits before it; None where it doesn't."""
+    tokens = random_tokens()
+    last = tokens["position", LENGTH - 1 : LENGTH]
+    changed = tokens.updated_slice({"position": LENGTH - 1}, (last + 1) % Vocab.size)
+    moved = hax.abs(logits_of(model, tokens) - logits_of(model, changed))["position", : LENGTH - 1]
+    most = float(moved.array.max())
+    return most if most > 0 else None
+
+
+def _padded(ported: Any) -> float:
+    """The error where a sequence is padded on the left, and an explicit mask hides the padding."""
+    tokens = random_tokens()
+    Pos = tokens.resolve_axis("position")
+    KeyPos = Pos.alias("key_position")
+    real = np.arange(Pos.size) >= _PADDING
+    causal = np.tril(np.ones((Pos.size, Pos.size), bool))
+    visible: NamedArray = hax.named(causal & real[None, :], (Pos, KeyPos))
+    positions = hax.named(np.maximum(np.arange(Pos.size) - _PADDING, 0), Pos)
+    ours = logits_of(ported.model, tokens, AttentionMask.explicit(visible), positions)
+    return relative_error(ours["position", _PADDING:], ported.logits(tokens["position", _PADDING:]))
+
+
+def _windows(config: Any) -> list[int]:
+    """The windows of a config: whole numbers in fields that say so, short enough to be seen."""
+    values = {getattr(config, field.name) for field in dataclasses.fields(config) if "window" in field.name}
+    return sorted(value for value in values if isinstance(value, int) and 1 < value < LENGTH)

@@ -1,0 +1,1 @@
+"""Both sides of a comparison with every intermediate value kept, and aligned by module."""
