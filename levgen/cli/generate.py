@@ -88,7 +88,8 @@ def _stored(source: Path, step: int | None, assignments: list[str]) -> "StoredMo
 
         return of_folder(source, find_project(Path.cwd()))
     from levgen.cli.console import print_note
-    from levgen.training.setup import one_device, prepare_model
+    from levgen.training.placing import one_device
+    from levgen.training.setup import prepare_model
     from levgen.training.stored_model import of_run
     from levgen.training.validate import load
 

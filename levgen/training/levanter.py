@@ -8,6 +8,7 @@ from pathlib import Path
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig
+from levgen.training.levanter_hf import Converter
 from levgen.training.models import find_class
 from levgen.training.project import find_project
 from levgen.training.validate import check, problems_error
@@ -45,10 +46,17 @@ def run_levanter(path: Path, overrides: list[str]) -> None:
 
 
 def _register(kind: str, cls: type[LmConfig]) -> None:
-    """Makes `type: <kind>` of Levanter's YAML mean the project's model, even where Levanter has one of that name."""
+    """Makes `type: <kind>` of Levanter's YAML mean the project's model, even where Levanter has one of that name.
+
+    Levanter then finds a converter on its config, as on those of its own models, for `hf_save_path` and
+    `initialize_from_hf`.
+    """
+    from levanter.compat.hf_checkpoints import HFCompatConfig  # type: ignore[import-not-found]
     from levanter.models.lm_model import LmConfig as LevanterLmConfig  # type: ignore[import-not-found]
 
     LevanterLmConfig.get_known_choices()[kind] = cls
+    HFCompatConfig.register(cls)
+    cls.hf_checkpoint_converter = lambda self: Converter(type(self))  # type: ignore[attr-defined]
 
 
 def _option(assignment: str) -> list[str]:

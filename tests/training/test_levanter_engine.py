@@ -18,13 +18,21 @@ class LmConfig:
     choices = {"tiny": "Levanter's own model of that name"}
     get_known_choices = classmethod(lambda cls: cls.choices)
 """,
+    "levanter/compat/__init__.py": "",
+    "levanter/compat/hf_checkpoints.py": """
+import abc
+class HFCompatConfig(abc.ABC):
+    pass
+""",
     "levanter/main/__init__.py": "",
     "levanter/main/train_lm.py": """
 import json, os, sys
+from levanter.compat.hf_checkpoints import HFCompatConfig
 from levanter.models.lm_model import LmConfig
 if __name__ == "__main__":
     with open("called.json", "w") as file:
-        json.dump([sys.argv[1:], os.getcwd(), LmConfig.get_known_choices()["tiny"].__module__], file)
+        json.dump([sys.argv[1:], os.getcwd(), LmConfig.get_known_choices()["tiny"].__module__,
+            issubclass(LmConfig.get_known_choices()["tiny"], HFCompatConfig)], file)
 """,
 }
 
@@ -62,6 +70,7 @@ def test_the_project_s_model_takes_the_place_of_levanters(
         ],
         str(project),  # Levanter sees relative paths from here
         "models.tiny",
+        True,
     ]
 
 

@@ -1,0 +1,176 @@
+"""Generated models in the real Levanter: training, resuming, folders of transformers, several devices and processes.
+
+Runs in an environment of its own (Python >= 3.12 with marin-levanter); elsewhere it is skipped. `.ci/run` makes one.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+if importlib.util.find_spec("levanter") is None:
+    pytest.skip("marin-levanter is not installed here: it needs an environment of its own", allow_module_level=True)
+
+MODELS = ("llama", "gpt2", "gemma2", "bloom")
+# Every axis that a rule of Levanter's shards by default, over 4 devices.
+SMALL = {"num_layers": 2, "hidden_dim": 64, "max_seq_len": 64}
+LOSS = re.compile(r'"train/loss": ([\d.e+-]+)')
+FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("levanter") / "demo"
+    for model in MODELS:
+        command = [sys.executable, "-m", "levgen", "new-model", model, "--dest", str(root), "--defaults"]
+        subprocess.run(command, check=True, capture_output=True)
+    return root
+
+
+def _command(model: str, settings: dict[str, object]) -> list[str]:
+    values = {
+        **{f"model.{name}": value for name, value in SMALL.items()},
+        "trainer.train_batch_size": 8,
+        "trainer.steps_per_eval": 2,
+        "trainer.max_eval_batches": 1,
+        "trainer.id": model,
+        **settings,
+    }
+    assignments = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    return [sys.executable, "-m", "levgen", "train", f"config/{model}_nano.yaml", "--engine", "levanter", *assignments]
+
+
+def _train(project: Path, model: str, environment: dict[str, str] | None = None, **settings: object) -> str:
+    """What a run printed, with underscores for the dots of keys: `trainer_seed` is no key of this test's."""
+    named = {key.replace("__", "."): value for key, value in settings.items()}
+    done = subprocess.run(
+        _command(model, named),
+        cwd=project,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def _losses(output: str) -> list[float]:
+    """The training loss of each step that was logged."""
+    return [float(found) for found in LOSS.findall(output)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_trains_evaluates_exports_and_resumes(project: Path, model: str) -> None:
+    steps = {"trainer__num_train_steps": 3, "hf_save_path": f"exports/{model}", "hf_save_steps": 2}
+    output = _train(project, model, **steps)
+    assert "eval loss" in output
+    assert _losses(output)[0] == pytest.approx(np.log(258), rel=0.2)
+    (export,) = sorted((project / "exports" / model / model).glob("step-2")) or sorted(
+        (project / "exports" / model).rglob("step-2")
+    )
+    assert json.loads((export / "config.json").read_text())["model_type"] == model
+    assert (export / "model.safetensors").is_file()
+    assert (export / "tokenizer.json").is_file()
+    resumed = _train(project, model, trainer__num_train_steps=5)
+    assert "Resuming training from step 3" in resumed or "step 3" in resumed
+    assert len(list((project / "checkpoints" / model).glob("step-*"))) >= 1
+
+
+def test_it_starts_from_a_folder_of_transformers(project: Path) -> None:
+    """The first loss goes on where the exported model was, not where a fresh one begins."""
+    _train(
+        project, "llama", trainer__id="teacher", trainer__num_train_steps=30, hf_save_path="exports/t", hf_save_steps=29
+    )
+    (export,) = (project / "exports" / "t").rglob("step-29")
+    output = _train(project, "llama", trainer__id="student", trainer__num_train_steps=1, initialize_from_hf=str(export))
+    assert _losses(output)[0] < 4.5 < np.log(258)
+
+
+@pytest.mark.parametrize("model", ["llama", "gpt2"])
+def test_four_devices_give_the_loss_and_the_export_of_one(project: Path, model: str) -> None:
+    """Parameters sharded over all devices: Levanter's own export writes truncated tensors there."""
+    common = {"trainer__num_train_steps": 3, "hf_save_steps": 2}
+    one = _train(project, model, trainer__id="one", hf_save_path=f"exports/one_{model}", **common)
+    four = _train(project, model, FOUR_DEVICES, trainer__id="four", hf_save_path=f"exports/four_{model}", **common)
+    np.testing.assert_allclose(_losses(four), _losses(one), rtol=1e-5)
+    (ours,), (theirs,) = ((project / "exports" / f"{n}_{model}").rglob("model.safetensors") for n in ("one", "four"))
+    expected, found = load_file(ours), load_file(theirs)
+    assert {name: array.shape for name, array in found.items()} == {n: a.shape for n, a in expected.items()}
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-4, err_msg=name)
+
+
+def test_two_processes_give_the_loss_of_one(project: Path) -> None:
+    one = _losses(_train(project, "llama", trainer__id="alone", trainer__num_train_steps=2))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    both = [
+        _command(
+            "llama",
+            {
+                "trainer.id": "together",
+                "trainer.num_train_steps": 2,
+                "trainer.distributed.coordinator_address": address,
+                "trainer.distributed.num_processes": 2,
+                "trainer.distributed.process_id": number,
+                "trainer.jax_config.jax_cpu_collectives_implementation": "gloo",
+            },
+        )
+        for number in range(2)
+    ]
+    outputs = _side_by_side(both, project)
+    assert _losses(outputs[0]) == pytest.approx(one, rel=1e-5)
+
+
+def _side_by_side(commands: Sequence[list[str]], project: Path) -> list[str]:
+    running = [
+        subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in commands
+    ]
+    outputs = [process.communicate(timeout=600)[0] for process in running]
+    for process, output in zip(running, outputs, strict=True):
+        assert process.returncode == 0, output[-4000:]
+    return outputs
+
+
+STEP_0 = """
+import json, sys
+from pathlib import Path
+import haliax as hax, jax, jax.random as jrandom
+from haliax import Axis
+from levanter.models.lm_model import LmExample
+from levgen.training.setup import prepare
+from levgen.training.validate import load
+
+setup = prepare(load(Path(sys.argv[1]), overrides=["model.num_layers=2", "trainer.tracker.type=noop"]))
+training = setup.training
+tokens = jrandom.randint(jrandom.PRNGKey(0), (4, training.Pos.size), 0, 200)
+named = hax.named(tokens, (Axis("batch", 4), training.Pos))
+_, _, model_key, _ = jrandom.split(jrandom.PRNGKey(training.seed), 4)
+model = training.model_config.build(training.Vocab, key=model_key)
+theirs = model.compute_next_token_loss(LmExample.causal(named["batch", 0])).item()
+from levgen.runtime import LmExample as OurExample
+ours = model.compute_next_token_loss(OurExample.causal(named["batch", 0])).item()
+print(json.dumps([ours, theirs]))
+"""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_example_of_levanters_has_the_loss_of_ours(project: Path, model: str) -> None:
+    command = [sys.executable, "-c", STEP_0, f"config/{model}_nano.yaml"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    ours, theirs = json.loads(done.stdout.strip().splitlines()[-1])
+    assert theirs == pytest.approx(ours, rel=1e-6)
