@@ -4,8 +4,9 @@ import functools
 import sys
 from types import ModuleType
 
+from levgen.architecture.catalogue import get
 from levgen.project import Project
-from levgen.scaffold.choose import choose
+from levgen.scaffold.complete import complete
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import port_files
@@ -13,8 +14,7 @@ from levgen.scaffold.port import port_files
 
 def generated_files(name: str, like: str, project: Project) -> list[PlannedFile]:
     """The files of a model `name` with the architecture of the type `like`."""
-    choice = choose(model_name(name), like=like, source=None, settings=[])
-    return port_files(choice.architecture, model_name(name), project)
+    return port_files(complete(get(like)), model_name(name), project)
 
 
 @functools.cache
