@@ -240,8 +240,10 @@ def test_a_reader_that_goes_away_is_no_error():
 
 def test_ctrl_c_while_a_command_runs():
     code = (
-        "import os, signal\nfrom levgen.cli import app\n"
-        "app._run = lambda argv: os.kill(os.getpid(), signal.SIGINT) or [None for _ in iter(int, 1)]\napp.main()"
+        "import os, signal, time\nfrom levgen.cli import app\n"
+        # A shell that runs this in the background has it ignore the signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "app._run = lambda argv: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)\napp.main()"
     )
     done = python(code)
     assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "error: interrupted\n")
