@@ -285,9 +285,10 @@ def test_model_of_a_folder_passes_its_own_tests(tmp_path: Path, name: str) -> No
     folder = INVENTED / name
     arguments = ["new-model", name, "--from", str(folder), "--trust-remote-code", "--dest", str(tmp_path)]
     assert run(arguments) == 0
-    command = [sys.executable, "-m", "pytest", "-q"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rs"]
     environment = {**os.environ, "LEVGEN_TRUST_REMOTE_CODE": str(folder)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert all("can't be told where its tokens stand" in line for line in skipped)
     assert run(["check", str(tmp_path)]) == 0

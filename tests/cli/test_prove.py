@@ -135,6 +135,6 @@ def test_the_whole_ladder(project, tmp_path: Path):
     done = levgen("prove", "gpt2", "--report", str(tmp_path / "out.html"), cwd=project)
     assert done.returncode == 0, done.stdout
     found = lines(done.stdout)
-    assert {name for name, status in found.items() if status == "skipped"} == {"cache", "checkpoint"}
+    assert {name for name, status in found.items() if status == "skipped"} == {"checkpoint"}
     assert found["devices"] == "passed"
     assert "gpt2  scaffolded > traces > shapes > parity > gradients" in levgen("list", cwd=project).stdout
