@@ -80,6 +80,7 @@ KNOWN: dict[str, dict[str, object]] = {
         "layer.norms": "sandwich",
         "embeddings.scale": "hidden_dim**0.5",
     },
+    "puffin": {"attention.clip": "snap", "attention.sinks": True},
     "willow": {
         "norm.offset": True,
         "positions.layout": "interleaved",
@@ -107,7 +108,6 @@ GAPS = {
     "fern": "index out of range",  # the table of positions, under a name of its own, is made too short for a probe
     "lichen": "as no field of the config says",  # the list of a config.json is longer than a tiny model has layers
     "otter": "norm_after_rotation: True in layer 0, False in layer 2",  # in a layer without rotation nothing tells
-    "puffin": "parameters outside called modules: ['forage.drown']",  # a sink, and a bound on queries, keys, values
     "sedge": "between the last layer and the logits: ['rim']",  # a head that is no module
 }
 
