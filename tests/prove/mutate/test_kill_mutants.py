@@ -78,7 +78,7 @@ def test_a_change_of_the_function_is_told_from_one_of_the_text(blind: Path) -> N
     assert std.startswith("TINY: fresh weights change by")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_blind_tests_leave_survivors_that_are_listed(blind: Path) -> None:
     outcome = seeded_faults(load_subject(find_files("gpt2", blind)))
     assert outcome.status is Status.FAILED
@@ -86,8 +86,9 @@ def test_blind_tests_leave_survivors_that_are_listed(blind: Path) -> None:
     assert any("--- models/gpt2.py" in detail for detail in outcome.details)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["llama", "gpt2"])
+@pytest.mark.parametrize(
+    "model", [pytest.param("llama", marks=pytest.mark.slow), pytest.param("gpt2", marks=pytest.mark.exhaustive)]
+)
 def test_generated_tests_notice_every_fault(subject, model: str) -> None:
     outcome = seeded_faults(subject(model))
     assert outcome.status is Status.PASSED, "\n".join(outcome.details)
