@@ -6,10 +6,12 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ruff import find_ruff_bin
 
+import levgen
 from levgen.errors import LevgenError
 from levgen.scaffold.edit import add_module as adding
 from levgen.scaffold.edit import model_tests
@@ -56,7 +58,7 @@ def run_tests(project):
         cwd=project.root,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": str(Path(levgen.__file__).parents[1])},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
