@@ -15,7 +15,7 @@ _WRAPPER = re.compile(r"(\w+)\((.*)\)")  # jvp(name), transpose(jvp(name)); but 
 # What jax itself puts between the names.
 _PLUMBING = re.compile(
     r"while|body|cond|closed_call|core_call|checkpoint|remat\w*|rematted_computation|branch_\d+_fun|pjit|"
-    r"custom_[jv]vp\w*|shard_map|layer|accum_step"
+    r"custom_[jv]vp\w*|shard_map|eval_jaxpr|layer|accum_step"
 )
 UNNAMED = "(no module)"
 

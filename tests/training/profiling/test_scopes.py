@@ -19,6 +19,7 @@ from levgen.training.profiling.scopes import Scope, scope_of, scopes
         ),
         ("jit(run)/transpose(jvp(Net))/Mlp/Linear/Net/Mlp/dot_general", "Net/Mlp", "backward"),
         ("jit(run)/Net/jit(_where)/select_n", "Net", "forward"),
+        ("jit(run)/jvp(Net)/eval_jaxpr/Mlp/dot_general", "Net/Mlp", "forward"),  # as jax 0.12 writes it
         ("jit(run)/mul", "(no module)", "forward"),
         ("reduce_sum", "(no module)", "forward"),
     ],
