@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from levgen.errors import LevgenError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from levgen.check.finding import Report
 
@@ -24,6 +26,9 @@ def check(
     statistics: Annotated[bool, typer.Option("--statistics", help="Only how often each rule was broken.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change; write nothing.")] = False,
+    add_noqa: Annotated[
+        bool, typer.Option("--add-noqa", help="Switch off what is found, by comments that ask to say why.")
+    ] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Check anew what has not changed, too.")] = False,
 ) -> None:
     """Check models, tests, configs and the project by reading their source. `levgen rule CODE` explains a finding."""
@@ -34,7 +39,9 @@ def check(
     gc.disable()  # a run is short, and all that it makes lives to its end
     selected, ignored = _codes(select), _codes(ignore)
     targets = paths or [Path()]
-    find = _run_anew if no_cache or fix or diff else run_cached
+    if add_noqa and (fix or diff):
+        raise LevgenError("--add-noqa switches findings off, and --fix and --diff mend them: give one of them")
+    find = _run_anew if no_cache or fix or diff or add_noqa else run_cached
     report = find(targets, select=selected, ignore=ignored)
     if diff:
         changed = _print_diff(report)
@@ -44,6 +51,12 @@ def check(
         if mended:
             report = find(targets, select=selected, ignore=ignored)
             print(f"fixed {mended} file{'' if mended == 1 else 's'}", file=sys.stderr)
+    if add_noqa:
+        from levgen.check.add_ignores import ignored_texts
+
+        commented = _write(ignored_texts(report.findings))
+        report = find(targets, select=selected, ignore=ignored)
+        print(f"commented {commented} file{'' if commented == 1 else 's'}", file=sys.stderr)
     print(_written(report, format, statistics=statistics), end="")
     raise typer.Exit(1 if report.findings else 0)
 
@@ -91,9 +104,15 @@ def _print_diff(report: "Report") -> bool:
 
 def _fix(report: "Report") -> int:
     """Write the fixed files; how many there are."""
-    from levgen.check.edits import fixed_texts, write_text
+    from levgen.check.edits import fixed_texts
 
-    texts = fixed_texts(report.findings)
+    return _write(fixed_texts(report.findings))
+
+
+def _write(texts: "Mapping[Path, tuple[str, str]]") -> int:
+    """Write each file's new text; how many there are."""
+    from levgen.check.edits import write_text
+
     for path, (_, after) in texts.items():
         write_text(path, after)
     return len(texts)
