@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
@@ -36,20 +36,33 @@ _PATIENCE = 15.0  # seconds
 _SMALL = (8, 16, 4, 24, 48, 2, 1)
 
 
+class Filling(Protocol):
+    """What replaces modules of a reference in place."""
+
+    def fill(self, model: Any) -> None: ...
+
+    def owns(self, parameter: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Tiny:
-    """`values`: what the config is made with. `dtype`: the widest that the reference runs in."""
+    """`values`: what the config is made with. `dtype`: the widest that the reference runs in.
+
+    `plugs`: what stands in place of some modules in every model that is built.
+    """
 
     found: Found
     values: dict[str, Any]
     dtype: str = "float64"
+    plugs: Filling | None = None
 
     def config(self, **changes: Any) -> Any:
         return self.found.config(**{**self.values, **changes})
 
     def build(self, *, dtype: str | None = None, random: bool = True, std: float = 0.2, **changes: Any) -> Any:
         """The reference of this config with `changes`; see `randomize.build`."""
-        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random, std=std)
+        config = self.config(**changes)
+        return build(self.found, config, dtype=dtype or self.dtype, random=random, std=std, plugs=self.plugs)
 
 
 def own_fields(found: Found) -> dict[str, Any]:
