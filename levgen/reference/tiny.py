@@ -129,7 +129,7 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
         return values
     size = INNER
     for name, value in fields.items():
-        if _is_int(value) and value >= 128 and name not in values:
+        if is_int(value) and value >= 128 and name not in values:
             # Two fields that are equal at full size may have to be.
             twin = next((values[key] for key in values if fields.get(key) == value), None)
             alike = None if twin is None else _shapes(found, {**values, name: twin})
@@ -159,7 +159,7 @@ def _with_rotation_by_type(found: Found, fields: Mapping[str, Any], values: dict
 
 def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:
     """`values` with other numbers of heads, more fields made small, or sizes left out, until the config runs."""
-    left = [name for name, value in fields.items() if _is_int(value) and value > 1 and name not in values]
+    left = [name for name, value in fields.items() if is_int(value) and value > 1 and name not in values]
     start = time.monotonic()
     others: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
     for other in others:
@@ -183,7 +183,7 @@ def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], p
 
 def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes for fields of unknown names, from which parameters change shape when a field is changed."""
-    ints = {name: value for name, value in fields.items() if _is_int(value) and value > 1 and name not in values}
+    ints = {name: value for name, value in fields.items() if is_int(value) and value > 1 and name not in values}
     base = _shapes(found, {})
     if base is None:
         return {}
@@ -272,7 +272,7 @@ def _with_short_windows(found: Found, fields: Mapping[str, Any], values: dict[st
     """`values` with whatever limits how far a position sees cut below the length of a probe."""
     shapes = None
     for name, value in fields.items():
-        if not _is_int(value) or value <= _PROBE or name in values:
+        if not is_int(value) or value <= _PROBE or name in values:
             continue
         shorter = {**values, name: WINDOW}
         shapes = shapes or _shapes(found, values)
@@ -312,5 +312,6 @@ def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any
     return values
 
 
-def _is_int(value: Any) -> bool:
+def is_int(value: Any) -> bool:
+    """Whether `value` is a whole number, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool)

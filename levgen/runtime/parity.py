@@ -105,10 +105,12 @@ class Ported(Generic[M]):
         continued: list[int] = out[0, len(prompt) :].tolist()
         return continued
 
-    def record(self, tokens: NamedArray, path: str, *, out: str | None = None) -> tuple[NamedArray, NamedArray]:
+    def record(
+        self, tokens: NamedArray, path: str, *, out: str | None = None, axis: Axis | None = None
+    ) -> tuple[NamedArray, NamedArray]:
         """What goes into the reference's module at `path`, and what comes out of it: {batch, position, embed} each.
 
-        `out`: the module whose output is taken, where it isn't the same.
+        `out`: the module whose output is taken, where it isn't the same. `axis`: the last axis, where it isn't embed.
 
         Raises LevgenError where the reference has no such module, or where it isn't given hidden states.
         """
@@ -123,10 +125,10 @@ class Ported(Generic[M]):
 
         # Copies: what the caller adds in place would else change the record.
         def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen["in"] = _first_tensor([*args, *kwargs.values()]).clone()
+            seen["in"] = first_tensor([*args, *kwargs.values()]).clone()
 
         def after(module: Any, args: tuple[Any, ...], output: Any) -> None:
-            seen["out"] = _first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
+            seen["out"] = first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
 
         hooks = [
             modules[path].register_forward_pre_hook(before, with_kwargs=True),
@@ -138,7 +140,7 @@ class Ported(Generic[M]):
         finally:
             for hook in hooks:
                 hook.remove()
-        axes = (*tokens.axes, self.model.Embed)
+        axes = (*tokens.axes, axis or self.model.Embed)
         # Some references flatten batch and position on the way.
         shape = [axis.size for axis in axes]
         return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
@@ -283,7 +285,8 @@ def _from_folder(hf_config: Any, folder: Path) -> Any:
     return ModelClass(config)
 
 
-def _first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+def first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+    """The first tensor of floating-point numbers. Raises LevgenError where there is none."""
     for value in values:
         if hasattr(value, "is_floating_point") and value.is_floating_point():
             return value

@@ -41,6 +41,7 @@ class PartView:
     projections: list[Projection] = field(default_factory=list)
     norms: list[NormField] = field(default_factory=list)
     key_map: dict[str, str | None] = field(default_factory=dict)
+    act: str = "act"  # the field of an MLP's activation
 
 
 def shape(axes: list[str]) -> str:

@@ -90,8 +90,10 @@ class ParityView:
         """Python source of the number of pairs of dimensions that turn in tests."""
         return "int(TINY.HeadSize.size * TINY.rope.fraction) // 2" if self.partial else "TINY.HeadSize.size // 2"
 
-    def path(self, part: str, end: Literal["in", "out"], layer: int) -> str:
+    def path(self, part: Literal["attention", "mlp"], end: Literal["in", "out"], layer: int) -> str:
         """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
+        if part in self._port.unknown:
+            return self._port.unknown[part].path.format(layer)
         view = self._port.attention if part == "attention" else self._port.mlp
         entry = view.projections[0 if end == "in" else -1]
         above = self._port.weight("decoder_layer", part)

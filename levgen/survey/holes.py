@@ -9,10 +9,10 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.chain import find_chain
-from levgen.survey.evidence import Unknown, UnresolvedError, broke_off, source_of
+from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
 from levgen.survey.plugs import Hole, Plugs
 from levgen.survey.shapes import LENGTH
-from levgen.survey.structure import find_structure
+from levgen.survey.structure import Structure, find_structure
 
 
 def find_holes(tiny: Tiny) -> Plugs | None:
@@ -81,6 +81,21 @@ def _is_elementwise(call: Call) -> bool:
     changed = before != after
     changed[..., -1, 0] = False
     return not bool(changed.any())
+
+
+def evidence_of(plugs: Plugs, structure: Structure) -> list[Evidence]:
+    """What the structure of a plugged model says of its plugs, and so of nothing in the reference."""
+    layer = structure.layers[0]
+    inside = [name for name, _ in structure.model.named_modules() if plugs.owns(name)]
+    below = {name.removeprefix(f"{plugs.stack}.").partition(".")[2] for name in inside}
+    found = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
+    if plugs.of("attention") is not None:
+        found += [*layer.roles.evidence, *layer.scores.evidence]
+    if plugs.of("mlp") is not None:
+        found += layer.block.evidence
+    if plugs.of("activation") is not None:
+        found += [entry for entry in layer.block.evidence if entry.question == "activation"]
+    return found
 
 
 def _open_question(tiny: Tiny) -> Unknown | None:
