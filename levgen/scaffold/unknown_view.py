@@ -69,6 +69,11 @@ class UnknownView:
         below += [view.weight("mlp", "act")] if self.part == "activation" else []
         return ".".join(step for step in (view.weight("transformer", "layers"), "{}", *below) if step)
 
+    def as_data(self, file: str) -> dict[str, str]:
+        """The stub as plain data: which class in which `file`, in the place of what, what was observed and where."""
+        data = {"class": self.class_name, "file": file, "module": self.path.format("*")}
+        return {**data, "observed": self._own.observed, "where": self._own.where}
+
     @cached_property
     def doc_lines(self) -> list[str]:
         """What was observed, and where, as lines of a docstring."""

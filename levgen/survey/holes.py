@@ -10,7 +10,7 @@ from levgen.reference.record import Call, record
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.chain import find_chain
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
-from levgen.survey.plugs import Hole, Plugs
+from levgen.survey.plugs import Hole, Plugs, unplugged
 from levgen.survey.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
 
@@ -83,19 +83,24 @@ def _is_elementwise(call: Call) -> bool:
     return not bool(changed.any())
 
 
-def evidence_of(plugs: Plugs, structure: Structure) -> list[Evidence]:
-    """What the structure of a plugged model says of its plugs, and so of nothing in the reference."""
+def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
+    """The evidence in the structure of a plugged model, without what it says of plugs: that is true of no reference."""
     layer = structure.layers[0]
     inside = [name for name, _ in structure.model.named_modules() if plugs.owns(name)]
     below = {name.removeprefix(f"{plugs.stack}.").partition(".")[2] for name in inside}
-    found = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
+    false = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
     if plugs.of("attention") is not None:
-        found += [*layer.roles.evidence, *layer.scores.evidence]
+        false += [*layer.roles.evidence, *layer.scores.evidence]
     if plugs.of("mlp") is not None:
-        found += layer.block.evidence
+        false += layer.block.evidence
     if plugs.of("activation") is not None:
-        found += [entry for entry in layer.block.evidence if entry.question == "activation"]
-    return found
+        false += [entry for entry in layer.block.evidence if entry.question == "activation"]
+    # What a plug's last module gives is what the module itself gives, whatever it is.
+    return [
+        replace(entry, chosen=unplugged(entry.chosen), runner_up=unplugged(entry.runner_up))
+        for entry in structure.evidence
+        if entry not in false
+    ]
 
 
 def _open_question(tiny: Tiny) -> Unknown | None:

@@ -127,6 +127,7 @@ def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, in
             dims_named = ["out", "in"]
         else:
             dims_named = ["in", "out"] if module in linear and kind == "weight" else [str(dim) for dim in dims]
+            dims_named = [""] if dims_named == ["0"] else dims_named
         sizes = [_size(having, name, dim, numbers) for dim in dims]
         if module in linear and kind == "bias":
             axes: list[str] = []  # its axis is that of the map's output
@@ -327,4 +328,4 @@ class _AxisNames:
 
 
 def _snake(weight: str, place: str) -> str:
-    return f"{weight.removesuffix('.weight')}_{place}".replace(".", "_").lower()
+    return "_".join(part for part in (weight.removesuffix(".weight"), place) if part).replace(".", "_").lower()

@@ -4,6 +4,7 @@ A hole is such a module, one in each layer. A plug has its place, its width and 
 of what it computes: what a survey of a plugged model finds is true of all that lies around the hole.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,11 @@ class Plugs:
             original = model.get_submodule(path)
             width, rest = seen[path]
             setattr(model.get_submodule(above), name, _plug_class(hole.part)(original, width, rest))
+
+
+def unplugged(said: Any) -> Any:
+    """A text without the names of modules in plugs: those of the modules that they stand for."""
+    return re.sub(r"\.plug_[a-z]+", "", said) if isinstance(said, str) else said
 
 
 def _widths(model: Any, paths: list[str]) -> dict[str, tuple[int, int | None]]:

@@ -12,7 +12,7 @@ from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.assemble import assemble
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
-from levgen.survey.holes import evidence_of, find_holes
+from levgen.survey.holes import evidence_around, find_holes
 from levgen.survey.initialization import find_initialization
 from levgen.survey.inside import Inside, fields_inside, weights_inside
 from levgen.survey.plugs import Plugs
@@ -46,8 +46,7 @@ def survey_found(found: Found) -> Survey:
     plugs: Plugs | None = None
     try:
         trials, plugs = _begin(tiny(found), unknown)
-        of_plugs = [] if plugs is None else evidence_of(plugs, trials.structure)
-        evidence += [entry for entry in trials.structure.evidence if entry not in of_plugs]
+        evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
         settle(trials, fields)
