@@ -71,9 +71,7 @@ def _ask_about(change: Change) -> bool:
         print(change.diff(), file=sys.stderr)
 
 
-def _print(
-    plan: Plan, options: WriteOptions, next_commands: Sequence[str], stubs: Sequence[Mapping[str, str]]
-) -> None:
+def _print(plan: Plan, options: WriteOptions, next_commands: Sequence[str], stubs: Sequence[Mapping[str, str]]) -> None:
     only_show = options.dry_run or options.diff
     if options.json:
         report = plan.as_json(written=not only_show and any(change.writes for change in plan.changes))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from levgen.check.analysis.unwritten import unwritten_classes
 from levgen.errors import LevgenError, did_you_mean
 from levgen.project import Project, find_project
 
@@ -77,6 +78,14 @@ def files_of(name: str, project: Project) -> Files:
     )
 
 
+def stubs_of(files: Files) -> list[str]:
+    """The classes of a model that are still to be written, as its source says; none for source that isn't Python."""
+    try:
+        return unwritten_classes(ast.parse(files.model.read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return []
+
+
 def model_files(project: Project) -> list[Path]:
     """The model files of a project, sorted."""
     folder = project.root / project.models
@@ -98,6 +107,11 @@ class Subject:
     config: Any
     variations: dict[str, Any]
     rotations: dict[str, Any]
+
+    @property
+    def stubs(self) -> list[str]:
+        """The classes whose forward is still to be written."""
+        return unwritten_classes(ast.parse(self.source))
 
     @property
     def config_class(self) -> Any:

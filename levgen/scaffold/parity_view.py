@@ -21,7 +21,10 @@ class ParityView:
     def variations(self) -> list[str]:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
-        if answers.heads == "grouped":
+        changes: list[str]
+        if "attention" in self._port.unknown:
+            changes = []
+        elif answers.heads == "grouped":
             changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
         elif answers.projections == "blocks":
             changes = ['{"num_heads": 8}']

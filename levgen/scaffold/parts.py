@@ -148,8 +148,7 @@ def needed_axes(architecture: Architecture) -> list[AxisSpec]:
 
 def _unknown_axis(name: str, size: str) -> AxisSpec:
     """An axis of a module that is unknown."""
-    fixed = "levgen: ignore[LEV103] the reference always has so many" if size.isdigit() else None
-    return AxisSpec(attribute(name), name, size, comment=fixed)
+    return AxisSpec(attribute(name), name, size)
 
 
 def attribute(axis: str) -> str:

@@ -74,6 +74,20 @@ class UnknownView:
         data = {"class": self.class_name, "file": file, "module": self.path.format("*")}
         return {**data, "observed": self._own.observed, "where": self._own.where}
 
+    @property
+    def tensors(self) -> list[tuple[str, str]]:
+        """(name below the module, axes) of all that it holds whatever its switches are."""
+        by_name = {weight.name: weight for weight in self._own.weights if weight.when is None}
+        held = []
+        for name, weight in by_name.items():
+            axes = list(weight.axes)
+            module, _, kind = name.rpartition(".")
+            if kind == "bias" and module in self._own.linear:
+                out_first = self._own.linear[module]
+                axes = [by_name[f"{module}.weight"].axes[0 if out_first else -1]]
+            held.append((name, ", ".join(attribute(axis) for axis in axes)))
+        return held
+
     @cached_property
     def doc_lines(self) -> list[str]:
         """What was observed, and where, as lines of a docstring."""
@@ -85,8 +99,7 @@ class UnknownView:
         """The error's text, in pieces that fit a line."""
         where = f" In the reference: {self._own.where}" if self._own.where else ""
         text = f"{self.class_name}.__call__ is to be written: {self._own.observed}.{where}"
-        lines = textwrap.wrap(text, 100, drop_whitespace=False)
-        return lines
+        return textwrap.wrap(text, 100, drop_whitespace=False)
 
     # Fields -----------------------------------------------------------------------------------------------------
 
@@ -116,7 +129,9 @@ class UnknownView:
             name = self._field(weight.name)
             axes = [attribute(axis) for axis in weight.axes]
             over = shape([f"config.{axis}" for axis in axes]) if axes else "()"
-            comment = (shape(axes) if axes else "one number") + ("" if weight.trained else "; the reference keeps it")
+            comment = (shape(axes) if axes else "one number") + (
+                "" if weight.trained else ", which the reference does not train"
+            )
             if weight.constant:
                 made = {0.0: f"hax.zeros({over})", 1.0: f"hax.ones({over})"}
                 init = made.get(float(weight.fresh), f"hax.full({over}, {float(weight.fresh)!r})")

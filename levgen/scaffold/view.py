@@ -4,6 +4,7 @@ What a template would have to compute is computed here, so that the templates re
 """
 
 import keyword
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -34,6 +35,7 @@ class HyperparameterView:
     tiny: str  # Python source, for tests
     full_yaml: str
     nano_yaml: str | None  # None where the default serves on a laptop too
+    comment: str | None = None
 
 
 class PortView:
@@ -71,9 +73,17 @@ class PortView:
                     literal(parameter.default if tiny is None else tiny, kind),
                     one_line_yaml(parameter.default),
                     None if nano is None else one_line_yaml(nano),
+                    self._reader_to_come(name),
                 )
             )
         return views
+
+    def _reader_to_come(self, name: str) -> str | None:
+        """What says that only a stub will read a hyperparameter."""
+        readers = [own for part, own in self.unknown.items() if name in self.architecture.unknown[part].reads]
+        if not readers or any(re.search(rf"\b{name}\b", axis.size) for axis in self.axes):
+            return None
+        return f"levgen: ignore[LEV101] {readers[0].class_name}, which is to be written, reads it"
 
     @cached_property
     def axes(self) -> list[AxisSpec]:

@@ -52,8 +52,9 @@ def survey_found(found: Found) -> Survey:
         settle(trials, fields)
         inside = Inside() if plugs is None else Inside(fields_inside(trials, fields))
         init = find_initialization(trials, fields)
-        for hole in () if plugs is None else plugs.holes:
-            weights_inside(trials, fields, hole, plugs, inside)
+        if plugs is not None:
+            for hole in plugs.holes:
+                weights_inside(trials, fields, hole, plugs, inside)
         evidence += fields.evidence
         unknown += fields.unknown
         assembled = assemble(trials, fields, init, inside)
