@@ -24,7 +24,10 @@ from levgen.survey.report import Survey
 
 @dataclass(frozen=True)
 class Inspection:
-    """`architecture` is None where the survey left a question open that is not one module's. `card`: that of the type, if it has one."""
+    """`architecture` is None where the survey left a question open that is not about one module alone.
+
+    `card`: that of the type, if it has one.
+    """
 
     model: str
     architecture: Architecture | None
