@@ -49,9 +49,9 @@ def _row(files: "Files") -> dict[str, Any]:
         "model": files.name,
         "status": levels[-1],
         "levels": levels,
+        "stubs": stubs_of(files),
         "failed": failed,
         "stale": sorted(state.stale(files)),
-        "stubs": stubs_of(files),
         "proven": bool(state.rungs),
     }
 

@@ -146,8 +146,11 @@ class Ported(Generic[M]):
         return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
 
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero."""
-        return _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
+        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero.
+
+        What the reference keeps in buffers is no parameter.
+        """
+        return self._without_buffers(_without_noise(gradients_by_hf_name(_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -183,7 +186,7 @@ class Ported(Generic[M]):
         )
         stepped._reference_loss(tokens).backward()
         optimizer.step()
-        return gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference))
+        return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
         """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
@@ -227,6 +230,10 @@ class Ported(Generic[M]):
             if abs(our_mean - mean) > error_of_mean or abs(our_std - std) > error_of_mean:
                 problems.append(f"{name}: ours {our_mean:.4g} ± {our_std:.4g}, reference {mean:.4g} ± {std:.4g}")
         return problems
+
+    def _without_buffers(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
+        return {name: array for name, array in arrays.items() if name not in buffers}
 
     def _reference_loss(self, tokens: NamedArray) -> Any:
         import torch

@@ -75,6 +75,12 @@ class UnknownView:
         return {**data, "observed": self._own.observed, "where": self._own.where}
 
     @property
+    def untrained(self) -> list[str]:
+        """The fields of what the reference keeps in buffers."""
+        by_name = {name: ours for ours, name in self.key_map.items()}
+        return [by_name.get(weight.name, weight.name) for weight in self._own.weights if not weight.trained]
+
+    @property
     def tensors(self) -> list[tuple[str, str]]:
         """(name below the module, axes) of all that it holds whatever its switches are."""
         by_name = {weight.name: weight for weight in self._own.weights if weight.when is None}
@@ -130,7 +136,7 @@ class UnknownView:
             axes = [attribute(axis) for axis in weight.axes]
             over = shape([f"config.{axis}" for axis in axes]) if axes else "()"
             comment = (shape(axes) if axes else "one number") + (
-                "" if weight.trained else ", which the reference does not train"
+                "" if weight.trained else "; a buffer of the reference: stop its gradient"
             )
             if weight.constant:
                 made = {0.0: f"hax.zeros({over})", 1.0: f"hax.ones({over})"}
