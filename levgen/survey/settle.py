@@ -117,7 +117,7 @@ def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
     said = plain(trials.base.values[hf])
     altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))
     if any(trial.in_training for trial in own):
-        return f"acts in training only, as dropout does: else nothing moved from {said} to {altered}"
+        return f"acts in training only, as dropout does: nothing moved from {said} to {altered} otherwise"
     rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
     return f"nothing moved{rounding} when it changed from {said} to {altered}"
 
