@@ -12,7 +12,7 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.prove.bench import Bench
 from levgen.prove.diagnose.divergence import Divergence
-from levgen.prove.ladder import MUTATIONS, Climbed, Rung, chosen, climb, rung_named
+from levgen.prove.ladder import AROUND, LADDER, MUTATIONS, Climbed, Rung, chosen, climb, rung_named
 from levgen.prove.outcome import Status, failed, skipped
 from levgen.prove.state import State, read_state, versions, write_state
 from levgen.prove.subject import BrokenModelError, Files, load_subject, stubs_of
@@ -45,6 +45,8 @@ def run(request: Request) -> int:
         divergence, steps = None, _unimportable(rungs, error, console)
     else:
         bench = Bench(subject, checkpoint=request.checkpoint)
+        if subject.stubs and all(rung in rungs for rung in LADDER):
+            rungs = [*rungs, AROUND]
         _quieten(bench)
         steps = list(_climb(bench, rungs, console, mutate=request.mutate))
         divergence = _divergence(bench, steps)
