@@ -35,8 +35,11 @@ def survey_folder(folder: Path, *, trust_remote_code: bool = False) -> Survey:
     return survey_found(find_folder(folder, trust_remote_code=trust_remote_code))
 
 
-def survey_found(found: Found) -> Survey:
-    """The survey of an implementation. What fails on the way is unknown, with the check that failed."""
+def survey_found(found: Found, *, around: bool = True) -> Survey:
+    """The survey of an implementation. What fails on the way is unknown, with the check that failed.
+
+    `around`: where that lies in one module of each layer, go on around it (`Survey.stubbed`).
+    """
     start = time.monotonic()
     evidence: list[Evidence] = []
     unknown: list[Unknown] = []
@@ -45,7 +48,7 @@ def survey_found(found: Found) -> Survey:
     architecture: Architecture | None = None
     plugs: Plugs | None = None
     try:
-        trials, plugs = _begin(tiny(found), unknown)
+        trials, plugs = _begin(tiny(found), unknown, around=around)
         evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
@@ -86,7 +89,7 @@ def survey_found(found: Found) -> Survey:
     )
 
 
-def _begin(reference: Tiny, unknown: list[Unknown]) -> tuple[Trials, Plugs | None]:
+def _begin(reference: Tiny, unknown: list[Unknown], *, around: bool) -> tuple[Trials, Plugs | None]:
     """The base of all trials; where its structure isn't understood, that of the reference with the holes plugged.
 
     Notes in `unknown` what is unknown then. Raises UnresolvedError where it is nothing that could be plugged.
@@ -94,7 +97,7 @@ def _begin(reference: Tiny, unknown: list[Unknown]) -> tuple[Trials, Plugs | Non
     try:
         return begin(reference), None
     except UnresolvedError:
-        plugs = find_holes(reference)
+        plugs = find_holes(reference) if around else None
         if plugs is None:
             raise
     unknown += [hole.unknown for hole in plugs.holes]
