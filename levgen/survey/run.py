@@ -14,7 +14,8 @@ from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
 from levgen.survey.holes import evidence_around, find_holes
 from levgen.survey.initialization import find_initialization
-from levgen.survey.inside import Inside, fields_inside, weights_inside
+from levgen.survey.inside import Inside, fields_inside
+from levgen.survey.inside_weights import weights_inside
 from levgen.survey.plugs import Plugs
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
 from levgen.survey.report import Survey

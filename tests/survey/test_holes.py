@@ -12,7 +12,7 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny, tiny
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.holes import find_holes
-from levgen.survey.inside import _AxisNames, _Sample, _size
+from levgen.survey.inside_axes import AxisNames, Sample, size_of
 from levgen.survey.plugs import Hole, Plugs, unplugged
 
 NETTLE = Path(__file__).parent / "invented" / "nettle"
@@ -45,8 +45,8 @@ def test_a_plug_has_the_modules_place_and_nothing_of_it(reference: Tiny) -> None
     assert unplugged("1 * <input> + 1 * sting.plug_down") == "1 * <input> + 1 * sting"
 
 
-def _samples(*rows: tuple[dict[str, int], int]) -> list[_Sample]:
-    return [_Sample(values, {"w": (size,)}) for values, size in rows]
+def _samples(*rows: tuple[dict[str, int], int]) -> list[Sample]:
+    return [Sample(values, {"w": (size,)}) for values, size in rows]
 
 
 BASE = {"hidden_dim": 96, "heads": 6, "kv_heads": 2}
@@ -65,16 +65,16 @@ BASE = {"hidden_dim": 96, "heads": 6, "kv_heads": 2}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_size_is_an_expression_that_holds_in_every_config(rows: list[tuple[dict[str, int], int]], size: str) -> None:
-    assert _size(_samples(*rows), "w", 0, NUMBERS) == size
+    assert size_of(_samples(*rows), "w", 0, NUMBERS) == size
 
 
 def test_a_size_that_follows_nothing_is_unknown() -> None:
     with pytest.raises(UnresolvedError, match="dimension 0 of w follows no field"):
-        _size(_samples((BASE, 5), ({**BASE, "heads": 8}, 7)), "w", 0, NUMBERS)
+        size_of(_samples((BASE, 5), ({**BASE, "heads": 8}, 7)), "w", 0, NUMBERS)
 
 
 def test_axes_have_names_of_their_own_and_no_tensor_has_one_twice() -> None:
-    names = _AxisNames(Hole("attention", "stir"))
+    names = AxisNames(Hole("attention", "stir"))
     assert names.of("one.weight", ["hidden_dim", "hidden_dim"], ["out", "in"], "in") == ["one_out", "embed"]
     assert names.of("back.weight", ["hidden_dim", "hidden_dim"], ["out", "in"], "out") == ["embed", "back_in"]
     assert names.of("two.weight", ["leaf", "intermediate_dim"], ["out", "in"], "in") == ["leaf", "mlp"]
