@@ -17,6 +17,7 @@ from levgen.scaffold.formatting import Formatting, format_python
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import ORDER, class_name
 from levgen.scaffold.record import read_record_data, render_record
+from levgen.scaffold.rendered import render_rendered, rendered_path
 from levgen.scaffold.view import PortView
 
 
@@ -78,8 +79,16 @@ def port_files(architecture: Architecture, name: ModelName, project: Project) ->
         f"{project.models}/{name.snake}.py": model.result,
     }
     path = f".levgen/{name.snake}.yaml"
-    record = {path: render_record(architecture, name, files, before=_readable(project.root / path))}
-    return [PlannedFile(path, content) for path, content in (record | files).items()]
+    return [
+        PlannedFile(path, render_record(architecture, name, files, before=_readable(project.root / path))),
+        PlannedFile(rendered_path(name.snake), render_rendered(files), shown=False),
+        *(PlannedFile(path, content) for path, content in files.items()),
+    ]
+
+
+def is_kept_for_levgen(path: str) -> bool:
+    """Whether a file of `port_files` is one that levgen reads itself and nobody edits."""
+    return path.startswith(".levgen/")
 
 
 def _format_model(view: PortView) -> Formatting:

@@ -59,7 +59,7 @@ def choose_model(project: Project, name: str | None) -> str:
     if name is None:
         if len(known) == 1:
             return known[0]
-        raise LevgenError("which model is it added to?", "\n".join(f"--to {model}" for model in known))
+        raise LevgenError("which model is it?", f"the models are {', '.join(known)}")
     model = name.replace("-", "_")
     if model not in known:
         near = did_you_mean(model, known) or f"the models are {', '.join(known)}"

@@ -327,7 +327,7 @@ def test_the_model_that_is_meant(project_with):
     assert models_of(project) == ["llama", "my_model"]
     assert choose_model(project, "my-model") == "my_model"
     for name, said in (
-        (None, "which model is it added to?\n--to llama\n--to my_model"),
+        (None, "which model is it?\nthe models are llama, my_model"),
         ("lama", "no model 'lama' in .*\ndid you mean 'llama'?"),
         ("../llama", "no model '../llama'"),
     ):
