@@ -1,0 +1,97 @@
+"""What the template of attention reads where keys and values are made from a latent of low rank."""
+
+from functools import cached_property
+
+from levgen.scaffold.attention_view import AttentionView
+from levgen.scaffold.fields import NormField, Projection, over_config, shape
+
+_VALUE_AXES = ["Heads", "VHeadSize"]
+
+
+class LatentAttentionView(AttentionView):
+    """Latent attention under the answers of `port`.
+
+    Queries are of low rank too, unless the hyperparameter `q_lora_rank` may be None, and is.
+    """
+
+    @property
+    def _low_rank(self) -> str | None:
+        """The variable of `init` that says whether queries are of low rank; None where they always are."""
+        return "low_rank" if self._port.optional("q_lora_rank") else None
+
+    def _projections(self) -> list[Projection]:
+        port, answers = self._port, self._answers
+        bias, out_bias = port.value(answers.bias, "config"), port.value(answers.output_bias, "config")
+        query, up, value = (shape(axes) for axes in (self.query_axes, ["Heads", "KvUp"], _VALUE_AXES))
+        q_from, remark = "config.QLatent", ""
+        if self._low_rank is not None:
+            q_from, remark = "config.QLatent if low_rank else config.Embed", "; from Embed where q_lora_rank is None"
+            self.key_map_when = "self.config.q_lora_rank is None"
+        out_std = port.std_name("attention")
+        # (role, inputs, outputs, shape, bias, std, when, remark)
+        specs = [
+            ("q_a", "config.Embed", "config.QLatent", "Embed -> QLatent", bias, "std", self._low_rank, ""),
+            ("q_b", q_from, "Query", f"QLatent -> {query}", "False", "std", None, remark),
+            ("kv_a", "config.Embed", "config.KvDown", "Embed -> KvDown", bias, "std", None, ""),
+            ("kv_b", "config.KvLatent", "(config.Heads, config.KvUp)", f"KvLatent -> {up}", "False", "std", None, ""),
+            ("o", over_config(_VALUE_AXES), "config.Embed", f"{value} -> Embed", out_bias, out_std, None, ""),
+        ]
+        made = []
+        for role, inputs, outputs, axes, use_bias, std, when, said in specs:
+            name = port.field("attention", role, self.key_map)
+            made.append(
+                Projection(name, role, inputs, outputs, axes, use_bias, std, not answers.transposed, when, said)
+            )
+        if self._low_rank is not None:
+            self.key_map[made[1].field] = port.weight("attention", "q")
+        return made
+
+    def _norms(self) -> list[NormField]:
+        port = self._port
+        norms = []
+        for role, axis, when in (("q_a_norm", "QLatent", self._low_rank), ("kv_a_norm", "KvLatent", None)):
+            call = port.norm_init(f"config.{axis}", self._answers.latent_norm_eps)
+            norms.append(NormField(port.field("attention", role, self.key_map), role, axis, call, when))
+        return norms
+
+    @property
+    def local_axes(self) -> list[tuple[str, str]]:
+        low_rank = [] if self._low_rank is None else [(self._low_rank, "config.q_lora_rank is not None")]
+        return [("Query", over_config(self.query_axes)), *low_rank]
+
+    @property
+    def summary(self) -> str:
+        return "Latent attention: keys and values are made from a vector of low rank, and a part of each head rotates"
+
+    @cached_property
+    def body(self) -> list[str]:
+        """The statements of the forward."""
+        field = {name: f"self.{own}" for name, own in self.field.items()}
+        parts = "[config.NopeHeadSize], [config.RopeHeadSize]"
+        scale = self._port.value(self._answers.scale, "config")
+        arguments = f"q_nope, q_rope, latent, k_rope, {field['kv_b']}, mask"
+        return [
+            "config, rope = self.config, self.config.rope",
+            *self._queries(field),
+            f"q_nope, q_rope = split_axis(q, config.QkHeadSize, {parts})",
+            f"latent, k_rope = split_axis({field['kv_a']}(x), config.KvDown, [config.KvLatent], [config.RopeHeadSize])",
+            *(f"{short}_rope = {self._turned_part(f'{short}_rope')}" for short in ("q", "k")),
+            *self._mask,
+            f"latent, scale = {field['kv_a_norm']}(latent), {scale} * rope.score_scaling",
+            f"attended = latent_attention({arguments}, VHeadSize=config.VHeadSize, scale=scale)",
+            f"return {field['o']}(attended)",
+        ]
+
+    def _queries(self, field: dict[str, str]) -> list[str]:
+        low = f"{field['q_a_norm']}({field['q_a']}(x))"
+        if self._low_rank is None:
+            return [f"q = {field['q_b']}({low})"]
+        return [
+            f"if {field['q_a']} is None or {field['q_a_norm']} is None:",
+            f"    q = {field['q_b']}(x)",
+            "else:",
+            f"    q = {field['q_b']}({low})",
+        ]
+
+    def _turned_part(self, x: str) -> str:
+        return self._rotated(x).replace("HeadSize", "config.RopeHeadSize")
