@@ -242,15 +242,15 @@ class PortView:
     def norm_class(self) -> str:
         return {"rms": "RmsNorm", "layer": "LayerNorm"}[self.architecture.norm.kind]
 
-    def norm_init(self, axis: str, eps: Factor | None = None) -> str:
-        """The call that makes a norm over `axis`. `eps`: where it is another than usual."""
+    def norm_init(self, axis: str, eps: str | None = None) -> str:
+        """The call that makes a norm over `axis`. `eps`: Python source, where it is another than usual."""
         norm = self.architecture.norm
         weight = "" if norm.weight else ", use_weight=False"
         bias = "" if norm.kind == "rms" or norm.bias else ", use_bias=False"
         offset = ", offset=1.0" if norm.offset else ""
         fresh = self.architecture.initialization.gain
         gain = "" if fresh == 1.0 else f", gain={fresh}"
-        eps = self.value(norm.eps if eps is None else eps, "config")
+        eps = self.value(norm.eps, "config") if eps is None else eps
         return f"{self.norm_class}.init({axis}, eps={eps}{weight}{bias}{offset}{gain})"
 
     @cached_property
