@@ -1,6 +1,6 @@
 """Multi-head latent attention: keys and values of all heads are made from one vector of low rank a token.
 
-Source: DeepSeek-V2, https://arxiv.org/abs/2405.04434, section 2.1; the absorbed form is its appendix C.
+Source: DeepSeek-V2, https://arxiv.org/abs/2405.04434, section 2.1, which absorbs maps up into those beside them.
 """
 
 import dataclasses
