@@ -70,14 +70,7 @@ def render_module_tests(
 
 def port_files(architecture: Architecture, name: ModelName, project: Project) -> list[PlannedFile]:
     """The files of one model, the model file last: while it is missing the others don't count."""
-    view = PortView(architecture, name)
-    tests, model = _format_tests(view, project), _format_model(view)
-    files = {
-        f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", view, config=project.config),
-        f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", view),
-        f"{project.tests}/test_{name.snake}.py": tests.result,
-        f"{project.models}/{name.snake}.py": model.result,
-    }
+    files = _rendered(architecture, name, project)
     path = f".levgen/{name.snake}.yaml"
     return [
         PlannedFile(path, render_record(architecture, name, files, before=_readable(project.root / path))),
@@ -86,9 +79,29 @@ def port_files(architecture: Architecture, name: ModelName, project: Project) ->
     ]
 
 
+def ancestor_file(architecture: Architecture, name: ModelName, project: Project) -> PlannedFile:
+    """The common ancestor of later merges (`levgen.scaffold.rendered`) of a model that `architecture` describes now."""
+    path = project.root / rendered_path(name.snake)
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    content = render_rendered(_rendered(architecture, name, project))
+    return PlannedFile(rendered_path(name.snake), content, replaces=before, shown=False)
+
+
 def is_kept_for_levgen(path: str) -> bool:
     """Whether a file of `port_files` is one that levgen reads itself and nobody edits."""
     return path.startswith(".levgen/")
+
+
+def _rendered(architecture: Architecture, name: ModelName, project: Project) -> dict[str, str]:
+    """{path: content} of the files that a person owns."""
+    view = PortView(architecture, name)
+    tests, model = _format_tests(view, project), _format_model(view)
+    return {
+        f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", view, config=project.config),
+        f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", view),
+        f"{project.tests}/test_{name.snake}.py": tests.result,
+        f"{project.models}/{name.snake}.py": model.result,
+    }
 
 
 def _format_model(view: PortView) -> Formatting:
