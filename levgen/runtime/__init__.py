@@ -11,6 +11,7 @@ from levgen.runtime.config import LmConfig
 from levgen.runtime.hf_fields import HfField, HfFields
 from levgen.runtime.hf_load import load_hf
 from levgen.runtime.hf_save import save_hf
+from levgen.runtime.latent_attention import latent_attention
 from levgen.runtime.layers import by_layer
 from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
@@ -37,6 +38,7 @@ __all__ = [
     "alibi_slopes",
     "by_layer",
     "dot_product_attention",
+    "latent_attention",
     "load_hf",
     "next_token_loss",
     "save_hf",

@@ -130,12 +130,14 @@ def _size_problems(
     for name, value in values.items():
         if name in specs and specs[name].by_layer and len(value) != values["num_layers"]:
             problems.append(f"{name} describes {len(value)} layers, and num_layers is {values['num_layers']}")
-    if "head_dim" not in values and hidden % heads:
+    latent = architecture.attention.heads == "latent"
+    if not latent and "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
-    head_dim = values.get("head_dim", hidden // heads)
+    head_dim = values["qk_rope_head_dim"] if latent else values.get("head_dim", hidden // heads)
     turning = values.get(architecture.positions.rotary_dim or "")
     if isinstance(turning, int) and (turning % 2 or turning > head_dim):
         problems.append(f"{architecture.positions.rotary_dim} ({turning}) must be even, and at most {head_dim}")
     if architecture.positions.kind == "rotary" and head_dim % 2:
-        problems.append(f"the width of a head ({head_dim}) must be even, since positions are rotary")
+        turned = "qk_rope_head_dim" if latent else "the width of a head"
+        problems.append(f"{turned} ({head_dim}) must be even, since positions are rotary")
     return problems

@@ -49,9 +49,10 @@ class _Counter:
         return [*self._embeddings(), *self._layers(), *self._head()]
 
     def _axis_sizes(self) -> dict[str, int]:
-        """Axis -> size. One axis may be sized by another, which is stated anywhere in the config."""
+        """Axis -> size, where it has one. One axis may be sized by another, which is stated anywhere in the config."""
         known: dict[str, dict[str, int]] = {}
-        pending = [axis for axis in self._view.axes if not axis.alias]
+        absent = {name for name, value in self._values.items() if value is None}
+        pending = [axis for axis in self._view.axes if not axis.alias and axis.size not in absent]
         while pending:
             for axis in pending:
                 needed = set(re.findall(r"(\w+)\.size", axis.size))
@@ -61,6 +62,10 @@ class _Counter:
                     known[axis.attribute] = {"size": int(size)}
             pending = [axis for axis in pending if axis.attribute not in known]
         return {name: held["size"] for name, held in known.items()}
+
+    def _is_there(self, axes: str) -> bool:
+        """Whether all of the axes have a size: a module that may be absent is over one that has none then."""
+        return all(name in self._sizes for name in re.findall(r"\w+", axes))
 
     def _product(self, axes: str) -> int:
         return math.prod(self._sizes[name] for name in re.findall(r"\w+", axes))
@@ -95,6 +100,8 @@ class _Counter:
         for part in ("attention", "mlp"):
             own = view.attention if part == "attention" else view.mlp
             for projection in own.projections:
+                if projection.when is not None and not self._is_there(projection.shape):
+                    continue
                 counts.append(self._projection(self._below(part, part, projection.role), projection, layers))
             if part == "attention" and self._a.attention.sinks:
                 heads = self._values["num_heads"]
@@ -103,6 +110,8 @@ class _Counter:
         return counts
 
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
+        if norm.when is not None and not self._is_there(norm.axis):
+            return []
         return self._norm(self._below(part, part, norm.role), norm.axis, layers)
 
     def _below(self, block: str | None, part: str, role: str) -> str:

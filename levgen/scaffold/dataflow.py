@@ -137,8 +137,8 @@ class _Reader:
                 "blocks": "four blocks of queries, values, keys",
             }[answers.projections]
             entry.append(Step(self._weight("attention", "qkv"), f"{order}{self._bias(answers.bias)}"))
-        lanes = []
-        for role in ("q", "k", "v"):
+        lanes = self._latent_lanes if answers.heads == "latent" else []
+        for role in ("q", "k", "v") if not lanes else ():
             steps = [] if fused else [Step(self._weight("attention", role), self._bias(answers.bias).lstrip(", "))]
             if answers.clip is not None:
                 steps.append(Step(f"clip to ±{self._said(answers.clip)}"))
@@ -156,10 +156,32 @@ class _Reader:
         )
 
     @property
+    def _latent_lanes(self) -> list[Lane]:
+        """Queries, and keys and values, each by way of a vector of low rank."""
+        answers, values = self._a.attention, self._values
+        rank, turning = values["q_lora_rank"], values["qk_rope_head_dim"]
+        down, norm = self._bias(answers.bias), Step(self._weight("attention", "kv_a_norm"), self._norm)
+        steps = {
+            "q_a": Step(self._weight("attention", "q_a"), f"to {rank} numbers{down}"),
+            "q_a_norm": Step(self._weight("attention", "q_a_norm"), self._norm),
+            "q_b": Step(self._weight("attention", "q_b")),
+        }
+        queries = list(steps.values()) if rank is not None else [Step(self._weight("attention", "q"))]
+        queries.append(Step("rotate", f"the last {turning} of each head, {self._rotation}"))
+        latent = f"to {values['kv_lora_rank']} numbers, and {turning} of a key for all heads{down}"
+        keys = [
+            Step(self._weight("attention", "kv_a"), latent),
+            Step("rotate", f"the {turning} of the key"),
+            norm,
+            Step(self._weight("attention", "kv_b"), "the rest of each head's key, and its value"),
+        ]
+        return [Lane("q", tuple(queries)), Lane("k, v", tuple(keys))]
+
+    @property
     def _scores(self) -> str:
         answers = self._a.attention
         heads = self._values["num_heads"]
-        keys = {"grouped": self._values.get("num_kv_heads"), "multi": heads, "single": 1}[answers.heads]
+        keys = {"grouped": self._values.get("num_kv_heads"), "single": 1}.get(answers.heads, heads)
         said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
         if answers.window != "none":
             where = " in layers that say so" if self._by_layer_window else ""

@@ -77,7 +77,7 @@ def add_module(project: Project, model: str, request: Request) -> Addition:
     shown = f"{project.models}/{model}.py"
     file = read_source(project.root / shown, shown)
     target = ModelFile(file.source, model, model_name(model).camel)
-    name = _checked(request.name) or class_name(kind.part, target.prefix)
+    name = _checked(request.name) or kind.class_name(target.prefix, target.stubs)
     target.check_free(kind.name, name)
     names = ModelName(model, target.prefix)
 
