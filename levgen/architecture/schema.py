@@ -293,6 +293,34 @@ StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddin
 STUBS: tuple[StubKind, ...] = get_args(StubKind)
 
 
+# Parts that a survey may leave unknown, while it finds all that lies around them.
+UnknownPart = Literal["activation", "mlp", "attention"]
+# Of sizes of axes: over hyperparameters.
+Size = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum, product or quotient of hyperparameters")]
+
+
+class UnknownWeight(Answers):
+    """A tensor of a module that is unknown: its name below the module in the checkpoint, and its axes."""
+
+    name: Path
+    axes: tuple[Identifier, ...]
+    fresh: float | str = 0.0  # the deviation of a fresh one, `initializer_range` for that; of a constant, its value
+    constant: bool = False
+    when: Identifier | None = None  # it is there where this hyperparameter says so
+    trained: bool = True
+
+
+class Unknown(Answers):
+    """A module that nothing known explains: what was observed, where it is in the reference, and what it holds."""
+
+    observed: Text
+    where: Text
+    weights: tuple[UnknownWeight, ...] = ()
+    linear: dict[Path, bool] = {}  # modules in it that are linear maps; whether their weights lie {out, in}
+    axes: dict[Identifier, Size] = {}  # axes that nothing else in the model has
+    reads: tuple[Identifier, ...] = ()  # hyperparameters that act in it alone
+
+
 class Architecture(Answers):
     """One model, whole. A card is this class written as YAML."""
 
@@ -313,6 +341,7 @@ class Architecture(Answers):
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
+    unknown: dict[UnknownPart, Unknown] = {}  # parts that a survey didn't understand, and what it did see of them
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -45,5 +45,5 @@ def inspect(
         from levgen.cli.architecture_table import print_inspection
 
         print_inspection(inspection)
-    if inspection.architecture is None:
+    if inspection.architecture is None or inspection.architecture.unknown:
         raise typer.Exit(1)

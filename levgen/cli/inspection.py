@@ -25,7 +25,10 @@ from levgen.survey.report import Survey
 
 @dataclass(frozen=True)
 class Inspection:
-    """`architecture` is None where the survey left a question open. `card`: that of the type, if it has one."""
+    """`architecture` is None where the survey left a question open that is not about one module alone.
+
+    `card`: that of the type, if it has one.
+    """
 
     model: str
     architecture: Architecture | None
@@ -115,7 +118,8 @@ def _of_type(model_type: str, run: Surveyor, *, survey: bool) -> tuple[Architect
 
 def _architecture(card: Architecture | None, survey: Survey | None) -> Architecture | None:
     if survey is not None:
-        return None if survey.architecture is None else complete(settled(survey).architecture)
+        known = survey.architecture or survey.stubbed
+        return None if known is None else complete(settled(survey).architecture)
     assert card is not None
     return complete(card)
 

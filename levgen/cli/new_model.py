@@ -37,7 +37,8 @@ def new_model(
     """Write a model, its tests and its training configs.
 
     A type with a card is written whole. Any other causal type of transformers, and a folder with code of its own, is
-    found out by experiment first, which takes torch and up to a minute. For a name that nobody knows levgen writes
+    found out by experiment first, which takes torch and up to a minute. A module in it that no experiment explains
+    becomes a stub, and all around it is written and proven. For a name that nobody knows levgen writes
     stubs of every module, whose tests say what is still to be written; on a terminal it asks first which parts you
     want.
     """
@@ -54,6 +55,7 @@ def new_model(
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
     from levgen.scaffold.project import project_files
+    from levgen.scaffold.view import PortView
 
     gc.disable()  # a run is short, and most that it makes lives to its end
     model = model_name(name)
@@ -71,6 +73,8 @@ def new_model(
         print_note(note)
     project = find_project(dest)
     files = port_files(choice.architecture, model, project)
+    unknown = PortView(choice.architecture, model).unknown.values()
+    stubs = [own.as_data(f"{project.models}/{model.snake}.py") for own in unknown]
     if not project.exists:
         files = [*project_files(project.root), *files]
     write_files(
@@ -80,9 +84,10 @@ def new_model(
         next_commands=[
             "pytest",
             "levgen check",
-            f"levgen train {project.config}/{model.snake}_nano.yaml",
+            *([] if stubs else [f"levgen train {project.config}/{model.snake}_nano.yaml"]),
         ],
         dest=dest,
+        stubs=stubs,
     )
     if not project.tests_find_models:
         print_note(f"{UNREACHABLE}; {REACHABLE}")

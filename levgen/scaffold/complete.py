@@ -37,6 +37,7 @@ def complete(architecture: Architecture) -> Architecture:
             hint = did_you_mean(name, {*own, *specs})
             raise LevgenError(f"{answer} names the hyperparameter {name!r}, which the architecture doesn't have", hint)
         wanted[name] = None
+    wanted |= dict.fromkeys(name for unknown in architecture.unknown.values() for name in unknown.reads)
     kept = {name: own[name] for name in own if name in wanted}
     layers = own["num_layers"].default if "num_layers" in own else specs["num_layers"].default
     added = {name: Hyperparameter(default=_default(spec, layers)) for name, spec in specs.items() if name not in kept}
@@ -57,7 +58,11 @@ def _default(spec: HyperparameterSpec, layers: Any) -> Any:
 def hyperparameter_type(name: str, parameter: Hyperparameter, specs: dict[str, HyperparameterSpec]) -> str:
     """The annotation of a hyperparameter in the generated config."""
     value = parameter.default
-    kind = specs[name].type if name in specs else "float" if value is None else type(value).__name__
+    if name in specs:
+        kind = specs[name].type
+    else:
+        example = parameter.tiny if value is None else value
+        kind = {"NoneType": "float", "dict": "Rotary"}.get(type(example).__name__, type(example).__name__)
     return f"{kind} | None" if parameter.optional else kind
 
 
@@ -77,6 +82,8 @@ def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpe
 
 
 def _type_problem(name: str, value: Any, spec: HyperparameterSpec | None) -> str | None:
+    if spec is None and isinstance(value, dict):
+        return _rotary_problem(name, value)
     if spec is None:
         known = isinstance(value, bool | int | float)
         return None if known else f"{name}: expected a number or a boolean, got {value!r}"
@@ -115,7 +122,8 @@ def _size_problems(
     architecture: Architecture, values: dict[str, Any], specs: dict[str, HyperparameterSpec]
 ) -> list[str]:
     problems = []
-    heads, hidden = values["num_heads"], values["hidden_dim"]
+    hidden = values["hidden_dim"]
+    heads = values.get("num_heads", 1)  # unknown attention may have none
     kv_heads = values.get("num_kv_heads", heads)
     if heads % kv_heads:
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")

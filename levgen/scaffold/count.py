@@ -10,6 +10,7 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.scaffold.fields import NormField, Projection
 from levgen.scaffold.names import model_name
+from levgen.scaffold.unknown_view import UnknownView
 from levgen.scaffold.view import PortView
 
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -98,6 +99,9 @@ class _Counter:
         for norm in view.layer.norms:
             counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
         for part in ("attention", "mlp"):
+            if part in view.unknown:
+                counts += self._unknown(view.unknown[part], layers)
+                continue
             own = view.attention if part == "attention" else view.mlp
             for projection in own.projections:
                 if projection.when is not None and not self._is_there(projection.shape):
@@ -107,7 +111,14 @@ class _Counter:
                 heads = self._values["num_heads"]
                 counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=layers))
             counts += [count for norm in own.norms for count in self._inner_norm(part, norm, layers)]
+            if part == "mlp" and "activation" in view.unknown:
+                counts += self._unknown(view.unknown["activation"], layers)
         return counts
+
+    def _unknown(self, own: UnknownView, layers: int) -> list[Count]:
+        """What a module that is unknown holds, tensor by tensor."""
+        path = own.path.format("*")
+        return [Count(f"{path}.{name}", axes or "-", self._product(axes), times=layers) for name, axes in own.tensors]
 
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
         if norm.when is not None and not self._is_there(norm.axis):

@@ -1,11 +1,14 @@
 """What a layer does, as steps in order: what the diagrams of `levgen inspect` are drawn from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from levgen.architecture.schema import Architecture, Factor, Switch
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
+
+_BLOCKS: tuple[Literal["attention", "mlp"], ...] = ("attention", "mlp")
+_UNKNOWN = "unknown: no experiment explains what it computes"
 
 
 @dataclass(frozen=True)
@@ -112,18 +115,21 @@ class _Reader:
         post = layer.norms == "post"
         scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
 
-        def branch(part: str, *, normed: bool = True) -> Branch:
+        def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
             output = (*own.get(f"{part}_output_norm", ()), *scale)
+            if part in self._a.unknown:
+                unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
+                return Branch(part, (*before, unknown), (), None, output)
             return self._attention(before, output) if part == "attention" else self._mlp(before, output)
 
         if layer.parallel == "no":
             return tuple(
                 Residual((), (branch(part),), f"x ← x + {part}", own[f"{part}_norm"] if post else ())
-                for part in ("attention", "mlp")
+                for part in _BLOCKS
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
-        branches = tuple(branch(part, normed=not shared) for part in ("attention", "mlp"))
+        branches = tuple(branch(part, normed=not shared) for part in _BLOCKS)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
     def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
@@ -221,8 +227,11 @@ class _Reader:
 
     def _mlp(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers = self._a.mlp
-        name = self._said("activation") if answers.activation == "configured" else answers.activation
+        configured = answers.activation == "configured" and "activation" not in self._a.unknown
+        name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if "activation" in self._a.unknown:
+            act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")
         entry: list[Step] = []
         if answers.kind == "plain":

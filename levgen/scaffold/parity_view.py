@@ -21,7 +21,10 @@ class ParityView:
     def variations(self) -> list[str]:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
-        if answers.heads == "latent":
+        changes: list[str]
+        if "attention" in self._port.unknown:
+            changes = []
+        elif answers.heads == "latent":
             changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']
         elif answers.heads == "grouped":
             changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
@@ -99,8 +102,10 @@ class ParityView:
     def _latent(self) -> bool:
         return self._port.architecture.attention.heads == "latent"
 
-    def path(self, part: str, end: Literal["in", "out"], layer: int) -> str:
+    def path(self, part: Literal["attention", "mlp"], end: Literal["in", "out"], layer: int) -> str:
         """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
+        if part in self._port.unknown:
+            return self._port.unknown[part].path.format(layer)
         view = self._port.attention if part == "attention" else self._port.mlp
         always = [projection for projection in view.projections if projection.when is None]
         entry = always[-1] if end == "out" else next(one for one in always if one.inputs == "config.Embed")

@@ -1,6 +1,7 @@
 """Rendering a port: the files of one model, from an architecture and a name."""
 
 import functools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def environment() -> jinja2.Environment:
     )
     env.filters["python"] = _python
     env.filters["stub_class"] = class_name
+    env.filters["pieces"] = _pieces
     env.filters["zip"] = lambda left, right: zip(left, right, strict=True)
     return env
 
@@ -41,6 +43,11 @@ def environment() -> jinja2.Environment:
 def _python(value: Any) -> str:
     """Python source of plain data."""
     return repr(value)
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """`text` in strings that fit lines of `width`, to be written one after the other."""
+    return textwrap.wrap(text, width, drop_whitespace=False) or [""]
 
 
 def render_model(architecture: Architecture, name: ModelName) -> str:
