@@ -309,7 +309,7 @@ class PortView:
             name = self.field("mlp", "inner_norm", key_map)
             norms.append(NormField(name, "inner_norm", "Mlp", self.norm_init("config.Mlp")))
         act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
-        return PartView(projections, norms, key_map, act)
+        return PartView(projections, norms, key_map, act=act)
 
     @cached_property
     def layer(self) -> PartView:
