@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import equinox as eqx
@@ -29,16 +29,16 @@ class Experts(ModuleWithStateDictSerialization):
     None is dropped, however many tokens an expert gets: tokens are sorted by expert, and multiplied group by group
     (`grouped_dot`). Memory and operations grow with the experts of a token, not with how many there are.
 
-    Where the axis mapping in context spreads "expert" over devices, each computes its own experts for the tokens of
+    Where the axis mapping in context spreads experts over devices, each computes its own experts for the tokens of
     its part of the batch, and what comes out is summed.
 
     In memory transformers holds all experts in `gate_up_proj` and `down_proj`. Its files hold them so or one by one:
     `in_files` says under which names.
     """
 
-    gate_up_proj: NamedArray  # {expert, embed, gate_up, mlp}
-    down_proj: NamedArray  # {expert, mlp, embed}
-    gate_up_proj_bias: NamedArray | None  # {expert, gate_up, mlp}
+    gate_up_proj: NamedArray  # {expert, embed, gate_up, expert_mlp}
+    down_proj: NamedArray  # {expert, expert_mlp, embed}
+    gate_up_proj_bias: NamedArray | None  # {expert, gate_up, expert_mlp}
     down_proj_bias: NamedArray | None  # {expert, embed}
     in_files: tuple[tuple[str, str], ...] = eqx.field(static=True)
     transposed: bool = eqx.field(static=True)
@@ -88,7 +88,7 @@ class Experts(ModuleWithStateDictSerialization):
             x: {..., embed}.
             chosen: {..., top_expert} int, over the axes of `x` but "embed"; no expert twice for a token.
             weights: {..., top_expert}, in whose precision the sum is taken.
-            gated: of gate and up, {row, mlp} each -> the same axes.
+            gated: of gate and up, {row, expert_mlp} each -> the same axes.
 
         Returns:
             {..., embed}, as `x`.
@@ -116,28 +116,23 @@ class Experts(ModuleWithStateDictSerialization):
 
     def hf_pieces(self, *, in_files: bool) -> Iterator[HfPiece]:
         """See `InPieces`."""
+        expert, embed, gate_up, mlp = ((axis.name,) for axis in self.gate_up_proj.axes[-4:])
         names = dict(self.in_files) if in_files else {}
         if "gate" in names:
-            yield from self._one_by_one(names)
+            for number in range(self.gate_up_proj.axes[-4].size):
+                for role, place in (("gate", GATE), ("up", UP)):
+                    at = {expert[0]: number, gate_up[0]: place}
+                    yield HfPiece(f"{number}.{names[role]}.weight", "gate_up_proj", (mlp, embed), at)
+                yield HfPiece(f"{number}.{names['down']}.weight", "down_proj", (embed, mlp), {expert[0]: number})
             return
-        wide = ("mlp", "gate_up") if self.interleaved else ("gate_up", "mlp")
-        gate_up, down = names.get("gate_up", "gate_up_proj"), names.get("down", "down_proj")
-        if self.transposed:
-            yield HfPiece(gate_up, "gate_up_proj", (("expert",), ("embed",), wide))
-            yield HfPiece(down, "down_proj", (("expert",), ("mlp",), ("embed",)))
-        else:
-            yield HfPiece(gate_up, "gate_up_proj", (("expert",), wide, ("embed",)))
-            yield HfPiece(down, "down_proj", (("expert",), ("embed",), ("mlp",)))
+        wide = mlp + gate_up if self.interleaved else gate_up + mlp
+        both, down = names.get("gate_up", "gate_up_proj"), names.get("down", "down_proj")
+        into, out = ((embed, wide), (mlp, embed)) if self.transposed else ((wide, embed), (embed, mlp))
+        yield HfPiece(both, "gate_up_proj", (expert, *into))
+        yield HfPiece(down, "down_proj", (expert, *out))
         if self.gate_up_proj_bias is not None:
-            yield HfPiece(f"{gate_up}_bias", "gate_up_proj_bias", (("expert",), wide))
-            yield HfPiece(f"{down}_bias", "down_proj_bias", (("expert",), ("embed",)))
-
-    def _one_by_one(self, names: Mapping[str, str]) -> Iterator[HfPiece]:
-        for expert in range(self.gate_up_proj.resolve_axis("expert").size):
-            for role, place in (("gate", GATE), ("up", UP)):
-                at = {"expert": expert, "gate_up": place}
-                yield HfPiece(f"{expert}.{names[role]}.weight", "gate_up_proj", (("mlp",), ("embed",)), at)
-            yield HfPiece(f"{expert}.{names['down']}.weight", "down_proj", (("embed",), ("mlp",)), {"expert": expert})
+            yield HfPiece(f"{both}_bias", "gate_up_proj_bias", (expert, wide))
+            yield HfPiece(f"{down}_bias", "down_proj_bias", (expert, embed))
 
 
 def _pass(
@@ -167,7 +162,7 @@ def _pass(
     wide = grouped_dot(rows, gate_up.reshape(experts, embed, -1), sizes).reshape(-1, 2, mlp)
     if gate_up_bias is not None:
         wide = wide + gate_up_bias[of_row]
-    axes = (Axis("row", rows.shape[0]), Axis("mlp", mlp))
+    axes = (Axis("row", rows.shape[0]), Axis("expert_mlp", mlp))
     inner = gated(NamedArray(wide[:, GATE], axes), NamedArray(wide[:, UP], axes)).array
     out = grouped_dot(inner, down, sizes)
     if down_bias is not None:
@@ -189,6 +184,8 @@ class Spread:
     Tokens lie as the mapping says, but whole along the devices that the experts, or parts of them, are spread over.
     """
 
+    Expert: Axis
+    Mlp: Axis
     expert: tuple[str, ...]  # mesh axes that experts are spread over
     mlp: tuple[str, ...]  # mesh axes that the inside of each is spread over
     mapping: Mapping[str, tuple[str, ...]]
@@ -201,9 +198,9 @@ class Spread:
         if mapping is None or mesh.empty or mesh.size == 1:
             return None
         named = {name: (axes,) if isinstance(axes, str) else tuple(axes) for name, axes in mapping.items()}
-        unbound = Spread((), (), named, dict(mesh.shape))
+        unbound = Spread(Expert, Mlp, (), (), named, dict(mesh.shape))
         expert = unbound._over(Expert, ())
-        return Spread(expert, unbound._over(Mlp, expert), named, unbound.sizes)
+        return replace(unbound, expert=expert, mlp=unbound._over(Mlp, expert))
 
     def _over(self, axis: Axis, taken: tuple[str, ...]) -> tuple[str, ...]:
         """The mesh axes that `axis` is spread over; none where they are taken, or don't divide it."""
@@ -221,8 +218,8 @@ class Spread:
         return PartitionSpec(*(self._over(axis, self.summed) or None for axis in axes[:-1]), None)
 
     def of_weights(self, axes: tuple[Axis, ...]) -> PartitionSpec:
-        own = {"expert": self.expert, "mlp": self.mlp}
-        return PartitionSpec(*(own.get(axis.name) or None for axis in axes))
+        own = {self.Expert: self.expert, self.Mlp: self.mlp}
+        return PartitionSpec(*(own.get(axis) or None for axis in axes))
 
     def first_expert(self, each: int) -> jax.Array | int:
         """The number of this device's first expert; it has `each`."""

@@ -94,7 +94,8 @@ def _outer(rows: jax.Array, gradient: jax.Array, sizes: jax.Array) -> jax.Array:
         block = jnp.where(jnp.arange(size)[:, None] < own[i], block, 0)
         product = jax.lax.dot_general(block, other, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
         so_far = jax.lax.dynamic_index_in_dim(out, group[i], keepdims=False)
-        return jax.lax.dynamic_update_index_in_dim(out, so_far + product, group[i], axis=0)
+        summed: jax.Array = jax.lax.dynamic_update_index_in_dim(out, so_far + product, group[i], axis=0)
+        return summed
 
     shape = (sizes.shape[0], rows.shape[1], gradient.shape[1])
     total: jax.Array = jax.lax.fori_loop(0, count, add, jnp.zeros(shape, jnp.float32))

@@ -3,9 +3,12 @@
 The scores themselves (softmax, sigmoid, what they are multiplied with) are written out in a model's file.
 """
 
-import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -52,9 +55,18 @@ def top_experts(
     compared = jax.lax.stop_gradient(ordered if bias is None else ordered + bias.astype(ordered.dtype)).array
     if groups is not None and kept_groups is not None:
         compared = _in_best_groups(compared, groups, kept_groups, best_of_group)
+    _note(_MARGIN, lambda: NamedArray(_margin(compared, Chosen.size), others))
     _, chosen = jax.lax.top_k(compared, Chosen.size)
     kept = jnp.take_along_axis(ordered.array, chosen, axis=-1)
     return NamedArray(chosen, (*others, Chosen)), NamedArray(kept, (*others, Chosen))
+
+
+def _margin(scores: jax.Array, count: int) -> jax.Array:
+    """[..., expert] -> [...]: how far the `count` largest are from the next, relative to the largest."""
+    if count == scores.shape[-1]:
+        return jnp.full(scores.shape[:-1], jnp.inf)
+    best = jax.lax.top_k(scores, count + 1)[0]
+    return (best[..., -2] - best[..., -1]) / jnp.abs(best).max(axis=-1, where=jnp.isfinite(best), initial=0)
 
 
 def _in_best_groups(scores: jax.Array, groups: int, kept: int, best: int) -> jax.Array:
@@ -96,12 +108,14 @@ class Routing(eqx.Module):
         )
 
 
-def load_balancing_loss(routing: Routing) -> NamedArray:
+def load_balancing_loss(routing: Routing | None) -> NamedArray:
     """Experts times the sum of each one's share of the tokens times its mean probability (Switch Transformer, 4 - 6).
 
     As transformers computes it: shares and probabilities are means over all layers, and a share counts each of a
-    token's experts, so that a router in balance has a loss of the experts per token.
+    token's experts, so that a router in balance has a loss of the experts per token. 0 where nothing was noted.
     """
+    if routing is None:
+        return hax.named(jnp.zeros(()), ())
     share, mean = routing.load / routing.tokens, routing.probability / routing.tokens
     loss: NamedArray = hax.sum(share * mean) * share.axes[0].size
     return loss
@@ -112,40 +126,75 @@ def router_z_loss(routing: Routing) -> NamedArray:
     return routing.z / routing.tokens
 
 
-# The routers that have run in the layer that is being traced; None where nobody asks.
-_noted: contextvars.ContextVar[list[Routing] | None] = contextvars.ContextVar("noted", default=None)
+@dataclasses.dataclass(frozen=True)
+class _Channel:
+    """One kind of note that routers leave: how those of several routers are put together, and of a stack of layers."""
+
+    join: Callable[[Any, Any], Any]
+    over_layers: Callable[[NamedArray, Axis], NamedArray]
+
+
+_ROUTING, _MARGIN = _Channel(operator.add, hax.sum), _Channel(hax.minimum, hax.min)
+
+# What is listened to in the layer that is being traced, and the notes so far; None where nobody asks.
+_listener: contextvars.ContextVar[tuple[_Channel, list[Any]] | None] = contextvars.ContextVar("listener", default=None)
 
 
 def note_routing(logits: NamedArray, Chosen: Axis) -> None:
     """Tell `with_routing`, where it is the caller, what a router did. `logits`: {..., expert}."""
-    noted = _noted.get()
-    if noted is not None:
-        noted.append(Routing.of(logits, Chosen))
+    _note(_ROUTING, lambda: Routing.of(logits, Chosen))
 
 
-@contextlib.contextmanager
-def _noting() -> Iterator[list[Routing]]:
-    noted: list[Routing] = []
-    token = _noted.set(noted)
-    try:
-        yield noted
-    finally:
-        _noted.reset(token)
+def _note(channel: _Channel, make: Callable[[], Any]) -> None:
+    listener = _listener.get()
+    if listener is not None and listener[0] is channel:
+        listener[1].append(make())
 
 
 class _Listening(eqx.Module):
-    """Stands for a `Stacked`: its `fold` leaves in `heard` what the routers of its layers did."""
+    """Stands for a `Stacked`: its `fold` leaves in `heard` what the routers of its layers noted."""
 
     layers: Any
-    heard: list[Routing] = eqx.field(static=True)
+    channel: _Channel = eqx.field(static=True)
+    heard: list[Any] = eqx.field(static=True)
 
     def fold(self, x: NamedArray, *args: Any) -> NamedArray:
         """As `Stacked.fold`."""
-        x, routing = self.layers.scan_via(_and_routing)(x, *args)
-        if routing is not None:
-            Block = self.layers.Block
-            self.heard.append(jax.tree.map(lambda x: hax.sum(x, Block), routing, is_leaf=is_named_array))
+        x, noted = self.layers.scan_via(self._listened)(x, *args)
+        if noted is not None:
+            over = partial(self.channel.over_layers, axis=self.layers.Block)  # type: ignore[call-arg]
+            self.heard.append(jax.tree.map(over, noted, is_leaf=is_named_array))
         return x
+
+    def _listened(self, layer: Any, x: NamedArray, *args: Any) -> tuple[NamedArray, Any]:
+        noted: list[Any] = []
+        token = _listener.set((self.channel, noted))
+        try:
+            x = layer(x, *args)
+        finally:
+            _listener.reset(token)
+        return x, _joined(self.channel, noted)
+
+
+def _heard(channel: _Channel, module: Any, run: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """What `run` makes of `module`, and what the routers in it noted; None where there are none."""
+    heard: list[Any] = []
+
+    def listening(node: Any) -> Any:
+        return _Listening(node, channel, heard) if isinstance(node, Stacked) else node
+
+    def is_leaf(node: Any) -> bool:
+        return isinstance(node, NamedArray) or hasattr(node, "fold")
+
+    out = run(jax.tree.map(listening, module, is_leaf=is_leaf))
+    return out, _joined(channel, heard)
+
+
+def _joined(channel: _Channel, noted: list[Any]) -> Any:
+    if not noted:
+        return None
+    join = partial(jax.tree.map, channel.join, is_leaf=is_named_array)
+    return functools.reduce(join, noted)
 
 
 def with_routing(stack: Callable[..., NamedArray], x: NamedArray, *args: Any) -> tuple[NamedArray, Routing | None]:
@@ -154,24 +203,15 @@ def with_routing(stack: Callable[..., NamedArray], x: NamedArray, *args: Any) ->
     None where there are none, or where something else stands in the place of the layers (a cache, while text is
     generated).
     """
-    heard: list[Routing] = []
-
-    def listening(node: Any) -> Any:
-        return _Listening(node, heard) if isinstance(node, Stacked) else node
-
-    listener = jax.tree.map(listening, stack, is_leaf=lambda node: isinstance(node, Stacked | NamedArray))
-    out = listener(x, *args)
-    return out, _sum(heard)
+    return _heard(_ROUTING, stack, lambda stack: stack(x, *args))
 
 
-def _and_routing(layer: Any, x: NamedArray, *args: Any) -> tuple[NamedArray, Routing | None]:
-    with _noting() as noted:
-        x = layer(x, *args)
-    return x, _sum(noted)
+def router_margins(model: Any, tokens: NamedArray) -> NamedArray | None:
+    """{batch, position}: by how much a token's experts were better than those it doesn't go to, where it was least.
 
-
-def _sum(routings: list[Routing]) -> Routing | None:
-    if not routings:
-        return None
-    total: Routing = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *routings)
-    return total
+    Relative to the largest score of the router; of the layer where it was least. Near 0 the choice hangs on rounding.
+    None for a model without routers.
+    """
+    margins: NamedArray | None
+    _, margins = _heard(_MARGIN, model, lambda model: model.activations(tokens))
+    return margins
