@@ -186,12 +186,12 @@ class Attention(Answers):
             raise ValueError(
                 "attention.projections=blocks is known with attention.heads=multi, and no norm over all heads"
             )
-        if self.clip is not None and self.qk_norm != "none":
-            if self.projections != "separate" or self.norm_after_rotation:
-                raise ValueError(
-                    "attention.clip is known with a norm on queries and keys only where that comes right after "
-                    "projections of their own: attention.projections=separate, norm_after_rotation=false"
-                )
+        norm_comes_first = self.projections == "separate" and not self.norm_after_rotation
+        if self.clip is not None and self.qk_norm != "none" and not norm_comes_first:
+            raise ValueError(
+                "attention.clip is known with a norm on queries and keys only where that comes right after "
+                "projections of their own: attention.projections=separate, norm_after_rotation=false"
+            )
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
         return self

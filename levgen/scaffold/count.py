@@ -20,7 +20,8 @@ class Count:
     """The parameters of one module.
 
     `module`: its name in the checkpoint, without the number of its layer. `axes`: what its weight is over. `each`:
-    parameters of one, beside `per_token` for each entry of the vocabulary. `times`: how many of it there are.
+    parameters of one, beside `per_token` for each entry of the vocabulary. `times`: how many of it there are, and
+    `active`: how many of these one token passes through, where that is not all.
     """
 
     module: str
@@ -28,9 +29,14 @@ class Count:
     each: int
     per_token: int = 0
     times: int = 1
+    active: int | None = None
 
     def total(self, vocab_size: int) -> int:
         return (self.each + self.per_token * vocab_size) * self.times
+
+    def passed(self, vocab_size: int) -> int:
+        """Those that one token passes through."""
+        return (self.each + self.per_token * vocab_size) * (self.times if self.active is None else self.active)
 
 
 def count_modules(architecture: Architecture) -> list[Count]:
@@ -92,7 +98,7 @@ class _Counter:
         counts: list[Count] = []
         for norm in view.layer.norms:
             counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
-        for part in ("attention", "mlp"):
+        for part in ("attention", "mlp") if self._a.moe.layers == "none" else ("attention",):
             own = view.attention if part == "attention" else view.mlp
             for projection in own.projections:
                 counts.append(self._projection(self._below(part, part, projection.role), projection, layers))
@@ -100,6 +106,30 @@ class _Counter:
                 heads = self._values["num_heads"]
                 counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=layers))
             counts += [count for norm in own.norms for count in self._inner_norm(part, norm, layers)]
+        return counts if self._a.moe.layers == "none" else [*counts, *self._mixture(layers)]
+
+    def _mixture(self, layers: int) -> list[Count]:
+        answers, sizes, view = self._a.moe, self._sizes, self._view
+        embed, experts, width = (sizes[axis] for axis in ("Embed", "Experts", "ExpertMlp"))
+        router = self._below("mlp", "moe", "router")
+        counts = [Count(router, "Embed -> Experts", (embed + answers.router_bias) * experts, times=layers)]
+        if answers.correction:
+            counts.append(Count(self._below("mlp", "moe", "correction"), "Experts", experts, times=layers))
+        each, active = layers * experts, layers * sizes["TopExperts"]
+        for role, shape, out in (
+            ("gate", "Embed -> ExpertMlp", width),
+            ("up", "Embed -> ExpertMlp", width),
+            ("down", "ExpertMlp -> Embed", embed),
+        ):
+            name = f"{self._below('mlp', 'moe', 'experts')}.*.{view.weight('moe', role)}"
+            counts.append(Count(name, shape, embed * width + answers.bias * out, times=each, active=active))
+        if answers.shared != "none":
+            shared = view.weight("moe", "shared")
+            for projection in view.mlp.projections:
+                name = f"{self._below(None, 'decoder_layer', 'mlp')}.{shared}.{view.weight('mlp', projection.role)}"
+                counts.append(self._projection(name, projection, layers))
+        if answers.shared == "gated":
+            counts.append(Count(self._below("mlp", "moe", "shared_gate"), "Embed -> ()", embed, times=layers))
         return counts
 
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
