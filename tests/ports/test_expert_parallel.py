@@ -16,7 +16,6 @@ from levgen.scaffold.port import render_model
 # Mesh axes, then how computations lie on them, and parameters beside.
 PLACES = {
     "experts": ({"data": 2, "expert": 4}, {"batch": "data", "expert": "expert"}, {"embed": "data"}),
-    "experts-along-the-batch": ({"data": 8}, {"batch": "data", "expert": "data"}, {}),
     "inside-of-experts": (
         {"data": 2, "expert": 2, "model": 2},
         {"batch": "data", "expert": "expert", "expert_mlp": "model", "kv_head": "model"},
@@ -81,9 +80,15 @@ print("loss", relative_error(loss, expected))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("model_type", ["mixtral", "gpt_oss"])
+@pytest.mark.parametrize(
+    ("model_type", "place"),
+    [
+        pytest.param("mixtral", "experts", marks=pytest.mark.slow),
+        pytest.param("gpt_oss", "inside-of-experts", marks=pytest.mark.slow),
+        pytest.param("mixtral", "tokens-alone", marks=pytest.mark.exhaustive),
+        pytest.param("mixtral", "an-axis-that-does-not-divide", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_experts_over_devices_equal_one_device(model_type: str, place: str, tmp_path: Path) -> None:
     path = tmp_path / f"{model_type}.py"
     path.write_text(render_model(complete(get(model_type)), model_name(model_type)))
