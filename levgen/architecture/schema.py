@@ -242,6 +242,8 @@ class Moe(Answers):
     # act(gate) * up; or both cut to a limit, (up + 1) * gate * sigmoid(alpha * gate)
     gating: Literal["activation", "clamped"] = "activation"
     shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
+    # The width of the shared expert, where it is none of its own: so many times that of the others.
+    shared_multiple: Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
 
     @model_validator(mode="after")
@@ -254,6 +256,8 @@ class Moe(Answers):
             )
         if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
+        if self.shared_multiple is not None and self.shared == "none":
+            raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
         given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
         if self.layers == "none" and given:
             raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")

@@ -100,7 +100,7 @@ class Ported(Generic[M]):
     def unlike_parameters(self) -> list[str]:
         """Names in the checkpoint of what only one side has as a parameter; tied ones have one name."""
         named = dict(self.reference.named_parameters()) | dict(self.reference.named_buffers())
-        theirs = checkpoint_names(self.reference, dict(self.reference.named_parameters())).keys()
+        theirs = self._trained()
         ours = gradients_by_hf_name(self.model).keys()
         return sorted((theirs - ours) | (ours - theirs - checkpoint_names(self.reference, named).keys()))
 
@@ -162,8 +162,17 @@ class Ported(Generic[M]):
         return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
 
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero."""
-        return _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
+        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero.
+
+        What the reference holds but doesn't train has none: it is left out where ours is 0.
+        """
+        trained = self._trained()
+        gradients = _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
+        return {name: gradient for name, gradient in gradients.items() if name in trained or gradient.any()}
+
+    def _trained(self) -> set[str]:
+        """The names in the checkpoint of what the reference trains: its parameters, and not its buffers."""
+        return set(checkpoint_names(self.reference, dict(self.reference.named_parameters())))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -185,7 +194,9 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        return gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
+        before, trained = gradients_by_hf_name(self.model), self._trained()
+        after = gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
+        return {name: parameter if name in trained else before[name] for name, parameter in after.items()}
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""

@@ -114,7 +114,7 @@ class _Counter:
         router = self._below("mlp", "moe", "router")
         counts = [Count(router, "Embed -> Experts", (embed + answers.router_bias) * experts, times=layers)]
         if answers.correction:
-            counts.append(Count(self._below("mlp", "moe", "correction"), "Experts", experts, times=layers))
+            counts.append(Count(self._below("mlp", "moe", "correction_bias"), "Experts", experts, times=layers))
         each, active = layers * experts, layers * sizes["TopExperts"]
         for role, shape, out in (
             ("gate", "Embed -> ExpertMlp", width),

@@ -227,7 +227,7 @@ class _Reader:
         if answers.scores != "chosen_softmax":
             router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
         said = [f"the best {chosen}"]
-        said += [f"with {self._weight('moe', 'correction')} added"] if answers.correction else []
+        said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
         said += [f"within the best {self._values['num_kept_groups']} groups"] if answers.groups else []
         router.append(Step("choose", ", ".join(said)))
         if answers.scores == "chosen_softmax":

@@ -15,7 +15,7 @@ class MoeView:
         self._answers = port.architecture.moe
         self.key_map: dict[str, str | None] = {}
         self.router = self._field("router")
-        self.correction = self._field("correction") if self._answers.correction else None
+        self.correction_bias = self._field("correction_bias") if self._answers.correction else None
         self.experts = self._field("experts")
         self.shared = self._field("shared") if self._answers.shared != "none" else None
         self.shared_gate = self._field("shared_gate") if self._answers.shared == "gated" else None
@@ -91,8 +91,8 @@ class MoeView:
     def _choice(self) -> list[str]:
         answers = self._answers
         arguments = ["logits" if answers.scores == "chosen_softmax" else "scores", "self.config.TopExperts"]
-        if self.correction is not None:
-            arguments.append(f"bias=self.{self.correction}")
+        if self.correction_bias is not None:
+            arguments.append(f"bias=self.{self.correction_bias}")
         if answers.groups:
             arguments += ["groups=self.config.num_expert_groups", "kept_groups=self.config.num_kept_groups"]
         return [f"chosen, weights = top_experts({', '.join(arguments)})"]

@@ -39,6 +39,8 @@ class ParityView:
             changes = ['{"num_heads": 1}', '{"num_heads": 2}']
         if self._port.architecture.moe.layers != "none":
             changes.append('{"num_experts": 9, "num_experts_per_tok": 1}')
+        if self._port.architecture.moe.groups:
+            changes.append('{"num_expert_groups": 1, "num_kept_groups": 1}')
         changes += [
             f'{{"{name}": not TINY.{name}}}'
             for name in ("tie_word_embeddings", *self._port.switches)

@@ -12,12 +12,13 @@ class Kind:
     """A kind of module.
 
     `part` is its folder of `templates/parts`, `groups` are the groups of answers that its class is written from; the
-    first of them is its own.
+    first of them is its own. `usual` is the variant of one that a model doesn't have unasked.
     """
 
     name: str
     part: str
     groups: tuple[str, ...]
+    usual: str | None = None
 
     def settings(self, variant: str | None, settings: Sequence[str]) -> list[str]:
         """The answers of `variant` and then `settings`, as NAME=VALUE.
@@ -34,6 +35,7 @@ class Kind:
         return [*self._of_variant(variant), *settings]
 
     def _of_variant(self, variant: str | None) -> list[str]:
+        variant = self.usual if variant is None else variant
         if variant is None:
             return []
         variants = load_part(self.part).kinds
@@ -48,6 +50,7 @@ class Kind:
 _KINDS = (
     Kind("attention", "attention", ("attention", "positions", "norm", "initialization")),
     Kind("mlp", "mlp", ("mlp", "initialization")),
+    Kind("moe", "moe", ("moe", "mlp", "initialization"), usual="softmax"),
     Kind("norm", "norm", ("norm",)),
     Kind("decoder-layer", "decoder_layer", ("layer", "norm", "positions")),
     Kind("transformer", "transformer", ("head", "norm", "positions")),
