@@ -201,8 +201,12 @@ class Attention(Answers):
             raise ValueError(
                 "attention.projections=blocks is known with attention.heads=multi, and no norm over all heads"
             )
-        if self.clip is not None and self.qk_norm != "none":
-            raise ValueError("attention.clip is known without a norm on queries and keys: attention.qk_norm is none")
+        norm_comes_first = self.projections == "separate" and not self.norm_after_rotation
+        if self.clip is not None and self.qk_norm != "none" and not norm_comes_first:
+            raise ValueError(
+                "attention.clip is known with a norm on queries and keys only where that comes right after "
+                "projections of their own: attention.projections=separate, norm_after_rotation=false"
+            )
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
         return self
@@ -242,6 +246,46 @@ class Mlp(Answers):
             raise ValueError(
                 "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
             )
+        return self
+
+
+class Moe(Answers):
+    """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
+
+    layers: Literal["none", "every"] = "none"  # which have experts
+    # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
+    scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
+    router_bias: bool = False
+    correction: bool = False  # a bias that is added for the choice, and does not weigh
+    groups: bool = False  # experts lie in groups, and the best of them are chosen first
+    normalized: Switch = False  # the weights of a token's experts are divided by their sum
+    scale: Factor | None = None  # multiplies them
+    stored: Literal["each", "stacked"] = "each"  # in files: a tensor for each expert, or one for all
+    transposed: bool = False  # weights are stored {in, out}
+    interleaved: bool = False  # rows of gate and up in turn
+    bias: bool = False  # of the experts
+    # act(gate) * up; or both cut to a limit, (up + 1) * gate * sigmoid(alpha * gate)
+    gating: Literal["activation", "clamped"] = "activation"
+    shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
+    # The width of the shared expert, where it is none of its own: so many times that of the others.
+    shared_multiple: Identifier | None = None
+    balance: bool = True  # the loss of routers that are out of balance is a part of the model's
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.scores == "chosen_softmax" and (self.groups or self.correction):
+            raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
+        if self.scores == "chosen_softmax" and self.normalized is not False:
+            raise ValueError(
+                "moe.normalized belongs to moe.scores=softmax or sigmoid: those chosen add up to 1 already"
+            )
+        if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
+            raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
+        if self.shared_multiple is not None and self.shared == "none":
+            raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
+        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if self.layers == "none" and given:
+            raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")
         return self
 
 
@@ -331,10 +375,13 @@ class Architecture(Answers):
     fixed: dict[HfPath, Any] = {}  # HF fields that must have this value
     derived: dict[HfName, Unset] = {}  # HF fields that must have the value of an expression over others
     ignored: dict[HfPath, Text] = {}  # HF fields that don't touch the function, with the reason
+    # Steps of names in checkpoints that transformers renames as it loads: block_sparse_moe -> mlp.
+    renamed: dict[Path, Path] = {}
     norm: Norm = Norm()
     positions: Positions = Positions()
     attention: Attention = Attention()
     mlp: Mlp = Mlp()
+    moe: Moe = Moe()
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()

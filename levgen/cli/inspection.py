@@ -58,11 +58,18 @@ class Inspection:
             counts = count_modules(self.architecture)
             modules = [
                 {"module": c.module, "axes": c.axes, "each": c.each, "per_token": c.per_token, "times": c.times}
+                | ({} if c.active is None else {"active": c.active})
                 for c in counts
             ]
             total = None if self.vocab_size is None else sum(count.total(self.vocab_size) for count in counts)
+            passed = None if self.vocab_size is None else sum(count.passed(self.vocab_size) for count in counts)
             data |= as_data(self.architecture)
-            data["parameters"] = {"vocab_size": self.vocab_size, "total": total, "modules": modules}
+            data["parameters"] = {
+                "vocab_size": self.vocab_size,
+                "total": total,
+                **({} if passed == total else {"active": passed}),
+                "modules": modules,
+            }
             data["dataflow"] = layer_graph(dataflow_of(self.architecture)).as_data()
         if self.survey is not None:
             said = self.survey.as_data()

@@ -121,7 +121,9 @@ class _Reader:
             if part in self._a.unknown:
                 unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
                 return Branch(part, (*before, unknown), (), None, output)
-            return self._attention(before, output) if part == "attention" else self._mlp(before, output)
+            if part == "attention":
+                return self._attention(before, output)
+            return self._mlp(before, output) if self._a.moe.layers == "none" else self._moe(before, output)
 
         if layer.parallel == "no":
             return tuple(
@@ -247,6 +249,37 @@ class _Reader:
         inner = [Step(self._weight("mlp", "inner_norm"), self._norm)] if answers.inner_norm else []
         down = Step(self._weight("mlp", "down"), bias)
         return Branch("mlp", (*before, *entry), lanes, join, (*inner, down, *output))
+
+    def _moe(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
+        answers = self._a.moe
+        count, chosen = self._values["num_experts"], self._values["num_experts_per_tok"]
+        bias = ", with a bias" if answers.router_bias else ""
+        router = [Step(self._weight("moe", "router"), f"a score for each of {count} experts{bias}")]
+        if answers.scores != "chosen_softmax":
+            router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
+        said = [f"the best {chosen}"]
+        said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
+        said += [f"within the best {self._values['num_kept_groups']} groups"] if answers.groups else []
+        router.append(Step("choose", ", ".join(said)))
+        if answers.scores == "chosen_softmax":
+            router.append(Step("softmax", "over those chosen"))
+        if answers.normalized is not False:
+            where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
+            router.append(Step("/ their sum", where.strip()))
+        if answers.scale is not None:
+            router.append(Step(self._times(answers.scale)))
+        act = self._said("activation") if self._a.mlp.activation == "configured" else self._a.mlp.activation
+        gated = f"{act}(gate) * up" if answers.gating == "activation" else "clamped gate * up"
+        wide = ", with biases" if answers.bias else ""
+        lanes = [
+            Lane("weights", tuple(router)),
+            Lane("experts", (Step(self._weight("moe", "experts"), f"down({gated}) of each{wide}"),)),
+        ]
+        if answers.shared != "none":
+            gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
+            lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
+        join = "sum of weights * experts" + (" + shared" if answers.shared != "none" else "")
+        return Branch("mlp", before, tuple(lanes), Step(join), output)
 
     # Words --------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from levgen.scaffold.compiled_templates import CompiledTemplates
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.formatting import Formatting, format_python
 from levgen.scaffold.names import ModelName
-from levgen.scaffold.parts import ORDER, class_name
+from levgen.scaffold.parts import class_name, classes_of
 from levgen.scaffold.record import read_record_data, render_record
 from levgen.scaffold.rendered import render_rendered, rendered_path
 from levgen.scaffold.view import PortView
@@ -131,5 +131,6 @@ def _render_tests(view: PortView, project: Project) -> str:
     return _render("test.py.jinja", view, models=project.models.as_posix(), models_package=project.models_package)
 
 
-def _render(template: str, view: PortView, *, order: Sequence[str] = ORDER, **more: Any) -> str:
+def _render(template: str, view: PortView, *, order: Sequence[str] | None = None, **more: Any) -> str:
+    order = classes_of(view.architecture) if order is None else order
     return environment().get_template(template).render(port=view, a=view.architecture, order=order, **more)

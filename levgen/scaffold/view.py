@@ -15,9 +15,10 @@ from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
 from levgen.scaffold.latent_attention_view import LatentAttentionView
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
+from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
-from levgen.scaffold.parts import AxisSpec, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.parts import AxisSpec, classes_of, holds, load_part, needed_axes, needed_hyperparameters
 from levgen.scaffold.unknown_view import UnknownView
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
@@ -182,8 +183,8 @@ class PortView:
             "single": "multi-query attention",
             "latent": "latent attention",
         }
-        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}
-        said = [positions[a.positions.kind], attention[a.attention.heads], mlp[a.mlp.kind]]
+        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}[a.mlp.kind] if a.moe.layers == "none" else "experts"
+        said = [positions[a.positions.kind], attention[a.attention.heads], mlp]
         if "attention" in a.unknown:
             said[:2] = ["an attention that is unknown"]
         if "mlp" in a.unknown:
@@ -292,14 +293,15 @@ class PortView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
         bias, out_first = self.value(answers.bias, "config"), not answers.transposed
+        width = "Mlp" if self.architecture.moe.shared == "none" else "SharedMlp"
         if answers.kind == "plain":
-            inner = [("up", "config.Mlp", "Embed -> Mlp")]
+            inner = [("up", f"config.{width}", f"Embed -> {width}")]
         elif answers.projections == "concat":
-            inner = [("gate_up", "(config.GateUp, config.Mlp)", "Embed -> (GateUp, Mlp)")]
+            inner = [("gate_up", f"(config.GateUp, config.{width})", f"Embed -> (GateUp, {width})")]
         else:
-            inner = [("gate", "config.Mlp", "Embed -> Mlp"), ("up", "config.Mlp", "Embed -> Mlp")]
+            inner = [(role, f"config.{width}", f"Embed -> {width}") for role in ("gate", "up")]
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
-        specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", self.std_name("mlp")))
+        specs.append(("down", f"config.{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
             Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
             for role, inputs, outputs, shape, std in specs
@@ -307,9 +309,29 @@ class PortView:
         norms = []
         if answers.inner_norm:
             name = self.field("mlp", "inner_norm", key_map)
-            norms.append(NormField(name, "inner_norm", "Mlp", self.norm_init("config.Mlp")))
+            norms.append(NormField(name, "inner_norm", width, self.norm_init(f"config.{width}")))
         act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
         return PartView(projections, norms, key_map, act=act)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The parts that the file has a class for, in order."""
+        return classes_of(self.architecture)
+
+    @cached_property
+    def mlp_class(self) -> str:
+        """The class of a layer's channel block."""
+        return f"{self.Name}Mlp" if self.architecture.moe.layers == "none" else f"{self.Name}Moe"
+
+    @cached_property
+    def moe(self) -> MoeView:
+        return MoeView(self)
+
+    @cached_property
+    def balance(self) -> bool:
+        """Whether the loss has a term for routers that are out of balance."""
+        moe = self.architecture.moe
+        return moe.layers != "none" and moe.balance
 
     @cached_property
     def layer(self) -> PartView:
