@@ -201,8 +201,12 @@ class Attention(Answers):
             raise ValueError(
                 "attention.projections=blocks is known with attention.heads=multi, and no norm over all heads"
             )
-        if self.clip is not None and self.qk_norm != "none":
-            raise ValueError("attention.clip is known without a norm on queries and keys: attention.qk_norm is none")
+        norm_comes_first = self.projections == "separate" and not self.norm_after_rotation
+        if self.clip is not None and self.qk_norm != "none" and not norm_comes_first:
+            raise ValueError(
+                "attention.clip is known with a norm on queries and keys only where that comes right after "
+                "projections of their own: attention.projections=separate, norm_after_rotation=false"
+            )
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
         return self
@@ -242,6 +246,46 @@ class Mlp(Answers):
             raise ValueError(
                 "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
             )
+        return self
+
+
+class Moe(Answers):
+    """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
+
+    layers: Literal["none", "every"] = "none"  # which have experts
+    # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
+    scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
+    router_bias: bool = False
+    correction: bool = False  # a bias that is added for the choice, and does not weigh
+    groups: bool = False  # experts lie in groups, and the best of them are chosen first
+    normalized: Switch = False  # the weights of a token's experts are divided by their sum
+    scale: Factor | None = None  # multiplies them
+    stored: Literal["each", "stacked"] = "each"  # in files: a tensor for each expert, or one for all
+    transposed: bool = False  # weights are stored {in, out}
+    interleaved: bool = False  # rows of gate and up in turn
+    bias: bool = False  # of the experts
+    # act(gate) * up; or both cut to a limit, (up + 1) * gate * sigmoid(alpha * gate)
+    gating: Literal["activation", "clamped"] = "activation"
+    shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
+    # The width of the shared expert, where it is none of its own: so many times that of the others.
+    shared_multiple: Identifier | None = None
+    balance: bool = True  # the loss of routers that are out of balance is a part of the model's
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.scores == "chosen_softmax" and (self.groups or self.correction):
+            raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
+        if self.scores == "chosen_softmax" and self.normalized is not False:
+            raise ValueError(
+                "moe.normalized belongs to moe.scores=softmax or sigmoid: those chosen add up to 1 already"
+            )
+        if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
+            raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
+        if self.shared_multiple is not None and self.shared == "none":
+            raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
+        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if self.layers == "none" and given:
+            raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")
         return self
 
 
@@ -293,6 +337,34 @@ StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddin
 STUBS: tuple[StubKind, ...] = get_args(StubKind)
 
 
+# Parts that a survey may leave unknown, while it finds all that lies around them.
+UnknownPart = Literal["activation", "mlp", "attention"]
+# Of sizes of axes: over hyperparameters.
+Size = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum, product or quotient of hyperparameters")]
+
+
+class UnknownWeight(Answers):
+    """A tensor of a module that is unknown: its name below the module in the checkpoint, and its axes."""
+
+    name: Path
+    axes: tuple[Identifier, ...]
+    fresh: float | str = 0.0  # the deviation of a fresh one, `initializer_range` for that; of a constant, its value
+    constant: bool = False
+    when: Identifier | None = None  # it is there where this hyperparameter says so
+    trained: bool = True
+
+
+class Unknown(Answers):
+    """A module that nothing known explains: what was observed, where it is in the reference, and what it holds."""
+
+    observed: Text
+    where: Text
+    weights: tuple[UnknownWeight, ...] = ()
+    linear: dict[Path, bool] = {}  # modules in it that are linear maps; whether their weights lie {out, in}
+    axes: dict[Identifier, Size] = {}  # axes that nothing else in the model has
+    reads: tuple[Identifier, ...] = ()  # hyperparameters that act in it alone
+
+
 class Architecture(Answers):
     """One model, whole. A card is this class written as YAML."""
 
@@ -303,16 +375,20 @@ class Architecture(Answers):
     fixed: dict[HfPath, Any] = {}  # HF fields that must have this value
     derived: dict[HfName, Unset] = {}  # HF fields that must have the value of an expression over others
     ignored: dict[HfPath, Text] = {}  # HF fields that don't touch the function, with the reason
+    # Steps of names in checkpoints that transformers renames as it loads: block_sparse_moe -> mlp.
+    renamed: dict[Path, Path] = {}
     norm: Norm = Norm()
     positions: Positions = Positions()
     attention: Attention = Attention()
     mlp: Mlp = Mlp()
+    moe: Moe = Moe()
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
+    unknown: dict[UnknownPart, Unknown] = {}  # parts that a survey didn't understand, and what it did see of them
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

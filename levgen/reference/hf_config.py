@@ -23,7 +23,7 @@ def read_hf_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise LevgenError(f"--from {folder}: expected a folder with a config.json", "download what is on a hub first")
+        raise LevgenError(f"--from {folder}: expected a folder with a config.json, or a hub id such as owner/name")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

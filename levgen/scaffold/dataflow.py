@@ -1,11 +1,14 @@
 """What a layer does, as steps in order: what the diagrams of `levgen inspect` are drawn from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from levgen.architecture.schema import Architecture, Factor, Switch
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
+
+_BLOCKS: tuple[Literal["attention", "mlp"], ...] = ("attention", "mlp")
+_UNKNOWN = "unknown: no experiment explains what it computes"
 
 
 @dataclass(frozen=True)
@@ -112,18 +115,23 @@ class _Reader:
         post = layer.norms == "post"
         scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
 
-        def branch(part: str, *, normed: bool = True) -> Branch:
+        def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
             output = (*own.get(f"{part}_output_norm", ()), *scale)
-            return self._attention(before, output) if part == "attention" else self._mlp(before, output)
+            if part in self._a.unknown:
+                unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
+                return Branch(part, (*before, unknown), (), None, output)
+            if part == "attention":
+                return self._attention(before, output)
+            return self._mlp(before, output) if self._a.moe.layers == "none" else self._moe(before, output)
 
         if layer.parallel == "no":
             return tuple(
                 Residual((), (branch(part),), f"x ← x + {part}", own[f"{part}_norm"] if post else ())
-                for part in ("attention", "mlp")
+                for part in _BLOCKS
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
-        branches = tuple(branch(part, normed=not shared) for part in ("attention", "mlp"))
+        branches = tuple(branch(part, normed=not shared) for part in _BLOCKS)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
     def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
@@ -221,8 +229,11 @@ class _Reader:
 
     def _mlp(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers = self._a.mlp
-        name = self._said("activation") if answers.activation == "configured" else answers.activation
+        configured = answers.activation == "configured" and "activation" not in self._a.unknown
+        name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if "activation" in self._a.unknown:
+            act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")
         entry: list[Step] = []
         if answers.kind == "plain":
@@ -238,6 +249,37 @@ class _Reader:
         inner = [Step(self._weight("mlp", "inner_norm"), self._norm)] if answers.inner_norm else []
         down = Step(self._weight("mlp", "down"), bias)
         return Branch("mlp", (*before, *entry), lanes, join, (*inner, down, *output))
+
+    def _moe(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
+        answers = self._a.moe
+        count, chosen = self._values["num_experts"], self._values["num_experts_per_tok"]
+        bias = ", with a bias" if answers.router_bias else ""
+        router = [Step(self._weight("moe", "router"), f"a score for each of {count} experts{bias}")]
+        if answers.scores != "chosen_softmax":
+            router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
+        said = [f"the best {chosen}"]
+        said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
+        said += [f"within the best {self._values['num_kept_groups']} groups"] if answers.groups else []
+        router.append(Step("choose", ", ".join(said)))
+        if answers.scores == "chosen_softmax":
+            router.append(Step("softmax", "over those chosen"))
+        if answers.normalized is not False:
+            where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
+            router.append(Step("/ their sum", where.strip()))
+        if answers.scale is not None:
+            router.append(Step(self._times(answers.scale)))
+        act = self._said("activation") if self._a.mlp.activation == "configured" else self._a.mlp.activation
+        gated = f"{act}(gate) * up" if answers.gating == "activation" else "clamped gate * up"
+        wide = ", with biases" if answers.bias else ""
+        lanes = [
+            Lane("weights", tuple(router)),
+            Lane("experts", (Step(self._weight("moe", "experts"), f"down({gated}) of each{wide}"),)),
+        ]
+        if answers.shared != "none":
+            gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
+            lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
+        join = "sum of weights * experts" + (" + shared" if answers.shared != "none" else "")
+        return Branch("mlp", before, tuple(lanes), Step(join), output)
 
     # Words --------------------------------------------------------------------------------------------------------
 

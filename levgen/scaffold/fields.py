@@ -57,6 +57,7 @@ class PartView:
     norms: list[NormField] = field(default_factory=list)
     key_map: dict[str, str | None] = field(default_factory=dict)
     key_map_when: str | None = None  # Python source: where the names differ, when it is not always
+    act: str = "act"  # the field of an MLP's activation
 
 
 def shape(axes: list[str]) -> str:

@@ -7,17 +7,19 @@ import keyword
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
-from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch
+from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
 from levgen.scaffold.latent_attention_view import LatentAttentionView
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
+from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
-from levgen.scaffold.parts import AxisSpec, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.parts import AxisSpec, classes_of, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.unknown_view import UnknownView
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
 _RESERVED = {"config", "act", "init"}
@@ -35,6 +37,7 @@ class HyperparameterView:
     tiny: str  # Python source, for tests
     full_yaml: str
     nano_yaml: str | None  # None where the default serves on a laptop too
+    comment: str | None = None
 
 
 class PortView:
@@ -72,9 +75,17 @@ class PortView:
                     literal(parameter.default if tiny is None else tiny, kind),
                     one_line_yaml(parameter.default),
                     None if nano is None else one_line_yaml(nano),
+                    self._reader_to_come(name),
                 )
             )
         return views
+
+    def _reader_to_come(self, name: str) -> str | None:
+        """What says that only a stub will read a hyperparameter."""
+        readers = [own for part, own in self.unknown.items() if name in self.architecture.unknown[part].reads]
+        if not readers or any(re.search(rf"\b{name}\b", axis.size) for axis in self.axes):
+            return None
+        return f"levgen: ignore[LEV101] {readers[0].class_name}, which is to be written, reads it"
 
     @cached_property
     def axes(self) -> list[AxisSpec]:
@@ -146,6 +157,11 @@ class PortView:
     def parity(self) -> ParityView:
         return ParityView(self)
 
+    @cached_property
+    def unknown(self) -> dict[UnknownPart, UnknownView]:
+        """The modules that a survey didn't understand, in the order of their classes."""
+        return {part: UnknownView(self, part) for part in get_args(UnknownPart) if part in self.architecture.unknown}
+
     # Words ------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -167,15 +183,22 @@ class PortView:
             "single": "multi-query attention",
             "latent": "latent attention",
         }
-        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}
-        return f"a decoder with {positions[a.positions.kind]}, {attention[a.attention.heads]} and {mlp[a.mlp.kind]}"
+        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}[a.mlp.kind] if a.moe.layers == "none" else "experts"
+        said = [positions[a.positions.kind], attention[a.attention.heads], mlp]
+        if "attention" in a.unknown:
+            said[:2] = ["an attention that is unknown"]
+        if "mlp" in a.unknown:
+            said[-1] = "an MLP that is unknown"
+        elif "activation" in a.unknown:
+            said[-1] += " whose activation is unknown"
+        return f"a decoder with {', '.join(said[:-1])} and {said[-1]}"
 
     # Signatures -------------------------------------------------------------------------------------------------
 
     @cached_property
     def positions_in_layers(self) -> bool:
-        """Whether a layer is told positions: they enter at queries and keys, not at the embeddings."""
-        return self.architecture.positions.kind in ("rotary", "alibi")
+        """Whether a layer is told positions: they enter at queries and keys, not at the embeddings, or nobody knows."""
+        return "attention" in self.architecture.unknown or self.architecture.positions.kind in ("rotary", "alibi")
 
     @cached_property
     def by_layer(self) -> list[str]:
@@ -256,6 +279,8 @@ class PortView:
     @cached_property
     def heads_axis(self) -> str:
         """The name of the axis that tensor parallelism splits attention along."""
+        if "attention" in self.architecture.unknown:
+            return "heads"  # as it will usually be called
         attribute = self.attention.query_axes[0]
         return next(axis.name for axis in self.axes if axis.attribute == attribute)
 
@@ -268,14 +293,15 @@ class PortView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
         bias, out_first = self.value(answers.bias, "config"), not answers.transposed
+        width = "Mlp" if self.architecture.moe.shared == "none" else "SharedMlp"
         if answers.kind == "plain":
-            inner = [("up", "config.Mlp", "Embed -> Mlp")]
+            inner = [("up", f"config.{width}", f"Embed -> {width}")]
         elif answers.projections == "concat":
-            inner = [("gate_up", "(config.GateUp, config.Mlp)", "Embed -> (GateUp, Mlp)")]
+            inner = [("gate_up", f"(config.GateUp, config.{width})", f"Embed -> (GateUp, {width})")]
         else:
-            inner = [("gate", "config.Mlp", "Embed -> Mlp"), ("up", "config.Mlp", "Embed -> Mlp")]
+            inner = [(role, f"config.{width}", f"Embed -> {width}") for role in ("gate", "up")]
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
-        specs.append(("down", "config.Mlp", "config.Embed", "Mlp -> Embed", self.std_name("mlp")))
+        specs.append(("down", f"config.{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
             Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
             for role, inputs, outputs, shape, std in specs
@@ -283,8 +309,29 @@ class PortView:
         norms = []
         if answers.inner_norm:
             name = self.field("mlp", "inner_norm", key_map)
-            norms.append(NormField(name, "inner_norm", "Mlp", self.norm_init("config.Mlp")))
-        return PartView(projections, norms, key_map)
+            norms.append(NormField(name, "inner_norm", width, self.norm_init(f"config.{width}")))
+        act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
+        return PartView(projections, norms, key_map, act=act)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The parts that the file has a class for, in order."""
+        return classes_of(self.architecture)
+
+    @cached_property
+    def mlp_class(self) -> str:
+        """The class of a layer's channel block."""
+        return f"{self.Name}Mlp" if self.architecture.moe.layers == "none" else f"{self.Name}Moe"
+
+    @cached_property
+    def moe(self) -> MoeView:
+        return MoeView(self)
+
+    @cached_property
+    def balance(self) -> bool:
+        """Whether the loss has a term for routers that are out of balance."""
+        moe = self.architecture.moe
+        return moe.layers != "none" and moe.balance
 
     @cached_property
     def layer(self) -> PartView:
@@ -403,7 +450,7 @@ class PortView:
     def embeddings_fields(self) -> dict[str, str]:
         """Role -> field of the class that holds the embeddings."""
         below = {role: _below(path, self.embeddings_prefix) for role, path in self.embedding_fields.items()}
-        return {role: path if _usable(path) else role for role, path in below.items()}
+        return {role: path if usable(path) else role for role, path in below.items()}
 
     @cached_property
     def embeddings_field_map(self) -> dict[str, str]:
@@ -445,13 +492,13 @@ class PortView:
     def field(self, part: str, role: str, key_map: dict[str, str | None]) -> str:
         """The field for `role`: the checkpoint's name where Python allows it, else the role and a line in `key_map`."""
         theirs = self.weight(part, role)
-        ours = theirs if theirs is not None and _usable(theirs) else role
+        ours = theirs if theirs is not None and usable(theirs) else role
         if ours != theirs:
             key_map[ours] = theirs
         return ours
 
 
-def _usable(name: str) -> bool:
+def usable(name: str) -> bool:
     """Whether a name of the checkpoint can be a field of ours."""
     return name.isidentifier() and not keyword.iskeyword(name) and name not in _RESERVED and not name.startswith("_")
 

@@ -147,3 +147,20 @@ def test_no_record(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".levgen/llama.yaml").unlink()
     assert run(["update"]) == 2
     assert ".levgen/llama.yaml is missing" in capsys.readouterr().err
+
+
+def test_a_model_whose_stubs_were_filled_one_by_one() -> None:
+    assert run(["new-model", "mine", "--defaults"]) == 0
+    for kind in ("embeddings", "norm", "mlp", "attention", "decoder-layer", "transformer", "lm-head"):
+        assert run(["add-module", kind, "--to", "mine"]) == 0
+    path = Path("models/mine.py")
+    before = path.read_text()
+    assert run(["update", "mine"]) == 0
+    assert path.read_text() == before
+    assert run(["update", "mine", "--set", "mlp.kind=plain"]) == 0
+    after = path.read_text()
+    assert "gate_proj" in before
+    assert "gate_proj" not in after
+    # What `new-model` would have written otherwise is the person's, and stays.
+    assert "class MineNorm(" in after
+    assert "class MineEmbeddings(" in after

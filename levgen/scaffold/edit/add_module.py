@@ -19,7 +19,7 @@ from levgen.scaffold.edit.style import restyle
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.names import ModelName, model_name
 from levgen.scaffold.parts import class_name
-from levgen.scaffold.port import render_module
+from levgen.scaffold.port import ancestor_file, render_module
 from levgen.scaffold.view import PortView
 
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
@@ -100,8 +100,9 @@ def add_module(project: Project, model: str, request: Request) -> Addition:
     PythonSource(styled, f"{shown}, as edited")  # refuses what is no longer Python
     files = [tests_file, PlannedFile(shown, file.with_source(styled), replaces=file.text)]
     if edit.filled and record is not None:
-        recorded = record.with_architecture(answers_after_filling(before, answers, kind))
-        files.insert(0, PlannedFile(record_path, recorded, replaces=record.text))
+        after = answers_after_filling(before, answers, kind)
+        recorded = PlannedFile(record_path, record.with_architecture(after), replaces=record.text)
+        files = [recorded, ancestor_file(after, names, project), *files]
     changed = tuple(one for one in files if one.content != one.replaces)
     return Addition(changed, (*_notes(target, kind, name, edit), *notes))
 

@@ -12,13 +12,15 @@ class Kind:
     """A kind of module.
 
     `part` is its folder of `templates/parts`, `groups` are the groups of answers that its class is written from; the
-    first of them is its own. `usual` is the variant where none is asked for.
+    first of them is its own. `usual` is the variant where none is asked for. `beside` is what the class is called
+    beside one of that part that is there.
     """
 
     name: str
     part: str
     groups: tuple[str, ...]
     usual: str | None = None
+    beside: str = ""
 
     def settings(self, variant: str | None, settings: Sequence[str]) -> list[str]:
         """The answers of `variant` and then `settings`, as NAME=VALUE.
@@ -32,16 +34,15 @@ class Kind:
                     f"--set {setting}: no {self.name} is written from {group}",
                     f"its answers are those of {', '.join(self.groups)}",
                 )
-        return [*self._of_variant(variant or self.usual), *settings]
+        return [*self._of_variant(variant), *settings]
 
     def class_name(self, model: str, stubs: Sequence[str]) -> str:
         """The name of the new class in the file of `model`: the part's own where that is a stub to be filled."""
         standard = class_name(self.part, model)
-        if self.usual is None or self.part in stubs:
-            return standard
-        return f"{model}{self.usual.title()}{standard.removeprefix(model)}"
+        return standard if self.part in stubs else f"{model}{self.beside}{standard.removeprefix(model)}"
 
     def _of_variant(self, variant: str | None) -> list[str]:
+        variant = self.usual if variant is None else variant
         if variant is None:
             return []
         variants = load_part(self.part).kinds
@@ -56,6 +57,7 @@ class Kind:
 _KINDS = (
     Kind("attention", "attention", ("attention", "positions", "norm", "initialization")),
     Kind("mlp", "mlp", ("mlp", "initialization")),
+    Kind("moe", "moe", ("moe", "mlp", "initialization"), usual="softmax"),
     Kind("norm", "norm", ("norm",)),
     Kind("decoder-layer", "decoder_layer", ("layer", "norm", "positions")),
     Kind("transformer", "transformer", ("head", "norm", "positions")),
@@ -64,7 +66,7 @@ _KINDS = (
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 # Variants that go by names of their own.
-_VARIANTS = {"mla": replace(KINDS["attention"], usual="latent")}
+_VARIANTS = {"mla": replace(KINDS["attention"], usual="latent", beside="Latent")}
 _GROUPS = {group for kind in _KINDS for group in kind.groups}
 
 
