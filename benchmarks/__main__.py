@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks.machine import describe
 
-NAMES = ("command-line", "train-step", "compile-time", "decode")
+NAMES = ("command-line", "train-step", "compile-time", "decode", "moe")
 
 
 def main() -> None:

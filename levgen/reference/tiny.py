@@ -178,6 +178,12 @@ def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], p
         small = {**values, **{name: min(size, fields[name]) for name in left}}
         if _problem(found, small) is None:
             return small
+    # Some have a key head to each head, whatever their fields say, and a width of a head that others decide.
+    alike = {**values, **{name: HEADS for name, size in values.items() if size == KV_HEADS}}
+    for name in ("", *sized):
+        fewer = {key: value for key, value in alike.items() if key != name}
+        if _problem(found, fewer) is None:
+            return fewer
     raise LevgenError(f"no tiny config of {found.model_type} was found: {problem[:300]}")
 
 

@@ -18,8 +18,8 @@ from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config, read_headers
-from levgen.runtime.hf_match import Source, match_tensors
-from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays, replace_arrays
+from levgen.runtime.hf_match import Source, as_named, match_tensors
+from levgen.runtime.hf_names import HfTensor, model_arrays, replace_arrays
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.safetensors_io import dtype_of
 
@@ -44,8 +44,10 @@ def load_hf(
 ) -> M:
     """The model in a folder with config.json and safetensors, one file or sharded with an index.
 
-    Each tensor is read into its place in the stacked array: host memory peaks near the size of the weights, and with
-    `axis_mapping`, which wants a mesh in context, near the largest array beside what the devices hold.
+    Its tensors may be named as transformers writes them, or as its modules are in memory, where that differs: experts
+    one by one or all in one. Each tensor is read into its place in the stacked array: host memory peaks near the size
+    of the weights, and with `axis_mapping`, which wants a mesh in context, near the largest array beside what the
+    devices hold.
 
     Args:
         ModelClass: the model's class. Its config class reads config.json.
@@ -65,8 +67,8 @@ def load_hf(
     check_architecture(ModelClass.__name__, hf_config.model_type, as_read)
     config = config_class.from_hf_config(hf_config)
     template = abstract_model(ModelClass, config, vocab_size(hf_config))
-    wanted = hf_tensors(template)
     found = read_headers(folder)
+    wanted = as_named(template, found)
     stored = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=str(folder))
     return fill(template, wanted, stored, dtype=dtype, axis_mapping=axis_mapping)
 

@@ -32,6 +32,7 @@ def save_hf(
     dtype: Any = None,
     max_shard_size: int | str = "5GB",
     config_overrides: dict[str, Any] | None = None,
+    save_original_format: bool = True,
 ) -> None:
     """Write `model` to a folder: config.json and safetensors, in shards with an index where one file is too small.
 
@@ -44,6 +45,8 @@ def save_hf(
         dtype: of the floating-point parameters in the file; by default as they are.
         max_shard_size: of one file, in bytes or as "5GB" (10^9) or "5GiB" (2^30).
         config_overrides: attributes set last in config.json, such as `{"eos_token_id": 2}`.
+        save_original_format: name tensors as the model's first checkpoints do, and `save_pretrained` by default, which
+            for most models with experts is one tensor an expert; False: as transformers' modules in memory.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -52,7 +55,7 @@ def save_hf(
     arrays = model_arrays(model)
     asked = None if dtype is None else dtype_of(dtype)
     dtypes = [_stored_dtype(array, asked) for array in arrays]
-    tensors = hf_tensors(model)
+    tensors = hf_tensors(model, in_files=save_original_format)
     if jax.process_index() != 0:
         for array in arrays:  # takes part in the gathers of the process that writes
             _on_host(array)

@@ -21,6 +21,7 @@ from levgen.runtime.config import LmConfig
 from levgen.runtime.hf_common import COMMON_FIELDS
 from levgen.runtime.hf_torch import checkpoint_names
 from levgen.runtime.model import LmExample, LmHeadModel
+from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (
     gradients_by_hf_name,
     hf_gradients,
@@ -40,6 +41,8 @@ _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
 
 # What is left of a gradient of 0 in float32, relative to the largest gradient of the model.
 _ROUNDING = 1e-6
+# Scores of experts that differ by less, relatively, may come out in either order.
+_MARGIN = 2e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +75,21 @@ class Ported(Generic[M]):
             out = self.reference(to_torch(tokens), **positions).logits
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
 
+    def settled(self, draw: Callable[..., NamedArray], *args: Any) -> NamedArray:
+        """Tokens `draw(*args, seed=)` on which no router's choice hangs on rounding, of the first seed that has them.
+
+        Where two experts have nearly the same score, ours and the reference may choose differently and both be right.
+
+        Raises LevgenError where twenty draws all have such a token: the routers of the model don't tell experts apart.
+        """
+        margins = eqx.filter_jit(router_margins)
+        for seed in range(1, 21):
+            tokens = draw(*args, seed=seed)
+            found = margins(self.model, tokens)
+            if found is None or float(found.array.min()) > _MARGIN:
+                return tokens
+        raise LevgenError(f"in 20 draws of tokens some router had two experts within {_MARGIN:g} of each other.")
+
     @property
     def takes_positions(self) -> bool:
         """Whether the reference can be told where its tokens stand."""
@@ -87,7 +105,7 @@ class Ported(Generic[M]):
         return sorted((theirs - ours) | (ours - theirs - checkpoint_names(self.reference, named).keys()))
 
     def loss(self, tokens: NamedArray) -> float:
-        """The reference's mean next-token cross-entropy, weighted as ours: the sum over positions by their number."""
+        """The reference's loss: mean next-token cross-entropy, weighted as ours, and what it adds for its routers."""
         import torch
 
         with torch.no_grad():
@@ -172,7 +190,8 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        return gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
+        after = stepped(self.model, _gradients(self.model, tokens))
+        return self._without_buffers(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -239,9 +258,13 @@ class Ported(Generic[M]):
         import torch
 
         ids = to_torch(tokens)
-        logits = self.reference(ids).logits[:, :-1]
+        out = self.reference(ids)
+        logits = out.logits[:, :-1]
         losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")
-        return losses / LmExample.causal(tokens).loss_weight.sum().item()
+        loss = losses / LmExample.causal(tokens).loss_weight.sum().item()
+        # Where the config asks for what routers did, transformers adds the loss that keeps them in balance.
+        balance = getattr(out, "aux_loss", None)
+        return loss if balance is None else loss + self.reference.router_aux_loss_coef * balance
 
 
 @eqx.filter_jit

@@ -21,6 +21,7 @@ INVENTED = Path(__file__).parent.parent / "survey" / "invented"
 
 FILES = {
     ".levgen/llama.yaml",
+    ".levgen/rendered/llama.json",
     "config/llama.yaml",
     "config/llama_nano.yaml",
     "models/llama.py",
@@ -46,6 +47,7 @@ def test_existing_project_gets_the_model_only(tmp_path: Path) -> None:
     assert run(["new-model", "my-llama", "--like", "llama", "--dest", str(tmp_path)]) == 0
     assert _files(tmp_path) == {
         ".levgen/my_llama.yaml",
+        ".levgen/rendered/my_llama.json",
         "checks/test_my_llama.py",
         "pyproject.toml",
         "runs/my_llama.yaml",
