@@ -7,6 +7,7 @@ from typing import Any
 from haliax import Axis
 
 from benchmarks.generated import generated_model
+from benchmarks.plain_gpt2 import PlainGpt2
 from benchmarks.plain_llama import Layers, PlainLlama
 from levgen.project import Project
 
@@ -63,6 +64,11 @@ class Size:
             eps=config.norm_eps,
             layers=layers,
         )
+
+    def plain_gpt2(self, layers: Layers) -> PlainGpt2:
+        """The hand-written GPT-2 with the generated one's hyperparameters."""
+        config = self.gpt2()
+        return PlainGpt2(config.num_layers, config.num_heads, config.norm_eps, layers)
 
 
 FULL = Size()

@@ -12,11 +12,19 @@ from benchmarks.timing import Timing
 
 @dataclass(frozen=True)
 class Ratio:
-    """`case` in terms of `rival`; `aim` is the most that it should be, None where nothing is aimed at."""
+    """`case` in terms of `rival`; `aim` is the most (or the least) it should be, None where nothing is aimed at."""
 
     case: str
     rival: str
     aim: float | None = None
+    at_least: bool = False
+
+    def verdict(self, measured: float) -> str:
+        """Whether the aim is met."""
+        if self.aim is None:
+            return ""
+        met = measured >= self.aim if self.at_least else measured <= self.aim
+        return f"{'>=' if self.at_least else '<='} {self.aim:g}: {'met' if met else 'missed'}"
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,7 @@ class Comparison:
         if ratio is None:
             return "", ""
         measured = self.timings[ratio.case].ratio_to(self.timings[ratio.rival])
-        text = f"{measured:.2f} x {ratio.rival}"
-        if ratio.aim is None:
-            return text, ""
-        return text, f"<= {ratio.aim:g}: {'met' if measured <= ratio.aim else 'missed'}"
+        return f"{measured:.2f} x {ratio.rival}", ratio.verdict(measured)
 
     def show(self, console: Console) -> None:
         rounds = len(next(iter(self.timings.values())).seconds)
