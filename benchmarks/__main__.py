@@ -9,7 +9,7 @@ from rich.console import Console
 from benchmarks.machine import describe
 from benchmarks.timing import PROCESSOR_TIME
 
-NAMES = ("command-line", "train-step", "compile-time", "decode")
+NAMES = ("command-line", "train-step", "compile-time", "decode", "checkpoints", "devices", "loss-memory")
 
 
 def main() -> None:

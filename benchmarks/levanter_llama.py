@@ -41,3 +41,21 @@ def _example(tokens: NamedArray) -> LmExample:
     """What `LmExample.causal` makes of one sequence, for a batch of them."""
     weight = LmExample.causal_loss_mask(tokens.resolve_axis("position")).astype("float32").broadcast_axis(tokens.axes)
     return LmExample(tokens=tokens, loss_weight=weight.rearrange(tokens.axes), attn_mask=AttentionMask.causal())
+
+
+def load(folder: Path) -> LlamaLMHeadModel:
+    """A folder's Llama by Levanter's loader."""
+    with jax.set_mesh(jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))):
+        return _converter(folder).load_pretrained(LlamaLMHeadModel, ref=str(folder), axis_mapping={})
+
+
+def save(model: LlamaLMHeadModel, folder: Path) -> None:
+    """Write the folder by Levanter's saving."""
+    _converter(folder).save_pretrained(model, str(folder), save_tokenizer=False)
+
+
+def _converter(folder: Path) -> HFCheckpointConverter:
+    """Without a tokenizer, so that its vocabulary's size is not asked for."""
+    return HFCheckpointConverter(
+        LlamaConfig, reference_checkpoint=str(folder), HfConfigClass=HfLlamaConfig, tokenizer=None
+    )

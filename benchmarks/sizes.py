@@ -71,5 +71,11 @@ class Size:
         return PlainGpt2(config.num_layers, config.num_heads, config.norm_eps, layers)
 
 
+def model_class(model_type: str) -> Any:
+    """The class of the generated model of that type."""
+    config_class = {"llama": "LlamaConfig", "gpt2": "Gpt2Config"}[model_type]
+    return getattr(generated_model(model_type, _PROJECT), config_class)().model_type
+
+
 FULL = Size()
 QUICK = Size(hidden=32, layers=2, heads=4, kv_heads=2, mlp=64, vocab=128, batch=2, length=16)

@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,14 @@ def _model(config: PreTrainedConfig, attention: str, state: State) -> Any:
     if strange or any(name not in model._tied_weights_keys for name in missing):
         raise RuntimeError(f"the checkpoint does not fit: missing {missing}, unexpected {strange}")
     return model.eval()  # no dropout
+
+
+def load_copied(folder: Path) -> Any:
+    """The model in a folder with weights of its own: `from_pretrained` maps the file and reads nothing yet."""
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    return model
 
 
 class TorchTrainer:
