@@ -114,7 +114,7 @@ def _save(folder: Path, size: Size, megabytes: float, rounds: int) -> Comparison
         from benchmarks.levanter_llama import load, save
 
         theirs = load(folder / "llama")
-        runners[LEVANTER] = Runner(lambda: save(theirs, folder / "theirs"))
+        runners[LEVANTER] = Runner(lambda: save(theirs, folder / "theirs", folder / "llama"))
         ratios.append(Ratio(LEVANTER, OURS))
     return Comparison(f"Save a Llama of {megabytes:.0f} MB", interleaved("Save", runners, rounds), ratios, notes)
 

@@ -1,17 +1,22 @@
 """Levanter's own Llama. Its environment is one of its own: Python 3.12, without torch (docs/training.md)."""
 
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.random as jrandom
 from haliax import Axis, NamedArray
 from haliax.state_dict import from_torch_compatible_state_dict
+from levanter.compat.hf_checkpoints import HFCheckpointConverter
 from levanter.layers.attention import AttentionMask
 from levanter.layers.rotary import DefaultRotaryEmbeddingsConfig
 from levanter.models.llama import LlamaConfig, LlamaLMHeadModel
 from levanter.models.lm_model import LmExample
+from transformers import LlamaConfig as HfLlamaConfig
 
 from benchmarks.weights import NamedModel, State
+from levgen.training import data_dir
 
 
 def levanter_config(config: Any) -> LlamaConfig:
@@ -45,17 +50,20 @@ def _example(tokens: NamedArray) -> LmExample:
 
 def load(folder: Path) -> LlamaLMHeadModel:
     """A folder's Llama by Levanter's loader."""
-    with jax.set_mesh(jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))):
+    with _one_device():
         return _converter(folder).load_pretrained(LlamaLMHeadModel, ref=str(folder), axis_mapping={})
 
 
-def save(model: LlamaLMHeadModel, folder: Path) -> None:
-    """Write the folder by Levanter's saving."""
-    _converter(folder).save_pretrained(model, str(folder), save_tokenizer=False)
+def save(model: LlamaLMHeadModel, folder: Path, like: Path) -> None:
+    """Write the folder by Levanter's saving; `like`: the one that the model came from."""
+    with _one_device():
+        _converter(like).save_pretrained(model, str(folder), save_tokenizer=False)
 
 
-def _converter(folder: Path) -> HFCheckpointConverter:
-    """Without a tokenizer, so that its vocabulary's size is not asked for."""
-    return HFCheckpointConverter(
-        LlamaConfig, reference_checkpoint=str(folder), HfConfigClass=HfLlamaConfig, tokenizer=None
-    )
+def _one_device() -> Any:
+    return jax.set_mesh(jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)))
+
+
+def _converter(folder: Path) -> Any:
+    tokenizer = str(data_dir() / "tokenizer")  # it needs one, and looks on the hub without
+    return HFCheckpointConverter(LlamaConfig, str(folder), HfLlamaConfig, tokenizer)

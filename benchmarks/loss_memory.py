@@ -21,7 +21,7 @@ BLOCKS, WHOLE = "levgen's loss, in blocks", "plain JAX, all logits at once"
 
 def run(*, quick: bool) -> list[Amounts]:
     """One table. Nothing is computed, so that the machine need not have the memory."""
-    batch, length, embed, vocab = shapes = QUICK if quick else FULL
+    batch, length, _, vocab = shapes = QUICK if quick else FULL
     logits = batch * length * vocab * 4
     losses: dict[str, Callable[..., jax.Array]] = {
         BLOCKS: partial(_in_blocks, shapes),
