@@ -17,7 +17,7 @@ from levgen.errors import LevgenError
 from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config, read_headers
 from levgen.runtime.hf_match import Readable, match_tensors
 from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays, replace_arrays
-from levgen.runtime.hf_shards import ShardedArray, aligned
+from levgen.runtime.hf_shards import ShardedArray, aligned, read_parallel
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.safetensors_io import dtype_of
 
@@ -107,8 +107,7 @@ def fill(
             arrays.append(sharded.array())
         else:
             buffer = aligned(raw.shape, kind)
-            for tensor, source in parts[number]:
-                source.read_into(tensor.select(buffer))
+            read_parallel([(source, tensor.select(buffer)) for tensor, source in parts[number]])
             arrays.append(jax.device_put(buffer, may_alias=True))  # jnp.asarray would copy
     return replace_arrays(template, arrays)  # type: ignore[no-any-return]
 

@@ -1,7 +1,9 @@
 """Tensors of a checkpoint and the parts of an array that devices hold, with no whole array on the way."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -12,6 +14,7 @@ from levgen.runtime.hf_match import Readable
 from levgen.runtime.hf_names import HfTensor
 
 _ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
+_READERS = 4  # threads
 _CHUNK = 4 * 2**20  # bytes of a tensor at once where it is cut across its rows
 
 Slices = tuple[slice, ...]  # with a start and a stop each
@@ -25,6 +28,23 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any
     start = -memory.ctypes.data % _ALIGNMENT
     array: np.ndarray[Any, Any] = memory[start : start + size].view(dtype).reshape(shape)
     return array
+
+
+def read_parallel(wanted: Iterable[tuple[Readable, np.ndarray[Any, Any]]]) -> None:
+    """Read each source into its array, several at once: most of the time goes into copying and new pages."""
+    pieces = [(source, view, first) for source, whole in wanted for view, first in _pieces(whole)]
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
+        list(readers.map(lambda piece: piece[0].read_into(*piece[1:]), pieces))
+
+
+def _pieces(view: np.ndarray[Any, Any]) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
+    """`view` by some rows at a time, with the number of the first element of each."""
+    if view.ndim == 0:
+        yield view, 0
+        return
+    row = math.prod(view.shape[1:])
+    for first, last in _blocks(view.shape[0], row * view.dtype.itemsize):
+        yield view[first:last], first * row
 
 
 class ShardedArray:
