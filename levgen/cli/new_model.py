@@ -65,7 +65,7 @@ def new_model(
     for note in choice.notes:
         print_note(note)
     project = find_project(dest)
-    files = port_files(choice.architecture, model, project)
+    files = port_files(choice.architecture, model, project, survey=choice.survey)
     if not project.exists:
         files = [*project_files(project.root), *files]
     write_files(

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -18,6 +18,9 @@ from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import ORDER, class_name
 from levgen.scaffold.record import read_record_data, render_record
 from levgen.scaffold.view import PortView
+
+if TYPE_CHECKING:
+    from levgen.survey.report import Survey
 
 
 @functools.cache
@@ -67,8 +70,13 @@ def render_module_tests(
     return format_python(source, first_party=project.models_package.partition(".")[0])
 
 
-def port_files(architecture: Architecture, name: ModelName, project: Project) -> list[PlannedFile]:
-    """The files of one model, the model file last: while it is missing the others don't count."""
+def port_files(
+    architecture: Architecture, name: ModelName, project: Project, *, survey: "Survey | None" = None
+) -> list[PlannedFile]:
+    """The files of one model, the model file last: while it is missing the others don't count.
+
+    survey: what found the architecture out, if a card didn't say it: the record keeps its evidence.
+    """
     view = PortView(architecture, name)
     tests, model = _format_tests(view, project), _format_model(view)
     files = {
@@ -78,7 +86,7 @@ def port_files(architecture: Architecture, name: ModelName, project: Project) ->
         f"{project.models}/{name.snake}.py": model.result,
     }
     path = f".levgen/{name.snake}.yaml"
-    record = {path: render_record(architecture, name, files, before=_readable(project.root / path))}
+    record = {path: render_record(architecture, name, files, survey=survey, before=_readable(project.root / path))}
     return [PlannedFile(path, content) for path, content in (record | files).items()]
 
 
