@@ -145,7 +145,7 @@ class Ported(Generic[M]):
 
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero."""
-        return _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
+        return _without_noise(gradients_by_hf_name(loss_gradients(self.model, tokens)))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -167,7 +167,7 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        return gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
+        return gradients_by_hf_name(stepped(self.model, loss_gradients(self.model, tokens)))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -237,7 +237,8 @@ class Ported(Generic[M]):
 
 @eqx.filter_jit
 @eqx.filter_grad
-def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+def loss_gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+    """The gradient of the next-token loss of `tokens` {batch, position}: a tree like `model`."""
     loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
     return loss.scalar()
 
