@@ -121,9 +121,7 @@ def _survey(folder: Path, model_type: str) -> None:
             def say(columns: dict[str, Any]) -> None:
                 _write(_partial(folder, model_type), {**result, "columns": columns})
 
-            result["columns"] = measure_columns(
-                found.architecture, tiny(find_type(model_type)), folder / _PROJECT, say
-            )
+            result["columns"] = measure_columns(found.architecture, tiny(find_type(model_type)), folder / _PROJECT, say)
     except Exception as error:
         result["unknown"].append(["the sweep", f"{type(error).__name__}: {error}", ""])
     _write(_path(folder, model_type), result)

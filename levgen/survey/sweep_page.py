@@ -19,9 +19,9 @@ random, one a config.
 - *generation*: model, tests and configs are written, and ruff finds nothing in them.
 - *forward*: logits of a short text; *long positions*: of one that is longer than every probe, window and original
   length. At most {LOGITS:.0e}.
-- *gradients*: of the loss, by every parameter; at most {GRADIENTS:.0e}, and none of the reference's may be without effect.
+- *gradients*: of the loss, by every parameter; at most {GRADIENTS:.0e}, and none may be dead.
 - *round trip*: transformers writes, levgen reads and writes, transformers reads: bit for bit.
-- *compile growth*: operations that XLA is given for the loss and its gradient at {DEEP} layers, over those at {SHALLOW};
+- *compile growth*: operations of the lowered loss and gradient at {DEEP} layers, over those at {SHALLOW};
   at most {GROWTH}. A count, because a time says nothing on a busy machine.
 - *unknown*: the questions that no answer fits, what was observed, and where in the reference.
 
@@ -43,7 +43,10 @@ _TITLES = ("Standard dense decoders", "Other causal language models")
 def page(sections: Sequence[Sequence[dict[str, Any]]]) -> str:
     """The page: how it is rebuilt, and a table for each of `sections`, with its counts."""
     titles = _TITLES if len(sections) > 1 else ("Types",)
-    parts = [f"## {title}\n\n{_summary(results)}\n\n{table(results)}" for title, results in zip(titles, sections)]
+    parts = [
+        f"## {title}\n\n{_summary(results)}\n\n{table(results)}"
+        for title, results in zip(titles, sections, strict=True)
+    ]
     return _HEAD.format(versions=_versions()) + "\n".join(parts)
 
 
