@@ -14,7 +14,7 @@ FOLDER keeps the result of each type. With {{versions}}.
 A type is green where the survey answered every question, and the model written from the answers holds in all columns:
 in the tiny config, and in {DRAWS} random ones of other widths, heads, depths, switches, rotations and windows, as far
 as config fields for them were found. Figures are relative errors against transformers in fp32 on CPU, all parameters
-random, one a config.
+random, one a config; XLA compiles with most optimisations off, which is sooner done.
 
 - *generation*: model, tests and configs are written, and ruff finds nothing in them.
 - *forward*: logits of a short text; *long positions*: of one that is longer than every probe, window and original
