@@ -88,6 +88,7 @@ class Measures:
                 "backwards": "rotating",
                 "rotary_dim": "rotating",
                 "position_kind": "rotating",
+                "norm_after_rotation": "rotating",
             }
             partly = name in some and len(self.windowed) != len(other.windowed)
             if partly and not all(any(getattr(m, some[name])) for m in (self, other)):
@@ -122,6 +123,7 @@ def measure(structure: Structure) -> Measures:
         "backwards",
         "rotary_dim",
         "position_kind",
+        "norm_after_rotation",  # nothing tells where nothing rotates
     }
     for index, layer in enumerate(layers):
         differing = [name for name in first.differing(layer) if name not in allowed]
@@ -129,9 +131,10 @@ def measure(structure: Structure) -> Measures:
             said = [f"{n}: {getattr(first, n)} in layer 0, {getattr(layer, n)} in layer {index}" for n in differing]
             raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
     windows = {layer.window for layer in layers if layer.window is not None}
-    layouts = {layer.layout for layer in layers if layer.layout is not None}
+    layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
     if len(windows) > 1 or len(layouts) > 1:
-        raise UnresolvedError("layers that differ", f"windows {sorted(windows)}, layouts {sorted(layouts)}")
+        said = f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}"
+        raise UnresolvedError("layers that differ", said)
     turning = next((layer for layer in layers if layer.layout is not None), first)
     return replace(
         first,
@@ -139,6 +142,7 @@ def measure(structure: Structure) -> Measures:
         layout=turning.layout,
         backwards=turning.backwards,
         rotary_dim=turning.rotary_dim,
+        norm_after_rotation=turning.norm_after_rotation,
         position_kind=turning.position_kind,
         windowed=tuple(layer.windowed[0] for layer in layers),
         rotating=tuple(layer.rotating[0] for layer in layers),

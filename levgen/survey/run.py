@@ -88,6 +88,8 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     """As many mapped fields off the tiny config's values as build together."""
     kept: dict[str, Any] = {}
     for hf in sorted({*fields.mapped(), *fields.derived}, key=list(trials.fields).index):
+        if fields.lists and hf == fields.sizes.get("num_layers"):
+            continue  # a list by layer would say more than there are layers, which a port refuses
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and trials.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]

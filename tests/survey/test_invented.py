@@ -58,6 +58,16 @@ KNOWN: dict[str, dict[str, object]] = {
         "layer.norms": "sandwich",
         "embeddings.norm": True,
     },
+    "fern": {
+        "positions.kind": "learned",
+        "positions.offset": 2,
+        "attention.projections": "concat",
+        "attention.bias": True,
+        "mlp.kind": "plain",
+        "layer.norms": "post",
+        "head.softcap": "hush",
+        "head.final_norm": False,
+    },
     "heron": {
         "attention.qk_norm": "full",
         "attention.softcap": "glare",
@@ -73,12 +83,27 @@ KNOWN: dict[str, dict[str, object]] = {
         "embeddings.norm": True,
         "head.bias": True,
     },
+    "lichen": {
+        "positions.local_rope": True,
+        "attention.projections": "concat",
+        "attention.window": "by_layer",
+        "mlp.projections": "concat",
+        "layer.parallel": "separate",
+    },
     "moss": {
         "positions.kind": "alibi",
         "attention.heads": "grouped",
         "mlp.projections": "concat",
         "layer.norms": "sandwich",
         "embeddings.scale": "hidden_dim**0.5",
+    },
+    "otter": {
+        "norm.kind": "layer",
+        "positions.layers": "windowed",
+        "attention.qk_norm": "head",
+        "attention.norm_after_rotation": True,
+        "attention.window": "by_layer",
+        "attention.inner_norm": True,
     },
     "puffin": {"attention.clip": "snap", "attention.sinks": True},
     "willow": {
@@ -105,9 +130,6 @@ FOREIGN = {
 }
 # Known parts that the survey can't settle yet, each with what it says of them. One that is settled belongs into KNOWN.
 GAPS = {
-    "fern": "index out of range",  # the table of positions, under a name of its own, is made too short for a probe
-    "lichen": "as no field of the config says",  # the list of a config.json is longer than a tiny model has layers
-    "otter": "norm_after_rotation: True in layer 0, False in layer 2",  # in a layer without rotation nothing tells
     "sedge": "between the last layer and the logits: ['rim']",  # a head that is no module
 }
 
