@@ -173,7 +173,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         from levgen.survey.activation import known_activations
 
         # An activation is altered into one that is unlike it.
-        yield from (v for v in ("relu", "silu") if value in known_activations() and v != value)
+        yield from (v for v in ("relu", "silu", "gelu") if value in known_activations() and v != value)
         yield f"{value}_altered"
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
