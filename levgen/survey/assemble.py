@@ -49,13 +49,13 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architect
     hyperparameters = _hyperparameters(trials, found, measures)
     data: dict[str, Any] = {
         "title": _title(reference),
-        "reference": _reference(reference),
+        "reference": _reference(trials),
         "hyperparameters": hyperparameters,
         "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
         "derived": found.derived,
         "ignored": found.ignored,
         "norm": _norm(found, measures),
-        "positions": _positions(found, measures, hyperparameters),
+        "positions": _positions(trials, found, measures, hyperparameters),
         "attention": _attention(trials, found, measures),
         "mlp": _mlp(trials, found, measures),
         "layer": {
@@ -83,9 +83,10 @@ def _title(found: Found) -> str:
     return name
 
 
-def _reference(found: Found) -> dict[str, str] | None:
+def _reference(trials: Trials) -> dict[str, Any] | None:
     import transformers
 
+    found = trials.tiny.found
     if not found.module.startswith("transformers."):
         return None
     return {
@@ -94,6 +95,8 @@ def _reference(found: Found) -> dict[str, str] | None:
         "config": found.config_class.__name__,
         "model_type": found.model_type,
         "version": transformers.__version__,
+        # Of the runtime's kinds of rotation, one says how queries grow.
+        **({"rope_kinds": ["yarn"]} if _scales_queries(trials) else {}),
     }
 
 
@@ -155,7 +158,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
     made["tie_word_embeddings"] = tie
     without = [name for name, parameter in made.items() if parameter.get("hf") is None]
-    if without and _reference(trials.tiny.found) is not None:
+    if without and _reference(trials) is not None:
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
@@ -203,6 +206,10 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
             limit = trials.fields[length] if length is not None else 2048
             made[ours] = {"default": _as_rotary(parameters, limit), "hf": hf}
     if "rope" in made:
+        if _scales_queries(trials):
+            # A test must go past the length at which that begins.
+            rope = made["rope"]["default"]
+            made["rope"]["tiny"] = {**rope, "theta": 500.0, "original_max_position_embeddings": 24}
         return made
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
@@ -229,6 +236,11 @@ def _as_rotary(parameters: Mapping[str, Any], limit: int) -> dict[str, Any]:
     return {"theta": rotary.theta} | values
 
 
+def _scales_queries(trials: Trials) -> bool:
+    """Whether queries grow with their position in some config that was examined."""
+    return any(trial.measures is not None and trial.measures.query_scaling for trial in trials.examined)
+
+
 def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
     eps = found.factors["norm_eps"]
     return {
@@ -240,7 +252,9 @@ def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def _positions(
+    trials: Trials, found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]
+) -> dict[str, Any]:
     positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
     if measures.position_table is not None:
         positions["table"] = measures.position_table
@@ -249,6 +263,10 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     positions["layout"] = measures.layout
     if measures.backwards:
         positions["backwards"] = True
+    if _scales_queries(trials):
+        if found.rope is None:
+            raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
+        positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):

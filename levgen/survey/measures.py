@@ -51,6 +51,7 @@ class Measures:
     position_table: str | None
     layout: str | None
     backwards: bool
+    query_scaling: tuple[float, ...] | None
     projections: str
     attention_transposed: bool
     qk_norm: str
@@ -202,6 +203,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         position_table=embeddings.table,
         layout=scores.layout,
         backwards=any(f < 0 for f in scores.frequencies),
+        query_scaling=scores.query_scaling,
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),
