@@ -208,7 +208,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     if "rope" in made:
         if _scales_queries(trials):
             # A test must go past the length at which that begins.
-            rope = made["rope"]["default"]
+            rope: Any = made["rope"]["default"]
             made["rope"]["tiny"] = {**rope, "theta": 500.0, "original_max_position_embeddings": 24}
         return made
     # No field holds it: the angles themselves.
@@ -255,6 +255,8 @@ def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
 def _positions(
     trials: Trials, found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]
 ) -> dict[str, Any]:
+    if _scales_queries(trials) and found.rope is None:
+        raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
     positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
     if measures.position_table is not None:
         positions["table"] = measures.position_table
@@ -264,8 +266,6 @@ def _positions(
     if measures.backwards:
         positions["backwards"] = True
     if _scales_queries(trials):
-        if found.rope is None:
-            raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
         positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"

@@ -122,7 +122,8 @@ class Draw:
         for name in LISTS:
             if name not in self.architecture.hyperparameters:
                 continue
-            known = sorted({*getattr(self.base, name), *self.architecture.hyperparameters[name].default})
+            default: Any = self.architecture.hyperparameters[name].default
+            known = sorted({*getattr(self.base, name), *default})
             entries = [self._random.choice(known) for _ in range(depth)]
             drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
         if "attention_types" in self.architecture.hyperparameters:

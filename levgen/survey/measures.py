@@ -134,8 +134,10 @@ def measure(structure: Structure) -> Measures:
     windows = {layer.window for layer in layers if layer.window is not None}
     layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
     if len(windows) > 1 or len(layouts) > 1:
-        said = f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}"
-        raise UnresolvedError("layers that differ", said)
+        raise UnresolvedError(
+            "layers that differ",
+            f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
+        )
     turning = next((layer for layer in layers if layer.layout is not None), first)
     return replace(
         first,

@@ -98,7 +98,7 @@ def _run(folder: Path, model_type: str, seconds: float) -> None:
     except subprocess.TimeoutExpired:
         problem = f"not done after {seconds:.0f} s"
     if problem is not None:
-        found = {"type": model_type, "surveyed": False, "unknown": [], "columns": None}
+        found: dict[str, Any] = {"type": model_type, "surveyed": False, "unknown": [], "columns": None}
         with contextlib.suppress(OSError, json.JSONDecodeError):
             found = json.loads(partial.read_text(encoding="utf-8"))
         found["unknown"] = [*found["unknown"], ["the sweep", problem, ""]]
