@@ -1,7 +1,8 @@
 """`python -m levgen.survey.cards TYPE ...`: rebuilds shipped cards from surveys, or with `--check` compares them.
 
-An experiment says neither what a model is called nor which papers describe it, nor which sizes suit a test or a laptop:
-these are kept as the shipped card has them, and so is a person's reason why a field is ignored.
+An experiment doesn't say what a model is called, which papers describe it, which sizes suit a test or a laptop, and
+which fields of older checkpoints the config class has forgotten. These are kept as the shipped card has them, and so
+are a person's reasons why a field is ignored, and a field that a person fixed although nothing moved with it.
 """
 
 import argparse
@@ -50,13 +51,14 @@ def _one(model_type: str, *, check: bool) -> int:
         unknown = "; ".join(f"{u.question}: {u.observed}" for u in found.unknown)
         print(f"{model_type}: not rebuilt: {unknown}")
         return 1
-    differing = [] if shipped is None else list(differences(shipped, found.architecture))
+    card = rebuilt(shipped, found.architecture)
+    differing = [] if shipped is None else list(differences(shipped, card))
     for line in differing or (["equals the shipped card"] if shipped else ["no card was shipped"]):
         print(f"{model_type}: {line}")
     if check:
         return 1 if differing or shipped is None else 0
     path: Path = card_path(model_type)
-    path.write_text(dump_card(rebuilt(shipped, found.architecture)), encoding="utf-8")
+    path.write_text(dump_card(card), encoding="utf-8")
     print(f"{model_type}: wrote {path}")
     return 0
 
@@ -88,12 +90,20 @@ def rebuilt(shipped: Architecture | None, found: Architecture) -> Architecture:
     data, kept = as_data(found), as_data(shipped)
     data = {**data, "title": kept["title"], "papers": kept.get("papers", [])}
     own = kept["hyperparameters"]
-    for name, parameter in data["hyperparameters"].items():
-        parameter.update({key: own[name][key] for key in _CHOSEN if key in own.get(name, {})})
+    for name, parameter in list(data["hyperparameters"].items()):
+        if name in own:
+            chosen = {key: own[name][key] for key in _CHOSEN if key in own[name]}
+            data["hyperparameters"][name] = {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
     order = [*(name for name in own if name in data["hyperparameters"]), *data["hyperparameters"]]
     data["hyperparameters"] = {name: data["hyperparameters"][name] for name in dict.fromkeys(order)}
-    reasons = kept.get("ignored", {})
-    data["ignored"] = {name: reasons.get(name, reason) for name, reason in data.get("ignored", {}).items()}
+    ignored, fixed, derived = ({**data.get(key, {})} for key in ("ignored", "fixed", "derived"))
+    read = {str(parameter.get("hf")).partition(".")[0] for parameter in data["hyperparameters"].values()}
+    fixed |= {name: value for name, value in kept.get("fixed", {}).items() if name in ignored}
+    reasons = {
+        name: reason for name, reason in kept.get("ignored", {}).items() if name not in {*fixed, *derived, *read}
+    }
+    data["fixed"] = fixed
+    data["ignored"] = {name: reason for name, reason in (ignored | reasons).items() if name not in fixed}
     return parse_card(data, source="the rebuilt card")
 
 

@@ -10,6 +10,11 @@ from levgen.survey import cards
 
 # Those that a survey settles again within the slow tests' time; the others are `exhaustive`.
 QUICK = ("gemma2",)
+# Answers in which a shipped card knows more of checkpoints than the installed config class says.
+OF_CHECKPOINTS = {
+    "bloom": {"hyperparameters.max_seq_len.hf", "fixed.slow_but_exact", "ignored"},
+    "falcon": {"derived.num_kv_heads", "ignored"},
+}
 
 
 def test_answers_that_differ_are_listed() -> None:
@@ -49,6 +54,16 @@ def test_what_an_experiment_tells_is_not() -> None:
     assert rebuilt.ignored["pretraining_tp"] == shipped.ignored["pretraining_tp"]
 
 
+def test_fields_that_only_checkpoints_have_are_kept() -> None:
+    shipped = get("gemma2")
+    data = as_data(shipped)
+    (fixed,) = data.pop("fixed")
+    data["ignored"] = {fixed: "nothing moved"}
+    rebuilt = cards.rebuilt(shipped, parse_card(data, source="test"))
+    assert rebuilt.fixed == shipped.fixed
+    assert rebuilt.ignored == shipped.ignored
+
+
 def test_types_are_asked_for_one_way() -> None:
     for arguments in ([], ["llama", "--all"]):
         with pytest.raises(SystemExit) as raised:
@@ -64,4 +79,5 @@ def test_rebuilt_card_is_the_shipped_one(stem: str, tmp_path: Path, monkeypatch:
     written = tmp_path / f"{stem}.yaml"
     monkeypatch.setattr(cards, "card_path", lambda model_type: written)
     assert cards.main([cards.shipped_type(stem)]) == 0
-    assert list(cards.differences(get(stem), read_card(written))) == []
+    differing = {line.partition(":")[0] for line in cards.differences(get(stem), read_card(written))}
+    assert differing == OF_CHECKPOINTS.get(stem, set())
