@@ -167,7 +167,7 @@ class Ported(Generic[M]):
 
         What the reference keeps in buffers is no parameter.
         """
-        return self._without_buffers(without_rounding(gradients_by_hf_name(_gradients(self.model, tokens))))
+        return self._without_buffers(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -189,7 +189,7 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        after = stepped(self.model, _gradients(self.model, tokens))
+        after = stepped(self.model, loss_gradients(self.model, tokens))
         return self._without_buffers(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
@@ -268,7 +268,8 @@ class Ported(Generic[M]):
 
 @eqx.filter_jit
 @eqx.filter_grad
-def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+def loss_gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+    """The gradient of the next-token loss of `tokens` {batch, position}: a tree like `model`."""
     loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
     return loss.scalar()
 
