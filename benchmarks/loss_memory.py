@@ -54,4 +54,5 @@ def _temporary(loss: Callable[..., jax.Array], shapes: Shapes) -> int:
     hidden = jax.ShapeDtypeStruct((batch, length, embed), jnp.float32)
     tokens = jax.ShapeDtypeStruct((batch, length), jnp.int32)
     compiled = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(head, hidden, tokens).compile()
-    return int(compiled.memory_analysis().temp_size_in_bytes)
+    planned: Any = compiled.memory_analysis()
+    return int(planned.temp_size_in_bytes)

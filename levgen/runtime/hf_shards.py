@@ -131,7 +131,8 @@ def write_tensor(
 
 def _of_tensor(tensor: HfTensor, parts: Iterable[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[Part]]:
     """What the parts have of a tensor of that shape: whole rows, which lie together in a file, and pieces of rows."""
-    whole_rows, cut = [], []
+    whole_rows: list[Part] = []
+    cut: list[Part] = []
     for part, slices in parts:
         inside = tensor.select_part(part, slices)
         if inside is not None:
