@@ -15,7 +15,7 @@ from levgen.runtime.loss import next_token_loss
 
 Shapes = tuple[int, int, int, int]  # batch, position, embed, vocab
 FULL: Shapes = (8, 1024, 512, 128 * 1024)
-QUICK: Shapes = (2, 16, 8, 256)
+QUICK: Shapes = (4, 128, 16, 4096)
 BLOCKS, WHOLE = "levgen's loss, in blocks", "plain JAX, all logits at once"
 
 
