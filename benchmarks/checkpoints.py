@@ -4,7 +4,8 @@ import contextlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ DEVICES = 8
 MAPPING = {"embed": "data"}
 
 # Case -> model, its folder, the dtype asked for when loading, the number of devices. GPT-2 has its matrices [in, out].
-MEMORY_CASES: dict[str, tuple[str, str, str | None, int]] = {
+MemoryCase = tuple[str, str, str | None, int]
+MEMORY_CASES: dict[str, MemoryCase] = {
     "Llama, one file": ("llama", "llama", None, 1),
     "Llama, 5 files": ("llama", "llama-5", None, 1),
     "Llama, bfloat16 to float32": ("llama", "llama-bf16", "float32", 1),
@@ -52,7 +54,8 @@ def run(*, quick: bool) -> list[Comparison | Amounts]:
             _save(folder, size, megabytes, rounds),
         ]
         if available():
-            tables += [_memory("Load", load_peak, folder), _memory("Save", save_peak, folder)]
+            cases = dict(islice(MEMORY_CASES.items(), 1)) if quick else MEMORY_CASES
+            tables += [_memory("Load", load_peak, folder, cases), _memory("Save", save_peak, folder, cases)]
         return tables
 
 
@@ -61,7 +64,7 @@ def _write(size: Size, folder: Path) -> float:
     for config, name in ((size.gpt2(), "gpt2"), (size.llama(), "llama")):
         model = eqx.filter_jit(config.build)(size.Vocab, key=jrandom.PRNGKey(0))
         save_hf(model, folder / name)
-    nbytes = sum(array.nbytes for array in model_arrays(model))
+    nbytes: int = sum(array.nbytes for array in model_arrays(model))
     save_hf(model, folder / "llama-5", max_shard_size=nbytes // 4)
     save_hf(model, folder / "llama-bf16", dtype="bfloat16")
     return nbytes / 1e6
@@ -119,10 +122,10 @@ def _save(folder: Path, size: Size, megabytes: float, rounds: int) -> Comparison
     return Comparison(f"Save a Llama of {megabytes:.0f} MB", interleaved("Save", runners, rounds), ratios, notes)
 
 
-def _memory(title: str, peak: Callable[..., Any], folder: Path) -> Amounts:
+def _memory(title: str, peak: Callable[..., Any], folder: Path, cases: Mapping[str, MemoryCase]) -> Amounts:
     """The most that a process holds at once, beside what it held before; a process each."""
     rows = []
-    for case, (model, name, dtype, devices) in MEMORY_CASES.items():
+    for case, (model, name, dtype, devices) in cases.items():
         added, weights = call(__name__, peak.__name__, model, str(folder / name), dtype, devices, devices=devices)
         rows.append(Row(case, added / 1e6, added / weights, "the weights", MEMORY_AIM))
     if importlib.util.find_spec("levanter") is not None and peak is load_peak:

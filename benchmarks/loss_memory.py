@@ -15,7 +15,7 @@ from levgen.runtime.loss import next_token_loss
 
 Shapes = tuple[int, int, int, int]  # batch, position, embed, vocab
 FULL: Shapes = (8, 1024, 512, 128 * 1024)
-QUICK: Shapes = (2, 16, 8, 256)
+QUICK: Shapes = (4, 128, 16, 4096)
 BLOCKS, WHOLE = "levgen's loss, in blocks", "plain JAX, all logits at once"
 
 
@@ -54,4 +54,5 @@ def _temporary(loss: Callable[..., jax.Array], shapes: Shapes) -> int:
     hidden = jax.ShapeDtypeStruct((batch, length, embed), jnp.float32)
     tokens = jax.ShapeDtypeStruct((batch, length), jnp.int32)
     compiled = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(head, hidden, tokens).compile()
-    return int(compiled.memory_analysis().temp_size_in_bytes)
+    planned: Any = compiled.memory_analysis()
+    return int(planned.temp_size_in_bytes)

@@ -65,7 +65,8 @@ class PlainGpt2:
             body = jax.checkpoint(layer) if self.layers == "scan + remat" else layer
             x, _ = jax.lax.scan(body, x, params["layers"])
         last = layer_norm(x, params["norm"]["weight"], params["norm"]["bias"], self.eps)
-        return last @ params["embed"].T
+        logits: jax.Array = last @ params["embed"].T
+        return logits
 
     def loss(self, params: Params, tokens: jax.Array) -> jax.Array:
         """The mean cross-entropy of the next token over all positions that have one."""
@@ -77,7 +78,8 @@ class PlainGpt2:
         q, k, v = qkv.reshape(batch, length, 3, self.num_heads, -1).transpose(2, 0, 3, 1, 4)
         scores = q @ k.swapaxes(2, 3) * q.shape[-1] ** -0.5
         weighted = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf), axis=-1)
-        return (weighted @ v).transpose(0, 2, 1, 3).reshape(batch, length, -1)
+        attended: jax.Array = (weighted @ v).transpose(0, 2, 1, 3).reshape(batch, length, -1)
+        return attended
 
 
 def layer_norm(x: jax.Array, weight: jax.Array, bias: jax.Array, eps: float) -> jax.Array:

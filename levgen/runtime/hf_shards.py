@@ -15,7 +15,7 @@ from levgen.runtime.hf_names import HfTensor
 
 _ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
 _READERS = 4  # threads
-_CHUNK = 4 * 2**20  # bytes of a tensor at once where it is cut across its rows
+_CHUNK = 2**20  # bytes of a tensor at once: each thread that converts on the way holds so many
 
 Slices = tuple[slice, ...]  # with a start and a stop each
 Part = tuple[np.ndarray[Any, Any], Slices]  # a piece of something, and where it lies there

@@ -51,8 +51,8 @@ def _register(kind: str, cls: type[LmConfig]) -> None:
     Levanter then finds a converter on its config, as on those of its own models, for `hf_save_path` and
     `initialize_from_hf`.
     """
-    from levanter.compat.hf_checkpoints import HFCompatConfig  # type: ignore[import-not-found]
-    from levanter.models.lm_model import LmConfig as LevanterLmConfig  # type: ignore[import-not-found]
+    from levanter.compat.hf_checkpoints import HFCompatConfig
+    from levanter.models.lm_model import LmConfig as LevanterLmConfig
 
     LevanterLmConfig.get_known_choices()[kind] = cls
     HFCompatConfig.register(cls)

@@ -13,11 +13,14 @@ REPO = Path(__file__).parents[2]
     ("name", "cases"),
     [
         ("command-line", ["levgen --help", "copier copy, the same files", "levgen check"]),
-        pytest.param("train-step", ["generated Llama", "plain JAX, scan"], marks=pytest.mark.slow),
+        pytest.param("train-step", ["generated Llama", "generated GPT-2", "plain JAX, scan"], marks=pytest.mark.slow),
         pytest.param(
             "compile-time", ["generated Llama, 2 layers", "generated GPT-2, 2 layers"], marks=pytest.mark.slow
         ),
         pytest.param("decode", ["generated Llama", "plain JAX, unrolled"], marks=pytest.mark.slow),
+        pytest.param("devices", ["one device", "8 devices, FSDP"], marks=pytest.mark.slow),
+        pytest.param("loss-memory", ["levgen's loss, in blocks", "the logits"], marks=pytest.mark.slow),
+        pytest.param("checkpoints", ["levgen", "read the file", "Llama, one file"], marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_quick_run_prints_a_row_for_each_case(name: str, cases: list[str]) -> None:
