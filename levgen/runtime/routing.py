@@ -20,6 +20,7 @@ from haliax.nn.scan import Stacked
 from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
+from levgen.runtime.runs import Runs
 
 
 def top_experts(
@@ -191,7 +192,7 @@ def _heard(channel: _Channel, module: Any, run: Callable[[Any], Any]) -> tuple[A
         return _Listening(node, channel, heard) if isinstance(node, Stacked) else node
 
     def is_leaf(node: Any) -> bool:
-        return isinstance(node, NamedArray) or hasattr(node, "fold")
+        return isinstance(node, NamedArray) or (hasattr(node, "fold") and not isinstance(node, Runs))
 
     out = run(jax.tree.map(listening, module, is_leaf=is_leaf))
     return out, _joined(channel, heard)
