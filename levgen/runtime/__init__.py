@@ -12,6 +12,7 @@ from levgen.runtime.experts import Experts
 from levgen.runtime.hf_fields import HfField, HfFields
 from levgen.runtime.hf_load import load_hf
 from levgen.runtime.hf_save import save_hf
+from levgen.runtime.latent_attention import latent_attention
 from levgen.runtime.layers import by_layer
 from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
@@ -42,6 +43,7 @@ __all__ = [
     "alibi_slopes",
     "by_layer",
     "dot_product_attention",
+    "latent_attention",
     "load_balancing_loss",
     "load_hf",
     "next_token_loss",

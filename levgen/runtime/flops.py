@@ -61,7 +61,9 @@ def _attention(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], 
     layers = _active(config, stack)
     width = math.prod(axis.size for axis in axes_of(module.In))
     heads = width // values[0].size
-    score_size: int = getattr(config, "HeadSize", values[0]).size
+    # Values of latent attention have a size of their own, and so have its queries and keys.
+    scored = "QkHeadSize" if values[0].name == "v_head_size" else "HeadSize"
+    score_size: int = getattr(config, scored, values[0]).size
     per_key = 2 * heads * score_size + 3 * heads + 2 * width
     return layers * per_key * config.attention_span(context_length)
 

@@ -100,7 +100,7 @@ class Ported(Generic[M]):
     def unlike_parameters(self) -> list[str]:
         """Names in the checkpoint of what only one side has as a parameter; tied ones have one name."""
         named = dict(self.reference.named_parameters()) | dict(self.reference.named_buffers())
-        theirs = self._trained()
+        theirs = checkpoint_names(self.reference, dict(self.reference.named_parameters())).keys()
         ours = gradients_by_hf_name(self.model).keys()
         return sorted((theirs - ours) | (ours - theirs - checkpoint_names(self.reference, named).keys()))
 
@@ -123,10 +123,12 @@ class Ported(Generic[M]):
         continued: list[int] = out[0, len(prompt) :].tolist()
         return continued
 
-    def record(self, tokens: NamedArray, path: str, *, out: str | None = None) -> tuple[NamedArray, NamedArray]:
+    def record(
+        self, tokens: NamedArray, path: str, *, out: str | None = None, axis: Axis | None = None
+    ) -> tuple[NamedArray, NamedArray]:
         """What goes into the reference's module at `path`, and what comes out of it: {batch, position, embed} each.
 
-        `out`: the module whose output is taken, where it isn't the same.
+        `out`: the module whose output is taken, where it isn't the same. `axis`: the last axis, where it isn't embed.
 
         Raises LevgenError where the reference has no such module, or where it isn't given hidden states.
         """
@@ -141,10 +143,10 @@ class Ported(Generic[M]):
 
         # Copies: what the caller adds in place would else change the record.
         def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen["in"] = _first_tensor([*args, *kwargs.values()]).clone()
+            seen["in"] = first_tensor([*args, *kwargs.values()]).clone()
 
         def after(module: Any, args: tuple[Any, ...], output: Any) -> None:
-            seen["out"] = _first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
+            seen["out"] = first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
 
         hooks = [
             modules[path].register_forward_pre_hook(before, with_kwargs=True),
@@ -156,7 +158,7 @@ class Ported(Generic[M]):
         finally:
             for hook in hooks:
                 hook.remove()
-        axes = (*tokens.axes, self.model.Embed)
+        axes = (*tokens.axes, axis or self.model.Embed)
         # Some references flatten batch and position on the way.
         shape = [axis.size for axis in axes]
         return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
@@ -164,15 +166,9 @@ class Ported(Generic[M]):
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero.
 
-        What the reference holds but doesn't train has none: it is left out where ours is 0.
+        What the reference keeps in buffers is no parameter.
         """
-        trained = self._trained()
-        gradients = _without_noise(gradients_by_hf_name(_gradients(self.model, tokens)))
-        return {name: gradient for name, gradient in gradients.items() if name in trained or gradient.any()}
-
-    def _trained(self) -> set[str]:
-        """The names in the checkpoint of what the reference trains: its parameters, and not its buffers."""
-        return set(checkpoint_names(self.reference, dict(self.reference.named_parameters())))
+        return self._without_buffers(_without_noise(gradients_by_hf_name(_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -194,9 +190,8 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        before, trained = gradients_by_hf_name(self.model), self._trained()
-        after = gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
-        return {name: parameter if name in trained else before[name] for name, parameter in after.items()}
+        after = stepped(self.model, _gradients(self.model, tokens))
+        return self._without_buffers(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -210,7 +205,7 @@ class Ported(Generic[M]):
         )
         stepped._reference_loss(tokens).backward()
         optimizer.step()
-        return gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference))
+        return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
         """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
@@ -254,6 +249,10 @@ class Ported(Generic[M]):
             if abs(our_mean - mean) > error_of_mean or abs(our_std - std) > error_of_mean:
                 problems.append(f"{name}: ours {our_mean:.4g} ± {our_std:.4g}, reference {mean:.4g} ± {std:.4g}")
         return problems
+
+    def _without_buffers(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
+        return {name: array for name, array in arrays.items() if name not in buffers}
 
     def _reference_loss(self, tokens: NamedArray) -> Any:
         import torch
@@ -316,7 +315,8 @@ def _from_folder(hf_config: Any, folder: Path) -> Any:
     return ModelClass(config)
 
 
-def _first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+def first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+    """The first tensor of floating-point numbers. Raises LevgenError where there is none."""
     for value in values:
         if hasattr(value, "is_floating_point") and value.is_floating_point():
             return value

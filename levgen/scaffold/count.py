@@ -10,6 +10,7 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.scaffold.fields import NormField, Projection
 from levgen.scaffold.names import model_name
+from levgen.scaffold.unknown_view import UnknownView
 from levgen.scaffold.view import PortView
 
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -55,9 +56,10 @@ class _Counter:
         return [*self._embeddings(), *self._layers(), *self._head()]
 
     def _axis_sizes(self) -> dict[str, int]:
-        """Axis -> size. One axis may be sized by another, which is stated anywhere in the config."""
+        """Axis -> size, where it has one. One axis may be sized by another, which is stated anywhere in the config."""
         known: dict[str, dict[str, int]] = {}
-        pending = [axis for axis in self._view.axes if not axis.alias]
+        absent = {name for name, value in self._values.items() if value is None}
+        pending = [axis for axis in self._view.axes if not axis.alias and axis.size not in absent]
         while pending:
             for axis in pending:
                 needed = set(re.findall(r"(\w+)\.size", axis.size))
@@ -67,6 +69,10 @@ class _Counter:
                     known[axis.attribute] = {"size": int(size)}
             pending = [axis for axis in pending if axis.attribute not in known]
         return {name: held["size"] for name, held in known.items()}
+
+    def _is_there(self, axes: str) -> bool:
+        """Whether all of the axes have a size: a module that may be absent is over one that has none then."""
+        return all(name in self._sizes for name in re.findall(r"\w+", axes))
 
     def _product(self, axes: str) -> int:
         return math.prod(self._sizes[name] for name in re.findall(r"\w+", axes))
@@ -100,16 +106,28 @@ class _Counter:
             counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
         sparse = self._sparse_layers(layers)
         for part, times in (("attention", layers), ("mlp", layers - sparse)):
-            if not times:
-                continue
-            own = view.attention if part == "attention" else view.mlp
-            for projection in own.projections:
-                counts.append(self._projection(self._below(part, part, projection.role), projection, times))
-            if part == "attention" and self._a.attention.sinks:
-                heads = self._values["num_heads"]
-                counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
-            counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+            if times and part in view.unknown:
+                counts += self._unknown(view.unknown[part], times)
+            elif times:
+                counts += self._known(part, times)
         return [*counts, *self._mixture(sparse)] if sparse else counts
+
+    def _known(self, part: str, times: int) -> list[Count]:
+        """The modules of attention or of an MLP, of so many layers."""
+        view = self._view
+        own = view.attention if part == "attention" else view.mlp
+        counts = [
+            self._projection(self._below(part, part, projection.role), projection, times)
+            for projection in own.projections
+            if projection.when is None or self._is_there(projection.shape)
+        ]
+        if part == "attention" and self._a.attention.sinks:
+            heads = self._values["num_heads"]
+            counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
+        counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+        if part == "mlp" and "activation" in view.unknown:
+            counts += self._unknown(view.unknown["activation"], times)
+        return counts
 
     def _sparse_layers(self, layers: int) -> int:
         """How many layers have experts."""
@@ -149,7 +167,14 @@ class _Counter:
             counts.append(Count(self._below("mlp", "moe", "shared_gate"), "Embed -> ()", embed, times=layers))
         return counts
 
+    def _unknown(self, own: UnknownView, layers: int) -> list[Count]:
+        """What a module that is unknown holds, tensor by tensor."""
+        path = own.path.format("*")
+        return [Count(f"{path}.{name}", axes or "-", self._product(axes), times=layers) for name, axes in own.tensors]
+
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
+        if norm.when is not None and not self._is_there(norm.axis):
+            return []
         return self._norm(self._below(part, part, norm.role), norm.axis, layers)
 
     def _below(self, block: str | None, part: str, role: str) -> str:

@@ -31,7 +31,12 @@ class ParityView:
     def variations(self) -> list[str]:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
-        if answers.heads == "grouped":
+        changes: list[str]
+        if "attention" in self._port.unknown:
+            changes = []
+        elif answers.heads == "latent":
+            changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']
+        elif answers.heads == "grouped":
             changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
         elif answers.projections == "blocks":
             changes = ['{"num_heads": 8}']
@@ -85,6 +90,8 @@ class ParityView:
             "longrope": 'Rotary(theta=500.0, kind="longrope", factor=4.0, original_max_position_embeddings=160, '
             f"short_factor=tuple(1 + i / 8 for i in {pairs}), long_factor=tuple(2 + i / 2 for i in {pairs}))",
         }
+        if self._latent:  # which alone reads all of yarn's parameters
+            sources["yarn"] = f"{sources['yarn'].removesuffix(')')}, mscale=0.7, mscale_all_dim=1.3)"
         reference = self._port.architecture.reference
         return [source for kind, source in sources.items() if reference is None or kind in reference.rope_kinds]
 
@@ -102,15 +109,24 @@ class ParityView:
     @cached_property
     def rotary_pairs(self) -> str:
         """Python source of the number of pairs of dimensions that turn in tests."""
-        return "int(TINY.HeadSize.size * TINY.rope.fraction) // 2" if self.partial else "TINY.HeadSize.size // 2"
+        size = "RopeHeadSize.size" if self._latent else "HeadSize.size"
+        return f"int(TINY.{size} * TINY.rope.fraction) // 2" if self.partial else f"TINY.{size} // 2"
 
-    def path(self, part: str, end: Literal["in", "out"], layer: int) -> str:
+    @property
+    def _latent(self) -> bool:
+        return self._port.architecture.attention.heads == "latent"
+
+    def path(self, part: Literal["attention", "mlp"], end: Literal["in", "out"], layer: int) -> str:
         """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
+        if part in self._port.unknown:
+            return self._port.unknown[part].path.format(layer)
         above = self._port.weight("decoder_layer", part)
         names = [self._port.weight("transformer", "layers"), str(layer), above]
         if part == "attention" or self._port.architecture.moe.layers == "none":
             view = self._port.attention if part == "attention" else self._port.mlp
-            names.append(self._port.weight(part, view.projections[0 if end == "in" else -1].role))
+            always = [projection for projection in view.projections if projection.when is None]
+            entry = always[-1] if end == "out" else next(one for one in always if one.inputs == "config.Embed")
+            names.append(self._port.weight(part, entry.role))
         return renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
 
     @cached_property

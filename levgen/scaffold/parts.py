@@ -130,16 +130,37 @@ def holds(when: str | None, architecture: Architecture) -> bool:
 
 
 def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:
-    """By name, the hyperparameters that the parts of `architecture` need."""
-    return {spec.name: spec for part in all_parts() for spec in part.hyperparameters if holds(spec.when, architecture)}
+    """By name, the hyperparameters that the parts of `architecture` need. A part that is unknown needs its own."""
+    return {
+        spec.name: spec
+        for part in _known_parts(architecture)
+        for spec in part.hyperparameters
+        if holds(spec.when, architecture) and spec.name not in architecture.unknown
+    }
+
+
+def _known_parts(architecture: Architecture) -> list[Part]:
+    return [part for part in all_parts() if part.name not in architecture.unknown]
 
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:
     """The axes that the parts of `architecture` need, in the order of the config."""
     groups = architecture.groups()
-    return [
+    known = [
         replace(spec, size=_expressions.from_string(spec.size).render(groups))
-        for part in all_parts()
+        for part in _known_parts(architecture)
         for spec in part.axes
         if holds(spec.when, architecture)
     ]
+    own = {name: size for unknown in architecture.unknown.values() for name, size in unknown.axes.items()}
+    return [*known, *(_unknown_axis(name, size) for name, size in own.items())]
+
+
+def _unknown_axis(name: str, size: str) -> AxisSpec:
+    """An axis of a module that is unknown."""
+    return AxisSpec(attribute(name), name, size)
+
+
+def attribute(axis: str) -> str:
+    """The config's property for an axis: `two_out` -> `TwoOut`"""
+    return "".join(word[:1].upper() + word[1:] for word in axis.split("_"))

@@ -213,3 +213,15 @@ def test_aliases_that_expand_without_end_are_refused(tmp_path: Path, monkeypatch
     lines += [f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40)]
     found = findings_of(tmp_path, {"config/a.yaml": "\n".join(lines)}, monkeypatch)
     assert [one.code for one in found] == ["LEV501"]
+
+
+STUB = CONFIG + (
+    "class ExampleMlp(ModuleWithStateDictSerialization):\n    wide: hnn.Linear\n\n"
+    "    def __call__(self, x: NamedArray) -> NamedArray:\n"
+    '        """`x`: {..., embed} -> the same axes."""\n'
+)
+
+
+def test_stub_uses_none_of_its_weights_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert codes(tmp_path, monkeypatch, STUB + '        raise NotImplementedError("to be written")\n') == []
+    assert codes(tmp_path, monkeypatch, STUB + "        return x\n") == ["LEV211"]

@@ -65,6 +65,7 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
         "attention.bias=true",
         "attention.sinks=true",
         "attention.qk_norm=full",
+        "attention.heads=latent",
         "mlp.inner_norm=true",
         "embeddings.norm=true",
         "head.bias=true",
@@ -76,6 +77,11 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
 )
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
     ours, expected = _parameters(tmp_path, "llama", [setting, "hidden_dim=64", "num_layers=2", "norm.kind=layer"])
+    assert ours == expected
+
+
+def test_queries_of_full_rank_are_counted(tmp_path: Path) -> None:
+    ours, expected = _parameters(tmp_path, "youtu", ["q_lora_rank=null"])
     assert ours == expected
 
 
