@@ -17,6 +17,7 @@ REPO = Path(__file__).parents[2]
         pytest.param(
             "compile-time", ["generated Llama, 2 layers", "generated GPT-2, 2 layers"], marks=pytest.mark.slow
         ),
+        pytest.param("moe", ["levgen, grouped", "every expert for every token"], marks=pytest.mark.exhaustive),
         pytest.param("decode", ["generated Llama", "plain JAX, unrolled"], marks=pytest.mark.slow),
     ],
 )
