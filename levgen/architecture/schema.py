@@ -255,7 +255,8 @@ class Mlp(Answers):
 class Moe(Answers):
     """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
 
-    layers: Literal["none", "every"] = "none"  # which have experts
+    # Which have experts: every one, those after the first `num_dense_layers`, or as `mlp_layer_types` says.
+    layers: Literal["none", "every", "after", "listed"] = "none"
     # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
     scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
     router_bias: bool = False

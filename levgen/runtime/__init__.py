@@ -22,6 +22,7 @@ from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
 from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
+from levgen.runtime.runs import Runs
 
 __all__ = [
     "AlibiBias",
@@ -37,6 +38,7 @@ __all__ = [
     "LmHeadModel",
     "RmsNorm",
     "Rotary",
+    "Runs",
     "activation",
     "alibi_slopes",
     "by_layer",

@@ -21,6 +21,8 @@ from levgen.runtime.hf_pieces import HfPiece
 
 Gated = Callable[[NamedArray, NamedArray], NamedArray]
 GATE, UP = 0, 1  # places on the axis "gate_up"
+# The usual names of the tensors of one expert.
+ONE_BY_ONE: Mapping[str, str] = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
 
 class Experts(ModuleWithStateDictSerialization):
@@ -54,7 +56,7 @@ class Experts(ModuleWithStateDictSerialization):
         std: float,
         down_std: float | None = None,
         use_bias: bool = False,
-        in_files: Mapping[str, str] | None = None,
+        in_files: Mapping[str, str] | None = ONE_BY_ONE,
         transposed: bool = False,
         interleaved: bool = False,
     ) -> "Experts":
@@ -63,7 +65,7 @@ class Experts(ModuleWithStateDictSerialization):
         Args:
             down_std: of the projection back, where it is another.
             in_files: names in transformers' files: of "gate", "up" and "down", which stand for one expert each, below
-                its number; or of "gate_up" and "down", which hold all of them; None: as in transformers' memory.
+                its number; or of "gate_up" and "down", which hold all of them. None: as in transformers' memory.
             transposed: transformers holds {expert, in, out}, not {expert, out, in}.
             interleaved: transformers has rows of gate and up in turn, not all of gate and then all of up.
         """

@@ -23,6 +23,7 @@ from haliax.state_dict import ModuleWithStateDictSerialization
 from levgen.errors import LevgenError
 from levgen.runtime.hf_pieces import InPieces
 from levgen.runtime.norms import LayerNorm, RmsNorm
+from levgen.runtime.runs import Runs
 
 
 class HfLayoutError(LevgenError):
@@ -152,6 +153,12 @@ def _walk(
         for layer in range(node.Block.size):
             inner = (*stacks, _Stack(node.Block, layer))
             yield from _walk(node.stacked, _join(name, str(layer)), path, inner, numbers, in_files)
+    elif isinstance(node, Runs):
+        for start, size, stack in node.placed():
+            for layer in range(size):
+                inner = (*stacks, _Stack(stack.Block, layer))
+                where = f"{path}.{start}" if start else path
+                yield from _walk(stack.stacked, _join(name, str(start + layer)), where, inner, numbers, in_files)
     elif isinstance(node, BlockSeq):
         for layer, block in enumerate(node.blocks):
             yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers, in_files)

@@ -20,6 +20,7 @@ from haliax.nn.scan import Stacked
 from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
+from levgen.runtime.runs import Runs
 
 
 def top_experts(
@@ -62,11 +63,18 @@ def top_experts(
 
 
 def _margin(scores: jax.Array, count: int) -> jax.Array:
-    """[..., expert] -> [...]: how far the `count` largest are from the next, relative to the largest."""
+    """[..., expert] -> [...]: how far the `count` largest are from the next, relative to what rounding scales with.
+
+    A probability errs by a part of itself, whatever the others are; a logit by a part of the largest.
+    """
     if count == scores.shape[-1]:
         return jnp.full(scores.shape[:-1], jnp.inf)
     best = jax.lax.top_k(scores, count + 1)[0]
-    return (best[..., -2] - best[..., -1]) / jnp.abs(best).max(axis=-1, where=jnp.isfinite(best), initial=0)
+    largest = jnp.abs(best).max(axis=-1, where=jnp.isfinite(best), initial=0)
+    scale = jnp.where(best[..., -1] >= 0, best[..., -2], largest)
+    gap = best[..., -2] - best[..., -1]
+    # Experts whose scores are 0 have no weight: which of them is chosen changes nothing.
+    return jnp.where(scale > 0, gap / jnp.where(scale > 0, scale, 1.0), jnp.inf)
 
 
 def _in_best_groups(scores: jax.Array, groups: int, kept: int, best: int) -> jax.Array:
@@ -184,7 +192,7 @@ def _heard(channel: _Channel, module: Any, run: Callable[[Any], Any]) -> tuple[A
         return _Listening(node, channel, heard) if isinstance(node, Stacked) else node
 
     def is_leaf(node: Any) -> bool:
-        return isinstance(node, NamedArray) or hasattr(node, "fold")
+        return isinstance(node, NamedArray) or (hasattr(node, "fold") and not isinstance(node, Runs))
 
     out = run(jax.tree.map(listening, module, is_leaf=is_leaf))
     return out, _joined(channel, heard)
@@ -209,7 +217,7 @@ def with_routing(stack: Callable[..., NamedArray], x: NamedArray, *args: Any) ->
 def router_margins(model: Any, tokens: NamedArray) -> NamedArray | None:
     """{batch, position}: by how much a token's experts were better than those it doesn't go to, where it was least.
 
-    Relative to the largest score of the router; of the layer where it was least. Near 0 the choice hangs on rounding.
+    Relative to the scores, and of the layer where it was least. Near 0 the choice hangs on rounding.
     None for a model without routers.
     """
     margins: NamedArray | None

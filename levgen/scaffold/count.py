@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
@@ -104,22 +104,38 @@ class _Counter:
         counts: list[Count] = []
         for norm in view.layer.norms:
             counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
-        for part in ("attention", "mlp") if self._a.moe.layers == "none" else ("attention",):
-            if part in view.unknown:
-                counts += self._unknown(view.unknown[part], layers)
-                continue
-            own = view.attention if part == "attention" else view.mlp
-            for projection in own.projections:
-                if projection.when is not None and not self._is_there(projection.shape):
-                    continue
-                counts.append(self._projection(self._below(part, part, projection.role), projection, layers))
-            if part == "attention" and self._a.attention.sinks:
-                heads = self._values["num_heads"]
-                counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=layers))
-            counts += [count for norm in own.norms for count in self._inner_norm(part, norm, layers)]
-            if part == "mlp" and "activation" in view.unknown:
-                counts += self._unknown(view.unknown["activation"], layers)
-        return counts if self._a.moe.layers == "none" else [*counts, *self._mixture(layers)]
+        sparse = self._sparse_layers(layers)
+        for part, times in (("attention", layers), ("mlp", layers - sparse)):
+            if times and part in view.unknown:
+                counts += self._unknown(view.unknown[part], times)
+            elif times:
+                counts += self._known(part, times)
+        return [*counts, *self._mixture(sparse)] if sparse else counts
+
+    def _known(self, part: str, times: int) -> list[Count]:
+        """The modules of attention or of an MLP, of so many layers."""
+        view = self._view
+        own = view.attention if part == "attention" else view.mlp
+        counts = [
+            self._projection(self._below(part, part, projection.role), projection, times)
+            for projection in own.projections
+            if projection.when is None or self._is_there(projection.shape)
+        ]
+        if part == "attention" and self._a.attention.sinks:
+            heads = self._values["num_heads"]
+            counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
+        counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+        if part == "mlp" and "activation" in view.unknown:
+            counts += self._unknown(view.unknown["activation"], times)
+        return counts
+
+    def _sparse_layers(self, layers: int) -> int:
+        """How many layers have experts."""
+        which = self._a.moe.layers
+        if which == "listed":
+            return sum(kind == "sparse" for kind in self._values["mlp_layer_types"])
+        dense: int = {"none": layers, "every": 0, "after": self._values.get("num_dense_layers", 0)}[which]
+        return layers - min(layers, dense)
 
     def _mixture(self, layers: int) -> list[Count]:
         answers, sizes, view = self._a.moe, self._sizes, self._view
@@ -140,7 +156,13 @@ class _Counter:
             shared = view.weight("moe", "shared")
             for projection in view.mlp.projections:
                 name = f"{self._below(None, 'decoder_layer', 'mlp')}.{shared}.{view.weight('mlp', projection.role)}"
-                counts.append(self._projection(name, projection, layers))
+                # The class of the dense layers is that of the shared expert too: its axis is another there.
+                shape = (
+                    projection.shape
+                    if view.mlp_takes_axis is False
+                    else re.sub(r"\bMlp\b", "SharedMlp", projection.shape)
+                )
+                counts.append(self._projection(name, replace(projection, shape=shape), layers))
         if answers.shared == "gated":
             counts.append(Count(self._below("mlp", "moe", "shared_gate"), "Embed -> ()", embed, times=layers))
         return counts

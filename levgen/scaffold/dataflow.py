@@ -71,7 +71,15 @@ class _Reader:
 
     def dataflow(self) -> Dataflow:
         count = self._values["num_layers"]
-        differs = [name for name, yes in (("window", self._by_layer_window), ("rotation", self._by_layer_rope)) if yes]
+        differs = [
+            name
+            for name, yes in (
+                ("window", self._by_layer_window),
+                ("rotation", self._by_layer_rope),
+                ("experts", self._view.mixed),
+            )
+            if yes
+        ]
         unlike = f", which differ in {' and '.join(differs)}" if differs else ", all alike"
         stack = self._view.weight("transformer", "layers") or "layers"
         return Dataflow(self._before(), f"{count} * {stack}{unlike}", self._residuals(), self._after())

@@ -1,5 +1,6 @@
 """Values as source: of Python and of YAML."""
 
+import itertools
 import re
 from typing import Any
 
@@ -31,11 +32,20 @@ def _lists(value: Any) -> Any:
 
 
 def _repeated(values: tuple[Any, ...]) -> str:
-    """Python source of a tuple, a long one as its shortest repeating period: `("full", "full", "sliding") * 8`."""
+    """Python source of a tuple, a long one as its shortest repeating period: `("full", "full", "sliding") * 8`.
+
+    Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`.
+    """
     period = next(n for n in range(1, len(values) + 1) if all(values[i] == values[i % n] for i in range(len(values))))
     times, rest = divmod(len(values), period)
-    if len(values) <= _SHORT or times == 1:
+    if len(values) <= _SHORT:
         return _double_quoted(values)
+    if times == 1:
+        alike = len(list(next(itertools.groupby(reversed(values)))[1]))
+        if alike <= _SHORT:
+            return _double_quoted(values)
+        first = _double_quoted(values[:-alike]).strip("()").rstrip(",")
+        return f"({first}, *{_double_quoted(values[-1:])} * {alike})"
     repeated = f"{_double_quoted(values[:period])} * {times}"
     return f"(*{repeated}, {_double_quoted(values[-rest:])[1:]}" if rest else repeated
 

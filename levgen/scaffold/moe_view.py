@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from levgen.scaffold.parts import load_part
+
 if TYPE_CHECKING:
     from levgen.scaffold.view import PortView
 
@@ -52,7 +54,10 @@ class MoeView:
             )
             if holds
         }
-        if answers.stored == "each" or names != {"gate_up": "gate_up_proj", "down": "down_proj"}:
+        usual = load_part("moe").names
+        if names == {role: usual[role] for role in ("gate_up", "down")}:
+            given["in_files"] = "None"
+        elif names != {role: usual[role] for role in ("gate", "up", "down")}:
             given["in_files"] = str(names).replace("'", '"')
         return ", ".join(f"{argument}={value}" for argument, value in given.items())
 

@@ -17,7 +17,7 @@ def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
 
 
 # Hyperparameters with one entry for each layer.
-LISTS: tuple[str, ...] = ("layer_types", "rope_layers", "layer_thetas")
+LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas")
 
 
 class ParityView:

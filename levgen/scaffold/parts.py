@@ -104,7 +104,7 @@ def classes_of(architecture: Architecture) -> list[str]:
     absent = set()
     if architecture.moe.layers == "none":
         absent.add("moe")
-    elif architecture.moe.shared == "none":
+    elif architecture.moe.layers == "every" and architecture.moe.shared == "none":
         absent.add("mlp")
     return [part for part in ORDER if part not in absent]
 

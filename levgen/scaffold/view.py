@@ -293,15 +293,16 @@ class PortView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
         bias, out_first = self.value(answers.bias, "config"), not answers.transposed
-        width = "Mlp" if self.architecture.moe.shared == "none" else "SharedMlp"
+        width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
+        owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
-            inner = [("up", f"config.{width}", f"Embed -> {width}")]
+            inner = [("up", f"{owner}{width}", f"Embed -> {width}")]
         elif answers.projections == "concat":
-            inner = [("gate_up", f"(config.GateUp, config.{width})", f"Embed -> (GateUp, {width})")]
+            inner = [("gate_up", f"(config.GateUp, {owner}{width})", f"Embed -> (GateUp, {width})")]
         else:
-            inner = [(role, f"config.{width}", f"Embed -> {width}") for role in ("gate", "up")]
+            inner = [(role, f"{owner}{width}", f"Embed -> {width}") for role in ("gate", "up")]
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
-        specs.append(("down", f"config.{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
+        specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
             Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
             for role, inputs, outputs, shape, std in specs
@@ -309,7 +310,7 @@ class PortView:
         norms = []
         if answers.inner_norm:
             name = self.field("mlp", "inner_norm", key_map)
-            norms.append(NormField(name, "inner_norm", width, self.norm_init(f"config.{width}")))
+            norms.append(NormField(name, "inner_norm", width, self.norm_init(f"{owner}{width}")))
         act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
         return PartView(projections, norms, key_map, act=act)
 
@@ -320,8 +321,20 @@ class PortView:
 
     @cached_property
     def mlp_class(self) -> str:
-        """The class of a layer's channel block."""
+        """The class of a layer's channel block; the two of them where layers are of two kinds."""
+        if self.mixed:
+            return f"{self.Name}Moe | {self.Name}Mlp"
         return f"{self.Name}Mlp" if self.architecture.moe.layers == "none" else f"{self.Name}Moe"
+
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether some layers have experts and others an MLP."""
+        return self.architecture.moe.layers in ("after", "listed")
+
+    @cached_property
+    def mlp_takes_axis(self) -> bool:
+        """Whether the MLP is told how wide it is: it serves as a layer's own and as the shared expert."""
+        return self.mixed and self.architecture.moe.shared != "none"
 
     @cached_property
     def moe(self) -> MoeView:

@@ -17,6 +17,7 @@ REPO = Path(__file__).parents[2]
         pytest.param(
             "compile-time", ["generated Llama, 2 layers", "generated GPT-2, 2 layers"], marks=pytest.mark.slow
         ),
+        pytest.param("moe", ["levgen, grouped", "every expert for every token"], marks=pytest.mark.exhaustive),
         pytest.param("decode", ["generated Llama", "plain JAX, unrolled"], marks=pytest.mark.slow),
         pytest.param("devices", ["one device", "8 devices, FSDP"], marks=pytest.mark.slow),
         pytest.param("loss-memory", ["levgen's loss, in blocks", "the logits"], marks=pytest.mark.slow),

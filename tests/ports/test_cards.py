@@ -34,7 +34,17 @@ pytest.importorskip("transformers")
 from levgen.runtime.parity import Ported
 
 QUICK = ("llama", "gpt2")
-CARDS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in known_types()]
+# Of the models with experts these stand for all in CI.
+MIXTURES = ("mixtral", "deepseek_v3")
+
+
+def _marks(name: str) -> Any:
+    if name in QUICK:
+        return ()
+    return pytest.mark.slow if get(name).moe.layers == "none" or name in MIXTURES else pytest.mark.exhaustive
+
+
+CARDS = [pytest.param(name, marks=_marks(name)) for name in known_types()]
 # Prime, and unlike every other size: an axis taken for another shows.
 Vocab = Axis("vocab", 131)
 PROMPTS, NEW_TOKENS = (37, 5, 60), 12

@@ -151,7 +151,9 @@ BLOCKS: dict[str, tuple[Callable[[], Any], Callable[[], Block]]] = {
         lambda: GptOssMLP(
             GptOssConfig(**SIZES, intermediate_size=Mlp.size, num_local_experts=Expert.size, swiglu_limit=0.9)
         ),
-        lambda: Block.init(_after, gated=_clamped, bias=True, transposed=True, interleaved=True, router="router"),
+        lambda: Block.init(
+            _after, gated=_clamped, bias=True, in_files=None, transposed=True, interleaved=True, router="router"
+        ),
     ),
 }
 

@@ -26,7 +26,8 @@ def sizes(file: YamlFile) -> dict[str, int]:
 
 def head_size_is_given(file: YamlFile, known: dict[str, int]) -> bool:
     """Whether heads have a size of their own, so that it need not be hidden size over heads."""
-    if "head_dim" in known:
+    # Latent attention has several: `qk_nope_head_dim`, `v_head_dim`.
+    if any(name.endswith("head_dim") for name in known):
         return True
     config = file.model_class
     # A default that is no number in the source, such as a call, may give one too.

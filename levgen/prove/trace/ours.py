@@ -24,6 +24,7 @@ from haliax.util import is_named_array
 from levgen.prove.trace.event import ATTENTION, EMBEDDINGS, HIDDEN, LOGITS, Array, Event, Trace, Value, named_value
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import split_activations
+from levgen.runtime.runs import Runs
 
 _WHOLE = (hnn.Linear, hnn.Embedding)  # what is inside of these is their own business
 _ATTENTION = "dot_product_attention"
@@ -131,6 +132,9 @@ class Loop:
         """The module of one layer."""
         if isinstance(self.stack, BlockSeq):
             return self.stack.blocks[layer]
+        if isinstance(self.stack, Runs):
+            start, _, stack = next(run for run in self.stack.placed() if run[0] <= layer < run[0] + run[1])
+            return of_layer(stack.stacked, stack.Block, layer - start)
 
         return of_layer(self.stack.stacked, self.stack.Block, layer)
 
@@ -231,7 +235,7 @@ def _tapped(module: Any, path: str | None, recorder: Recorder) -> Any:
         theirs = renamed.get(item.name, item.name)
         below = ".".join(part for part in (path, theirs) if part is not None)
         put: Any
-        if isinstance(value, Stacked | BlockSeq):
+        if isinstance(value, Stacked | BlockSeq | Runs):
             put = Loop(value, below, owner, recorder)
         elif isinstance(value, eqx.Module) and callable(value) and not isinstance(module, _WHOLE):
             # What has no name of its own in the reference is no module of it.
