@@ -118,7 +118,7 @@ RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
 
 # Which kinds of positions an answer about them belongs to.
 _POSITION_ANSWERS: dict[str, tuple[PositionKind, ...]] = {
-    **dict.fromkeys(("layout", "layers", "backwards", "local_rope", "rotary_dim"), ("rotary",)),
+    **dict.fromkeys(("layout", "layers", "backwards", "query_scaling", "local_rope", "rotary_dim"), ("rotary",)),
     "offset": ("learned", "sinusoidal"),
     "table": ("sinusoidal",),
 }
@@ -133,6 +133,7 @@ class Positions(Answers):
     table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
     layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
     backwards: bool = False  # a rotation turns the other way
+    query_scaling: bool = False  # queries grow with their position, as the rotation's parameters say
     local_rope: bool = False  # layers with a window rotate with parameters of their own
     # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
     rotary_dim: Identifier | None = None
@@ -147,6 +148,8 @@ class Positions(Answers):
                 )
         if self.local_rope and (self.layers != "every" or self.rotary_dim is not None):
             raise ValueError("positions.local_rope needs layers that all rotate, with `rope` as a hyperparameter")
+        if self.query_scaling and (self.local_rope or self.layers != "every" or self.rotary_dim is not None):
+            raise ValueError("positions.query_scaling needs layers that all rotate alike, by `rope`")
         if self.layers == "by_theta" and self.rotary_dim is not None:
             raise ValueError(
                 "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"

@@ -72,7 +72,7 @@ def new_model(
     for note in choice.notes:
         print_note(note)
     project = find_project(dest)
-    files = port_files(choice.architecture, model, project)
+    files = port_files(choice.architecture, model, project, survey=choice.survey)
     unknown = PortView(choice.architecture, model).unknown.values()
     stubs = [own.as_data(f"{project.models}/{model.snake}.py") for own in unknown]
     if not project.exists:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
+
 from levgen.errors import nearest
 from levgen.runtime.hf_checkpoint import HfCheckpointError
 from levgen.runtime.hf_names import HfTensor, hf_tensors
@@ -23,6 +25,16 @@ class Source(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def equals(self, other: Self) -> bool: ...
+
+
+class Readable(Source, Protocol):
+    """A tensor whose values can be read into an array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def read_into(self, out: np.ndarray[Any, Any], first: int = 0) -> None:
+        """Fill `out` with elements of the tensor, from the element `first` on, as its dtype."""
 
 
 S = TypeVar("S", bound=Source)

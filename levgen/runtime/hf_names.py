@@ -58,6 +58,27 @@ class HfTensor:
             where[dimension] = layer
         return array[(*where, ...)].transpose(self.order)
 
+    def selected_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of `select` of an array of that shape."""
+        taken = {dimension for dimension, _ in self.index}
+        rest = [size for dimension, size in enumerate(shape) if dimension not in taken]
+        return tuple(rest[dimension] for dimension in self.order)
+
+    def select_part(self, part: Any, slices: tuple[slice, ...]) -> tuple[Any, tuple[slice, ...]] | None:
+        """What `part`, the piece of the array at `slices`, has of the tensor, and where that lies in `select`.
+
+        None where it has nothing of it: it holds other layers.
+        """
+        where: list[Any] = [slice(None)] * part.ndim
+        for dimension, layer in self.index:
+            cut = slices[dimension]
+            if not cut.start <= layer < cut.stop:
+                return None
+            where[dimension] = layer - cut.start
+        taken = {dimension for dimension, _ in self.index}
+        rest = [cut for dimension, cut in enumerate(slices) if dimension not in taken]
+        return part[(*where, ...)].transpose(self.order), tuple(rest[dimension] for dimension in self.order)
+
 
 def model_arrays(model: Any) -> list[Any]:
     """The arrays of a model (or their shapes), in the order of `jax.tree.leaves`."""

@@ -30,6 +30,7 @@ from levgen.runtime.testing import (
     randomize,
     relative_error,
     to_torch,
+    without_rounding,
 )
 
 M = TypeVar("M", bound=LmHeadModel)
@@ -39,8 +40,6 @@ Array = np.ndarray[Any, Any]
 _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
 
 
-# What is left of a gradient of 0 in float32, relative to the largest gradient of the model.
-_ROUNDING = 1e-6
 # Scores of experts that differ by less, relatively, may come out in either order.
 _MARGIN = 2e-5
 
@@ -168,7 +167,7 @@ class Ported(Generic[M]):
 
         What the reference keeps in buffers is no parameter.
         """
-        return self._without_buffers(_without_noise(gradients_by_hf_name(_gradients(self.model, tokens))))
+        return self._without_buffers(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -176,7 +175,7 @@ class Ported(Generic[M]):
         self._reference_loss(tokens).backward()
         gradients = hf_gradients(self.reference)
         self.reference.zero_grad()
-        return _without_noise(gradients)
+        return without_rounding(gradients)
 
     def adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """Our parameters after one step of AdamW."""
@@ -190,7 +189,7 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        after = stepped(self.model, _gradients(self.model, tokens))
+        after = stepped(self.model, loss_gradients(self.model, tokens))
         return self._without_buffers(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
@@ -269,21 +268,10 @@ class Ported(Generic[M]):
 
 @eqx.filter_jit
 @eqx.filter_grad
-def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+def loss_gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+    """The gradient of the next-token loss of `tokens` {batch, position}: a tree like `model`."""
     loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
     return loss.scalar()
-
-
-def _without_noise(gradients: dict[str, Array]) -> dict[str, Array]:
-    """`gradients` with zeros for those that are nothing but rounding beside the largest.
-
-    Some vanish in exact arithmetic: a bias of keys adds the same to every score of a query where nothing rotates.
-    """
-    noise = _ROUNDING * max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients.values())
-    return {
-        name: gradient if np.abs(gradient).max(initial=0.0) > noise else np.zeros_like(gradient)
-        for name, gradient in gradients.items()
-    }
 
 
 def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -> Any:

@@ -123,7 +123,15 @@ class AttentionView(PartView):
     @cached_property
     def body(self) -> list[str]:
         """The statements of the forward, up to what goes into the output projection."""
-        return [*self._rotation_names, *self._queries_keys_values, *self._mask, *self._slopes, *self._attended]
+        queries = ["q = rope.scaled_queries(q, pos_ids)"] if self._positions.query_scaling else []
+        return [
+            *self._rotation_names,
+            *self._queries_keys_values,
+            *queries,
+            *self._mask,
+            *self._slopes,
+            *self._attended,
+        ]
 
     @property
     def _rotary(self) -> bool:

@@ -219,6 +219,8 @@ class _Reader:
             said.append(f"{self._said(positions.rotary_dim)} dimensions of each head")
         if positions.backwards:
             said.append("backwards")
+        if positions.query_scaling:
+            said.append("queries grow beyond the original length")
         said += {
             "every": [],
             "windowed": ["in layers with a window"],

@@ -80,11 +80,12 @@ class ParityView:
     def ropes(self) -> list[str]:
         """Python source of a rotation of each kind that the reference takes."""
         pairs = f"range({self.rotary_pairs})"
+        scaling = ", query_scaling=0.3" if self._port.architecture.positions.query_scaling else ""
         sources = {
             "default": "Rotary(theta=500.0)",
             "linear": 'Rotary(theta=500.0, kind="linear", factor=4.0)',
             "dynamic": 'Rotary(theta=500.0, kind="dynamic", factor=2.0, max_position_embeddings=TINY.max_seq_len)',
-            "yarn": 'Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=160)',
+            "yarn": f'Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=160{scaling})',
             "llama3": 'Rotary(theta=500.0, kind="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, '
             "original_max_position_embeddings=80)",
             "longrope": 'Rotary(theta=500.0, kind="longrope", factor=4.0, original_max_position_embeddings=160, '

@@ -4,7 +4,7 @@ import functools
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -20,6 +20,9 @@ from levgen.scaffold.parts import class_name, classes_of
 from levgen.scaffold.record import read_record_data, render_record
 from levgen.scaffold.rendered import render_rendered, rendered_path
 from levgen.scaffold.view import PortView
+
+if TYPE_CHECKING:
+    from levgen.survey.report import Survey
 
 
 @functools.cache
@@ -75,12 +78,18 @@ def render_module_tests(
     return format_python(source, first_party=project.models_package.partition(".")[0])
 
 
-def port_files(architecture: Architecture, name: ModelName, project: Project) -> list[PlannedFile]:
-    """The files of one model, the model file last: while it is missing the others don't count."""
+def port_files(
+    architecture: Architecture, name: ModelName, project: Project, *, survey: "Survey | None" = None
+) -> list[PlannedFile]:
+    """The files of one model, the model file last: while it is missing the others don't count.
+
+    survey: what found the architecture out, if a card didn't say it: the record keeps its evidence.
+    """
     files = _rendered(architecture, name, project)
     path = f".levgen/{name.snake}.yaml"
+    before = _readable(project.root / path)
     return [
-        PlannedFile(path, render_record(architecture, name, files, before=_readable(project.root / path))),
+        PlannedFile(path, render_record(architecture, name, files, survey=survey, before=before)),
         PlannedFile(rendered_path(name.snake), render_rendered(files), shown=False),
         *(PlannedFile(path, content) for path, content in files.items()),
     ]

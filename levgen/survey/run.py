@@ -14,7 +14,8 @@ from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
 from levgen.survey.holes import evidence_around, find_holes
 from levgen.survey.initialization import find_initialization
-from levgen.survey.inside import Inside, fields_inside, weights_inside
+from levgen.survey.inside import Inside, fields_inside
+from levgen.survey.inside_weights import weights_inside
 from levgen.survey.plugs import Plugs
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
 from levgen.survey.report import Survey
@@ -35,8 +36,11 @@ def survey_folder(folder: Path, *, trust_remote_code: bool = False) -> Survey:
     return survey_found(find_folder(folder, trust_remote_code=trust_remote_code))
 
 
-def survey_found(found: Found) -> Survey:
-    """The survey of an implementation. What fails on the way is unknown, with the check that failed."""
+def survey_found(found: Found, *, around: bool = True) -> Survey:
+    """The survey of an implementation. What fails on the way is unknown, with the check that failed.
+
+    `around`: where that lies in one module of each layer, go on around it (`Survey.stubbed`).
+    """
     start = time.monotonic()
     evidence: list[Evidence] = []
     unknown: list[Unknown] = []
@@ -45,7 +49,7 @@ def survey_found(found: Found) -> Survey:
     architecture: Architecture | None = None
     plugs: Plugs | None = None
     try:
-        trials, plugs = _begin(tiny(found), unknown)
+        trials, plugs = _begin(tiny(found), unknown, around=around)
         evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
@@ -86,7 +90,7 @@ def survey_found(found: Found) -> Survey:
     )
 
 
-def _begin(reference: Tiny, unknown: list[Unknown]) -> tuple[Trials, Plugs | None]:
+def _begin(reference: Tiny, unknown: list[Unknown], *, around: bool) -> tuple[Trials, Plugs | None]:
     """The base of all trials; where its structure isn't understood, that of the reference with the holes plugged.
 
     Notes in `unknown` what is unknown then. Raises UnresolvedError where it is nothing that could be plugged.
@@ -94,7 +98,7 @@ def _begin(reference: Tiny, unknown: list[Unknown]) -> tuple[Trials, Plugs | Non
     try:
         return begin(reference), None
     except UnresolvedError:
-        plugs = find_holes(reference)
+        plugs = find_holes(reference) if around else None
         if plugs is None:
             raise
     unknown += [hole.unknown for hole in plugs.holes]
@@ -119,6 +123,8 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     real = trials if trials.tiny.plugs is None else seen_from_outside(trials, replace(trials.tiny, plugs=None))
     for hf in sorted({*fields.mapped(), *fields.derived}, key=list(trials.fields).index):
+        if fields.lists and hf == fields.sizes.get("num_layers"):
+            continue  # a list by layer would say more than there are layers, which a port refuses
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
