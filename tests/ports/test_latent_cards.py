@@ -66,7 +66,12 @@ def test_yarn_scales_the_scores_past_its_trained_length(rendered: Rendered) -> N
 
 
 @pytest.mark.parametrize(
-    ("model_type", "bytes_a_token"), [("youtu", 32 * (512 + 64) * 2), ("minicpm3", 62 * (256 + 32) * 2)]
+    ("model_type", "bytes_a_token"),
+    [
+        ("youtu", 32 * (512 + 64) * 2),
+        ("deepseek_v2", 32 * (512 + 64) * 2),
+        ("minicpm3", 62 * (256 + 32) * 2),
+    ],
 )
 def test_cache_at_full_size_in_bfloat16(rendered: Rendered, model_type: str, bytes_a_token: int) -> None:
     """The latent and the part of the key that all heads share, and nothing for each head."""
