@@ -10,7 +10,7 @@ from rich.table import Table
 from levgen.architecture.schema import Architecture
 from levgen.cli.diagram_text import draw
 from levgen.cli.evidence_table import REBUILT, of_hyperparameter, said_of_answer, written
-from levgen.scaffold.count import count_modules
+from levgen.scaffold.count import cached_numbers, count_modules
 from levgen.scaffold.dataflow import dataflow_of
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
@@ -47,6 +47,9 @@ def _print_known(console: Console, architecture: Architecture, inspection: "Insp
         console.print(line, markup=False, soft_wrap=True)
     console.print()
     console.print(_parameters(architecture, inspection.vocab_size))
+    cached = cached_numbers(architecture)
+    if cached is not None:
+        console.print(f"\nA cache holds {cached:,} numbers a token: {2 * cached:,} bytes in bfloat16", soft_wrap=True)
     for title, fields in (
         ("Fixed by the architecture", architecture.fixed),
         ("Computed from other fields", architecture.derived),

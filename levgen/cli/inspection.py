@@ -18,7 +18,7 @@ from levgen.reference.hub import local_folder
 from levgen.reference.source import causal_type, default_vocab_size
 from levgen.scaffold.choose import Surveyor, settled, with_reference
 from levgen.scaffold.complete import complete
-from levgen.scaffold.count import count_modules
+from levgen.scaffold.count import cached_numbers, count_modules
 from levgen.scaffold.dataflow import dataflow_of
 from levgen.survey.report import Survey
 
@@ -70,6 +70,7 @@ class Inspection:
                 **({} if passed == total else {"active": passed}),
                 "modules": modules,
             }
+            data["cached_numbers"] = cached_numbers(self.architecture)
             data["dataflow"] = layer_graph(dataflow_of(self.architecture)).as_data()
         if self.survey is not None:
             said = self.survey.as_data()

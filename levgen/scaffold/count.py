@@ -45,6 +45,13 @@ def count_modules(architecture: Architecture) -> list[Count]:
     return _Counter(architecture).counts()
 
 
+def cached_numbers(architecture: Architecture) -> int | None:
+    """How many numbers a cache holds of one token, over all layers; None where nobody knows what attention keeps."""
+    if "attention" in (*architecture.stubs, *architecture.unknown):
+        return None
+    return _Counter(architecture).cached()
+
+
 class _Counter:
     def __init__(self, architecture: Architecture) -> None:
         self._a = architecture
@@ -54,6 +61,15 @@ class _Counter:
 
     def counts(self) -> list[Count]:
         return [*self._embeddings(), *self._layers(), *self._head()]
+
+    def cached(self) -> int:
+        """Keys and values of each head, or the two vectors that latent attention makes them from."""
+        if self._a.attention.heads == "latent":
+            of_layer = self._sizes["KvLatent"] + self._sizes["RopeHeadSize"]
+        else:
+            of_layer = 2 * math.prod(self._sizes[axis] for axis in self._view.attention.key_axes)
+        layers: int = self._values["num_layers"]
+        return layers * of_layer
 
     def _axis_sizes(self) -> dict[str, int]:
         """Axis -> size, where it has one. One axis may be sized by another, which is stated anywhere in the config."""

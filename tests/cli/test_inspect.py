@@ -73,11 +73,12 @@ def test_folder_gives_its_own_sizes(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_json_is_the_card_and_more(capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
     assert run(["inspect", "cohere", *option]) == 0
     data = json.loads(capsys.readouterr().out)
-    more = {"model", "parameters", "dataflow"}
+    more = {"model", "parameters", "cached_numbers", "dataflow"}
     card = parse_card({key: value for key, value in data.items() if key not in more}, source="inspect")
     assert card.groups() == get("cohere").groups()
     ids = {node["id"] for node in data["dataflow"]["nodes"]}
     assert {end for edge in data["dataflow"]["edges"] for end in edge} == ids
+    assert data["cached_numbers"] == 40 * 2 * 64 * 128
 
 
 def test_mermaid_is_the_diagram_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from levgen.runtime.generation.kv_cache import first_step
 from levgen.runtime.hf_names import hf_tensors, model_arrays, replace_arrays
 from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
+from levgen.scaffold.count import cached_numbers
 
 YARN = Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=40, mscale=0.7, mscale_all_dim=1.3)
 LATENT = [name for name in known_types() if get(name).attention.heads == "latent"]
@@ -65,9 +66,14 @@ def test_yarn_scales_the_scores_past_its_trained_length(rendered: Rendered) -> N
 
 
 @pytest.mark.parametrize(
-    ("model_type", "bytes_a_token"), [("youtu", 32 * (512 + 64) * 2), ("minicpm3", 62 * (256 + 32) * 2)]
+    ("model_type", "bytes_a_token"),
+    [
+        ("youtu", 32 * (512 + 64) * 2),
+        ("deepseek_v2", 32 * (512 + 64) * 2),
+        ("minicpm3", 62 * (256 + 32) * 2),
+    ],
 )
-def test_cache_at_full_size_in_bfloat16(rendered: Rendered, bytes_a_token: int) -> None:
+def test_cache_at_full_size_in_bfloat16(rendered: Rendered, model_type: str, bytes_a_token: int) -> None:
     """The latent and the part of the key that all heads share, and nothing for each head."""
     config = type(rendered.tiny)()
     model = jax.tree.map(
@@ -76,6 +82,7 @@ def test_cache_at_full_size_in_bfloat16(rendered: Rendered, bytes_a_token: int) 
     tokens = hax.zeros((Axis("batch", 1), Axis("position", 16)), dtype=jnp.int32)
     _, cache = eqx.filter_eval_shape(first_step, model, tokens, tokens == 0, capacity=64)
     assert cache.nbytes == 64 * bytes_a_token
+    assert bytes_a_token == 2 * (cached_numbers(complete(get(model_type))) or 0)
 
 
 @pytest.mark.parametrize("model_type", ["youtu"])

@@ -10,8 +10,9 @@ import pytest
 
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.settings import apply_settings
+from levgen.scaffold.blank import blank
 from levgen.scaffold.complete import complete
-from levgen.scaffold.count import count_modules
+from levgen.scaffold.count import cached_numbers, count_modules
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
 
@@ -90,6 +91,18 @@ def test_queries_of_full_rank_are_counted(tmp_path: Path) -> None:
 def test_counts_of_every_card(tmp_path: Path, model_type: str) -> None:
     ours, expected = _parameters(tmp_path, model_type, [])
     assert ours == expected
+
+
+@pytest.mark.parametrize(
+    ("model_type", "cached"),
+    [("llama", 32 * 2 * 32 * 128), ("falcon", 32 * 2 * 64), ("codegen", 28 * 2 * 4096), ("youtu", 32 * (512 + 64))],
+)
+def test_a_cache_holds_keys_and_values_or_what_they_are_made_from(model_type: str, cached: int) -> None:
+    assert cached_numbers(complete(get(model_type))) == cached
+
+
+def test_nobody_knows_what_a_stub_keeps() -> None:
+    assert cached_numbers(blank(model_name("my_model"))) is None
 
 
 def test_modules_go_by_the_names_of_the_checkpoint() -> None:
