@@ -116,6 +116,8 @@ def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
         for answer, value in answers:
             if group in unknown or ((group, answer) == ("mlp", "activation") and answer in unknown):
                 continue
+            if group == "moe" and answer != "layers" and architecture.moe.layers == "none":
+                continue  # there is nothing that they say
             yield f"{group}.{answer}", str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -134,6 +136,9 @@ def _parameters(architecture: Architecture, vocab_size: int | None) -> Table:
     more = sum(count.per_token for count in counts) if vocab_size is None else 0
     total = f"{sum(count.total(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
     table.add_row("[bold]all[/bold]", "" if vocab_size is None else f"vocabulary of {vocab_size:,}", total, "")
+    if any(count.active is not None for count in counts):
+        active = f"{sum(count.passed(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
+        table.add_row("[bold]active[/bold]", "what one token passes through", active, "")
     return table
 
 

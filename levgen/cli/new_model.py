@@ -12,7 +12,10 @@ def new_model(
         str | None, typer.Option(metavar="TYPE", help="Take the architecture of TYPE under this name.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FOLDER", help="Take type and dimensions from FOLDER/config.json.")
+        str | None,
+        typer.Option(
+            "--from", metavar="FOLDER|ID", help="Take type and dimensions from its config.json; ID: on the hub."
+        ),
     ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the code that FOLDER brings along, to find out what it is.")
@@ -47,6 +50,7 @@ def new_model(
     from levgen.cli.writing import WriteOptions, write_files
     from levgen.errors import LevgenError
     from levgen.project import REACHABLE, UNREACHABLE, find_project
+    from levgen.reference.hub import local_folder
     from levgen.scaffold.choose import Choice, choose
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
@@ -58,7 +62,8 @@ def new_model(
     if trust_remote_code and source is None:
         raise LevgenError("--trust-remote-code says that a folder's code may run: it belongs to --from FOLDER")
     survey = partial(survey_model, trust_remote_code=trust_remote_code)
-    choice = choose(model, like=like, source=source, settings=settings or [], survey=survey)
+    folder = None if source is None else local_folder(source)
+    choice = choose(model, like=like, source=folder, settings=settings or [], survey=survey)
     if choice.is_blank and can_ask() and not defaults and not json:
         from levgen.cli.questions import ask_parts
 
@@ -67,7 +72,7 @@ def new_model(
     for note in choice.notes:
         print_note(note)
     project = find_project(dest)
-    files = port_files(choice.architecture, model, project)
+    files = port_files(choice.architecture, model, project, survey=choice.survey)
     unknown = PortView(choice.architecture, model).unknown.values()
     stubs = [own.as_data(f"{project.models}/{model.snake}.py") for own in unknown]
     if not project.exists:

@@ -88,6 +88,7 @@ def tiny(found: Found) -> Tiny:
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
+    values |= _shorter_lists(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None:
@@ -107,6 +108,18 @@ def _tokens(found: Found) -> dict[str, int]:
     fields: dict[str, Any] = found.config().to_dict()
     held = [name for name, value in fields.items() if name.endswith("token_id") and value is not None]
     return {name: index % 3 for index, name in enumerate(held)}
+
+
+def _shorter_lists(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a `config.json` with an entry for each layer, for as many as the tiny config has: of every kind."""
+    depths = {fields[name] for name, size in values.items() if size == DEPTH and name in fields}
+    shorter = {}
+    for name, value in found.values.items():
+        if isinstance(value, list) and len(value) > DEPTH and len(value) in depths:
+            missing = [entry for entry in value[DEPTH:] if entry not in value[:DEPTH]]
+            kinds = [entry for at, entry in enumerate(missing) if entry not in missing[:at]][: DEPTH - 1]
+            shorter[name] = [*value[: DEPTH - len(kinds)], *kinds]
+    return shorter
 
 
 def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") -> str | None:
@@ -178,6 +191,12 @@ def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], p
         small = {**values, **{name: min(size, fields[name]) for name in left}}
         if _problem(found, small) is None:
             return small
+    # Some have a key head to each head, whatever their fields say, and a width of a head that others decide.
+    alike = {**values, **{name: HEADS for name, size in values.items() if size == KV_HEADS}}
+    for name in ("", *sized):
+        fewer = {key: value for key, value in alike.items() if key != name}
+        if _problem(found, fewer) is None:
+            return fewer
     raise LevgenError(f"no tiny config of {found.model_type} was found: {problem[:300]}")
 
 
@@ -209,6 +228,9 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         if name == width:
             continue
         value = ints[name]
+        if _is_table(base, effect):
+            sizes[name] = LENGTH
+            continue
         # A number of heads is small; of the width of a head each one more adds a row for every head.
         step = min(_common(base[key], shape, value) for key, shape in effect.items())
         if value <= 64 or (step >= 4 and value <= 512):
@@ -221,6 +243,12 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         if _problem(found, {**values, **sizes, **assigned}) is None:
             return {**sizes, **assigned}
     return sizes
+
+
+def _is_table(base: Mapping[str, tuple[int, ...]], effect: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a field is the length of one table, such as that of positions: whatever lies between two maps has two."""
+    (name, shape), *more = effect.items()
+    return not more and len(shape) == 2 and base[name][1] == shape[1]
 
 
 def _assignments(names: list[str], needed: int) -> Iterator[dict[str, int]]:

@@ -26,10 +26,11 @@ Surveyor = Callable[[str | Path], "Survey"]
 
 @dataclass(frozen=True)
 class Choice:
-    """An architecture, and what the user should know about it."""
+    """An architecture, what the user should know about it, and the survey that found it out, if one did."""
 
     architecture: Architecture
     notes: tuple[str, ...] = ()
+    survey: "Survey | None" = None
 
     @property
     def is_blank(self) -> bool:
@@ -61,7 +62,7 @@ def choose(
             f"no model of transformers has this architecture any more: {name.snake} has no parity tests, "
             f"and its checkpoints are of its own type"
         )
-    return Choice(changed, tuple(notes))
+    return Choice(changed, tuple(notes), found.survey)
 
 
 def _of_type(model_type: str, survey: Surveyor) -> Choice:
@@ -85,10 +86,10 @@ def _from_folder(source: Path, like: str | None, survey: Surveyor) -> Choice:
     code = own_code(source, data)
     if code is not None:
         found = settled(survey(source))
-        return Choice(with_reference(found.architecture, code, data["model_type"]), found.notes)
+        return Choice(with_reference(found.architecture, code, data["model_type"]), found.notes, found.survey)
     found = _of_type(data["model_type"], survey)
     require_causal(found.architecture, data)
-    return Choice(with_dimensions_of(found.architecture, data), found.notes)
+    return Choice(with_dimensions_of(found.architecture, data), found.notes, found.survey)
 
 
 def with_reference(architecture: Architecture, code: "OwnCode", model_type: str) -> Architecture:
@@ -146,7 +147,7 @@ def settled(survey: "Survey") -> Choice:
         usual = Hyperparameter(default=0.02, tiny=0.03)
         own = {**architecture.hyperparameters, _STD: usual}
         architecture = architecture.model_copy(update={"hyperparameters": own})
-    return Choice(architecture, tuple(notes))
+    return Choice(architecture, tuple(notes), survey)
 
 
 def _stubs(name: ModelName, settings: Sequence[str]) -> Choice:

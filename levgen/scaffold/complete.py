@@ -132,18 +132,34 @@ def _size_problems(
     for answer, counted in (
         ("mlp.multiple", architecture.mlp.multiple),
         ("positions.rotary_dim", architecture.positions.rotary_dim),
+        ("moe.shared_multiple", architecture.moe.shared_multiple),
     ):
         if isinstance(counted, str) and type(values.get(counted)) is not int:
             problems.append(f"{answer} names {counted} ({values.get(counted)}), which is no whole number")
     for name, value in values.items():
         if name in specs and specs[name].by_layer and len(value) != values["num_layers"]:
             problems.append(f"{name} describes {len(value)} layers, and num_layers is {values['num_layers']}")
-    if "head_dim" not in values and hidden % heads:
+    problems += _expert_problems(values)
+    latent = architecture.attention.heads == "latent"
+    if not latent and "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
-    head_dim = values.get("head_dim", hidden // heads)
+    head_dim = values["qk_rope_head_dim"] if latent else values.get("head_dim", hidden // heads)
     turning = values.get(architecture.positions.rotary_dim or "")
     if isinstance(turning, int) and (turning % 2 or turning > head_dim):
         problems.append(f"{architecture.positions.rotary_dim} ({turning}) must be even, and at most {head_dim}")
     if architecture.positions.kind == "rotary" and head_dim % 2:
-        problems.append(f"the width of a head ({head_dim}) must be even, since positions are rotary")
+        turned = "qk_rope_head_dim" if latent else "the width of a head"
+        problems.append(f"{turned} ({head_dim}) must be even, since positions are rotary")
     return problems
+
+
+def _expert_problems(values: dict[str, Any]) -> list[str]:
+    experts, chosen = values.get("num_experts", 1), values.get("num_experts_per_tok", 1)
+    groups, kept = values.get("num_expert_groups", 1), values.get("num_kept_groups", 1)
+    if chosen > experts:
+        return [f"num_experts_per_tok ({chosen}) must be at most num_experts ({experts})"]
+    if experts % groups or kept > groups:
+        return [f"num_experts ({experts}) must be a multiple of num_expert_groups ({groups}), of which {kept} are kept"]
+    if chosen > kept * (experts // groups):
+        return [f"num_experts_per_tok ({chosen}) must fit into {kept} of {groups} groups of {experts} experts"]
+    return []

@@ -17,7 +17,7 @@ from levgen.plain_yaml import load_yaml
 from levgen.resources import templates
 
 # The order in which the classes of a file appear.
-ORDER = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
+ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "lm_head")
 
 
 def class_name(part: str, model: str) -> str:
@@ -26,7 +26,7 @@ def class_name(part: str, model: str) -> str:
 
 
 # The order in which a config lists what they add.
-_CONFIG_ORDER = ("model", "mlp", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
+_CONFIG_ORDER = ("model", "mlp", "moe", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,16 @@ def load_part(name: str) -> Part:
         HyperparameterSpec(name=key, **spec) for key, spec in data.get("hyperparameters", {}).items()
     )
     return Part(name, data["summary"], data.get("kinds", {}), hyperparameters, axes, data.get("names", {}))
+
+
+def classes_of(architecture: Architecture) -> list[str]:
+    """The parts that the file of `architecture` has a class for, in order."""
+    absent = set()
+    if architecture.moe.layers == "none":
+        absent.add("moe")
+    elif architecture.moe.shared == "none":
+        absent.add("mlp")
+    return [part for part in ORDER if part not in absent]
 
 
 def all_parts() -> list[Part]:

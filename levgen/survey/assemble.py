@@ -59,13 +59,13 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
         _name_unknown(names, trials)
     data: dict[str, Any] = {
         "title": _title(reference),
-        "reference": _reference(reference),
+        "reference": _reference(trials),
         "hyperparameters": hyperparameters,
         "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
         "derived": found.derived,
         "ignored": found.ignored,
         "norm": _norm(found, measures),
-        "positions": _positions(found, measures, hyperparameters),
+        "positions": _positions(trials, found, measures, hyperparameters),
         "attention": {} if "attention" in inside.parts else _attention(trials, found, measures),
         "mlp": {} if "mlp" in inside.parts else _mlp(trials, found, measures, inside),
         "layer": {
@@ -107,9 +107,10 @@ def _title(found: Found) -> str:
     return name
 
 
-def _reference(found: Found) -> dict[str, str] | None:
+def _reference(trials: Trials) -> dict[str, Any] | None:
     import transformers
 
+    found = trials.tiny.found
     if not found.module.startswith("transformers."):
         return None
     return {
@@ -118,6 +119,8 @@ def _reference(found: Found) -> dict[str, str] | None:
         "config": found.config_class.__name__,
         "model_type": found.model_type,
         "version": transformers.__version__,
+        # Of the runtime's kinds of rotation, one says how queries grow.
+        **({"rope_kinds": ["yarn"]} if _scales_queries(trials) else {}),
     }
 
 
@@ -185,7 +188,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     if inside.parts:
         _keep_sizes(trials, made)
     without = [name for name, parameter in made.items() if parameter.get("hf") is None]
-    if without and _reference(trials.tiny.found) is not None:
+    if without and _reference(trials) is not None:
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
@@ -243,6 +246,10 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
             limit = trials.fields[length] if length is not None else 2048
             made[ours] = {"default": as_rotary(parameters, limit), "hf": hf}
     if "rope" in made:
+        if _scales_queries(trials):
+            # A test must go past the length at which that begins.
+            rope: Any = made["rope"]["default"]
+            made["rope"]["tiny"] = {**rope, "theta": 500.0, "original_max_position_embeddings": 24}
         return made
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
@@ -256,6 +263,11 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     return {"rope": {"default": {"theta": theta} | ({"fraction": fraction} if fraction != 1 else {})}}
 
 
+def _scales_queries(trials: Trials) -> bool:
+    """Whether queries grow with their position in some config that was examined."""
+    return any(trial.measures is not None and trial.measures.query_scaling for trial in trials.examined)
+
+
 def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
     eps = found.factors["norm_eps"]
     return {
@@ -267,7 +279,11 @@ def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def _positions(
+    trials: Trials, found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    if _scales_queries(trials) and found.rope is None:
+        raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
     positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
     if measures.position_table is not None:
         positions["table"] = measures.position_table
@@ -276,6 +292,8 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     positions["layout"] = measures.layout
     if measures.backwards:
         positions["backwards"] = True
+    if _scales_queries(trials):
+        positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):

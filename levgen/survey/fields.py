@@ -9,6 +9,7 @@ from typing import Any
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
+from levgen.survey.shapes import LENGTH
 from levgen.survey.trials import ROUNDING, Trial, Trials
 
 # Our hyperparameter -> the measure that it is the value of.
@@ -402,6 +403,8 @@ def _rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool
     if expected is None or measures is None:
         return False
     frequencies, _scaling = expected
+    if not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
+        return False
     layers = zip(measures.frequencies, measures.rotating, measures.windowed, strict=False)
     chosen = [found for found, rotates, has in layers if rotates and (windowed is None or has == windowed)]
     if windowed is not None and not chosen:
@@ -420,10 +423,26 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
         return None
     try:
         rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
-        usual, _ = frequencies(rotary, measures.head_dim)
+        usual, long = frequencies(rotary, measures.head_dim)
     except (LevgenError, TypeError):
         return None
+    limit = rotary.original_max_position_embeddings
+    if rotary.kind == "longrope" and limit is not None and limit < LENGTH:
+        usual = long
     return [float(f) for f in usual], rotary.attention_scaling
+
+
+def query_scaling(parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """What queries are multiplied by in a probe, where `rope_parameters` say so; None where that is 1 throughout."""
+    import haliax as hax
+
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
+    ones = hax.ones(hax.Axis("position", LENGTH))
+    scaling = rotary.scaled_queries(ones, hax.arange(ones.axes[0])).array.tolist()
+    return None if all(factor == 1.0 for factor in scaling) else tuple(scaling)
 
 
 def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:

@@ -63,15 +63,47 @@ def load_port(architecture: Architecture) -> Any:
     return module
 
 
-def rebuild(
-    architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any], *, gradients: bool
-) -> Rebuilt:
-    """Compares the rebuilt model with the reference of the tiny config with `changes`, every parameter random.
+@dataclass(frozen=True)
+class Pair:
+    """A reference in fp32, every parameter random with deviation `std`, and the rebuilt model with the same weights.
+
+    `logits`: the reference's [1, T, vocab] for `ids` [1, T]. `noise`: the same in fp32 against fp64, relatively.
+    """
+
+    architecture: Architecture
+    port: Any
+    ported: Any  # runtime.parity.Ported, whose modules that are unknown are stubs
+    ids: Any
+    logits: Any
+    noise: float
+    std: float
+
+    def logits_error(self, length: int | None = None) -> float:
+        """The relative error of the rebuilt model's logits at `ids`, or at so many tokens from the beginning of it."""
+        import equinox as eqx
+        import torch
+
+        from levgen.runtime.testing import relative_error
+
+        ids, expected = self.ids, self.logits
+        if length is not None:
+            ids = ids[:, :length]
+            with torch.no_grad():
+                expected = self.ported.reference(ids).logits.float().numpy()
+        model = _around(self.architecture, self.port, self.ported, ids).model
+        ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, _tokens(ids))
+        return relative_error(ours.array, expected)
+
+    def gradient_error(self) -> tuple[float, tuple[str, ...]]:
+        """The largest error of a gradient of the loss, and the parameters of the reference that have none."""
+        return _gradients(self.architecture, self.port, self.ported)
+
+
+def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any]) -> Pair:
+    """The reference of the tiny config with `changes`, and `port`, the module of `architecture`, with its weights.
 
     Raises LevgenError where the config or the weights don't fit the rebuilt model: a parameter that only one has.
     """
-    import equinox as eqx
-    import jax
     import torch
 
     from levgen.runtime.parity import Ported
@@ -88,12 +120,20 @@ def rebuild(
         if noise <= _NOISE:
             break
     ported = Ported(reference, _loaded(architecture, port, reference))
-    model = _around(architecture, port, ported, ids).model
-    ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, _tokens(ids))
-    logits = relative_error(ours.array, expected)
-    worst, dead = _gradients(architecture, port, ported) if gradients else (None, ())
+    return Pair(architecture, port, ported, ids, expected, noise, std)
+
+
+def rebuild(
+    architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any], *, gradients: bool
+) -> Rebuilt:
+    """Compares the rebuilt model with the reference of the tiny config with `changes`. Raises as `pair` does."""
+    import jax
+
+    both = pair(architecture, port, tiny, changes)
+    logits = both.logits_error()
+    worst, dead = both.gradient_error() if gradients else (None, ())
     jax.clear_caches()
-    return Rebuilt(dict(changes), ids.shape[1], std, logits, noise, worst, dead)
+    return Rebuilt(dict(changes), both.ids.shape[1], both.std, logits, both.noise, worst, dead)
 
 
 def _around(architecture: Architecture, port: Any, ported: Any, ids: Any) -> Any:
@@ -156,7 +196,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
     passed = _passed_by(architecture)
     unused = tuple(n for n, p in reference.named_parameters() if p.grad is None and not any(m(n) for m in passed))
-    ours = gradients_by_hf_name(parity._gradients(model, _tokens(ids)))
+    ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [
         float(np.abs(ours[name] - g).max() / max(float(np.abs(g).max()), 1e-3 * largest)) if name in ours else math.inf

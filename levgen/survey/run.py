@@ -123,6 +123,8 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     real = trials if trials.tiny.plugs is None else seen_from_outside(trials, replace(trials.tiny, plugs=None))
     for hf in sorted({*fields.mapped(), *fields.derived}, key=list(trials.fields).index):
+        if fields.lists and hf == fields.sizes.get("num_layers"):
+            continue  # a list by layer would say more than there are layers, which a port refuses
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]

@@ -29,6 +29,9 @@ _FOLLOWS_SIZES = {
     "embedding_scale",
 }
 
+# Characters of a value in a reason: a generated file holds the reason on one line.
+_REASON = 16
+
 
 def settle(trials: Trials, found: FieldMap) -> None:
     """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
@@ -114,11 +117,12 @@ def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
 
 
 def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
-    said = plain(trials.base.values[hf])
-    altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))
+    """Why a field whose change moved nothing is ignored."""
     if any(trial.in_training for trial in own):
-        return f"acts in training only, as dropout does: nothing moved from {said} to {altered} otherwise"
+        return "acts in training only, as dropout does"
     rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
+    said = plain(trials.base.values[hf])[:_REASON]
+    altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))[:_REASON]
     return f"nothing moved{rounding} when it changed from {said} to {altered}"
 
 

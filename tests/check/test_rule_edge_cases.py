@@ -225,3 +225,16 @@ STUB = CONFIG + (
 def test_stub_uses_none_of_its_weights_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes(tmp_path, monkeypatch, STUB + '        raise NotImplementedError("to be written")\n') == []
     assert codes(tmp_path, monkeypatch, STUB + "        return x\n") == ["LEV211"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [("x.array[:, 0]", ["LEV214"]), ("x.array.shape[0]", []), ("other.array[0]", []), ('x["position", 0].array', [])],
+    ids=str,
+)
+def test_a_raw_array_is_indexed_by_counting(
+    returned: str, found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"{CONFIG}\ndef pooled(x: NamedArray, other):\n    return {returned}\n"
+    source += "class Pooler(ModuleWithStateDictSerialization):\n    pass\n"
+    assert [code for code in codes(tmp_path, monkeypatch, source) if code == "LEV214"] == found

@@ -1,5 +1,6 @@
 """`levgen new-model` as a person uses it: what it writes, says, asks and refuses."""
 
+import dataclasses
 import json
 import os
 import pty
@@ -21,6 +22,7 @@ INVENTED = Path(__file__).parent.parent / "survey" / "invented"
 
 FILES = {
     ".levgen/llama.yaml",
+    ".levgen/rendered/llama.json",
     "config/llama.yaml",
     "config/llama_nano.yaml",
     "models/llama.py",
@@ -46,6 +48,7 @@ def test_existing_project_gets_the_model_only(tmp_path: Path) -> None:
     assert run(["new-model", "my-llama", "--like", "llama", "--dest", str(tmp_path)]) == 0
     assert _files(tmp_path) == {
         ".levgen/my_llama.yaml",
+        ".levgen/rendered/my_llama.json",
         "checks/test_my_llama.py",
         "pyproject.toml",
         "runs/my_llama.yaml",
@@ -213,6 +216,28 @@ def test_type_without_a_card_is_surveyed(
     assert run(["new-model", *arguments, "--dest", str(tmp_path)]) == 0
     assert "Nothing to write" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_record_keeps_the_evidence_of_a_survey(tmp_path: Path, surveyed: Callable[[Survey], list[str]]) -> None:
+    found = understood("mamba")
+    surveyed(found)
+    assert run(["new-model", "mamba", "--dest", str(tmp_path)]) == 0
+    record = (tmp_path / ".levgen/mamba.yaml").read_text()
+    kept = yaml.safe_load(record)["survey"]
+    assert kept["of"] == "mamba"
+    assert kept["rebuilt"] == {"logits": [1.3e-6, 2.4e-6], "gradients": 3.1e-6}
+    assert kept["evidence"][0] == {
+        "question": "layout of rotary positions",
+        "chosen": "half",
+        "error": 1.8e-15,
+        "runner_up": "interleaved",
+        "runner_up_error": 2.0,
+        "probe": "unit queries and keys",
+    }
+    # Another run of the same survey rounds differently: that is no difference of the model's.
+    surveyed(dataclasses.replace(found, errors=(1.4e-6, 2.4e-6)))
+    assert run(["new-model", "mamba", "--dest", str(tmp_path)]) == 0
+    assert (tmp_path / ".levgen/mamba.yaml").read_text() == record
 
 
 def test_what_is_not_understood_is_listed_and_nothing_written(

@@ -17,7 +17,6 @@ pytest.importorskip("torch", reason="the reference is in torch")
 from levgen.architecture.schema import UnknownPart
 from levgen.cli.app import run
 from levgen.cli.surveying import survey_model
-from levgen.errors import LevgenError
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 from levgen.survey.report import Survey
@@ -79,6 +78,16 @@ KNOWN: dict[str, dict[str, object]] = {
         "layer.norms": "sandwich",
         "embeddings.norm": True,
     },
+    "fern": {
+        "positions.kind": "learned",
+        "positions.offset": 2,
+        "attention.projections": "concat",
+        "attention.bias": True,
+        "mlp.kind": "plain",
+        "layer.norms": "post",
+        "head.softcap": "hush",
+        "head.final_norm": False,
+    },
     "heron": {
         "attention.qk_norm": "full",
         "attention.softcap": "glare",
@@ -94,6 +103,13 @@ KNOWN: dict[str, dict[str, object]] = {
         "embeddings.norm": True,
         "head.bias": True,
     },
+    "lichen": {
+        "positions.local_rope": True,
+        "attention.projections": "concat",
+        "attention.window": "by_layer",
+        "mlp.projections": "concat",
+        "layer.parallel": "separate",
+    },
     "moss": {
         "positions.kind": "alibi",
         "attention.heads": "grouped",
@@ -101,7 +117,22 @@ KNOWN: dict[str, dict[str, object]] = {
         "layer.norms": "sandwich",
         "embeddings.scale": "hidden_dim**0.5",
     },
+    "otter": {
+        "norm.kind": "layer",
+        "positions.layers": "windowed",
+        "attention.qk_norm": "head",
+        "attention.norm_after_rotation": True,
+        "attention.window": "by_layer",
+        "attention.inner_norm": True,
+    },
     "puffin": {"attention.clip": "snap", "attention.sinks": True},
+    "sedge": {
+        "attention.qk_norm": "head",
+        "mlp.kind": "plain",
+        "layer.parallel": "separate",
+        "embeddings.norm": False,
+        "head.bias": False,
+    },
     "willow": {
         "norm.offset": True,
         "positions.layout": "interleaved",
@@ -144,18 +175,11 @@ FOREIGN = {
         },
     ),
 }
-# Known parts that the survey can't settle yet, each with what it says of them. One that is settled belongs into KNOWN.
-GAPS = {
-    "fern": "index out of range",  # the table of positions, under a name of its own, is made too short for a probe
-    "lichen": "as no field of the config says",  # the list of a config.json is longer than a tiny model has layers
-    "otter": "norm_after_rotation: True in layer 0, False in layer 2",  # in a layer without rotation nothing tells
-    "sedge": "between the last layer and the logits: ['rim']",  # a head that is no module
-}
 
 
 def test_every_folder_is_expected_to_end_somehow() -> None:
     folders = {path.name for path in INVENTED.iterdir() if (path / "config.json").is_file()}
-    assert folders == {*KNOWN, *FOREIGN, *GAPS}
+    assert folders == {*KNOWN, *FOREIGN}
     assert len(folders) >= 12
     assert len(FOREIGN) >= 2
 
@@ -220,15 +244,3 @@ def test_what_is_around_a_foreign_mechanism_is_generated_and_proven(
     assert f"XFAIL tests/test_{name}.py::test_{FOREIGN[name].part}_equals_reference" in done.stdout
     assert f"XFAIL tests/test_{name}.py::test_logits_and_loss_equal_reference" in done.stdout
     assert subprocess.run([sys.executable, "-m", "levgen", "check"], cwd=tmp_path, check=False).returncode == 0
-
-
-@pytest.mark.parametrize("name", GAPS)
-def test_gap_comes_out_unknown_and_never_wrong(name: str) -> None:
-    try:
-        found = survey_model(INVENTED / name, trust_remote_code=True)
-    except LevgenError as error:  # it broke off
-        observed = error.message
-    else:
-        assert found.architecture is None, f"{name} is settled: it belongs into KNOWN"
-        observed = "; ".join(unknown.observed for unknown in found.unknown)
-    assert GAPS[name] in observed
