@@ -10,6 +10,7 @@ from levgen.reference.record import Call, record
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.chain import find_chain
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
+from levgen.survey.measures import measure
 from levgen.survey.plugs import Hole, Plugs, unplugged
 from levgen.survey.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
@@ -104,9 +105,9 @@ def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
 
 
 def _open_question(tiny: Tiny) -> Unknown | None:
-    """What the structure of a tiny reference leaves open; None where all of it is found."""
+    """What the structure of a tiny reference leaves open; None where all of it is found, and its layers are alike."""
     try:
-        find_structure(tiny.build(), token_ids(VOCAB, LENGTH))
+        measure(find_structure(tiny.build(), token_ids(VOCAB, LENGTH)))
     except UnresolvedError as error:
         return error.unknown
     except Exception as error:

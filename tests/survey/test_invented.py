@@ -208,6 +208,7 @@ def test_foreign_mechanism_is_stubbed_in_the_right_place(foreign: tuple[str, Sur
     name, found = foreign
     expected = FOREIGN[name]
     assert found.architecture is None
+    assert not found.rebuilt
     assert found.stubbed is not None, found.unknown
     assert max(found.errors) <= 1e-4
     assert found.gradient_error is not None

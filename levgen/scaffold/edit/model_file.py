@@ -82,7 +82,7 @@ class ModelFile:
         standard = class_name(part, self.prefix)
         words = standard.removeprefix(self.prefix)
         raise LevgenError(
-            f"{self.source.shown} has {name} already{where}, and it is no stub",
+            f"{self.source.shown} has {name} already{where}, and it is no empty stub",
             f"give the new {kind} another name, such as --name {self.prefix}Other{words}, or change {name} by hand",
         )
 
