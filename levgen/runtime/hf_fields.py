@@ -19,6 +19,7 @@ from levgen.runtime.hf_values import (
     get_attribute,
     has_attribute,
     made,
+    no_attribute,
     plain,
     put_attribute,
     to_hf,
@@ -135,11 +136,14 @@ class HfFields:
         """The transformers config of `config`.
 
         A value that transformers computes itself where the attribute is None, and whose default is None, is written as
-        None. Raises `HfConfigError` where a field that the table lacks has another value than its default.
+        None. Raises `HfConfigError` where a field that the table lacks has another value than its default, and where
+        the table names an attribute that transformers' class hasn't got: it would take it, and read it nowhere.
         """
         cls, hf_class = type(config), self.hf_class()
+        defaults = class_defaults(hf_class)
         kinds = typing.get_type_hints(cls)
         problems = [_unknown_field(cls, ours) for ours in self.fields if ours not in kinds]
+        problems += [no_attribute(hf_class, name, defaults) for name in self._unknown_attributes(hf_class, defaults)]
         for field in dataclasses.fields(cls):
             if field.name not in self.fields and getattr(config, field.name) != field_default(field):
                 problems.append(
@@ -155,7 +159,6 @@ class HfFields:
         known = SimpleNamespace(**keywords)
         for name, value in self.fixed.items():
             put_attribute(keywords, name, value(known) if callable(value) else copy.deepcopy(value))
-        defaults = class_defaults(hf_class)
         # Where a config has this field, transformers reads it in place of the entry of the same name.
         rope = keywords.get("rope_parameters") or {}
         if _TRAINED_LENGTH in defaults and _TRAINED_LENGTH in rope:
@@ -192,6 +195,15 @@ class HfFields:
         if given is None:
             return hf_config
         return made(self.hf_class().from_dict, copy.deepcopy(dict(given)))
+
+    def _unknown_attributes(self, hf_class: type[Any], defaults: Mapping[str, Any]) -> list[str]:
+        """What the table writes and `hf_class` has not; what is said to be absent at times (`unset`) is left out."""
+        if self.config_class is None:
+            return []
+        written = [field.name for field in self.fields.values() if field.unset is None] + [*self.fixed]
+        names = dict.fromkeys(name.partition(".")[0] for name in written)
+        known = {*defaults, *COMMON_FIELDS}
+        return [n for n in names if canonical_name(hf_class, n) not in known and not hasattr(hf_class, n)]
 
     def _unhandled(self, hf: Any) -> list[str]:
         """What is wrong with the attributes that the table doesn't map to a field."""

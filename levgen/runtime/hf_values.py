@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from levgen.errors import LevgenError, did_you_mean
@@ -42,9 +42,7 @@ def get_attribute(hf: Any, name: str) -> Any:
     try:
         value = getattr(hf, first)
     except AttributeError:
-        known = did_you_mean(first, hf.to_dict())
-        missing = f"{type(hf).__name__} has no attribute {first!r}" + (f" ({known})" if known else "")
-        raise HfConfigError(missing) from None
+        raise HfConfigError(no_attribute(type(hf), first, hf.to_dict())) from None
     except Exception as error:  # transformers refuses to read an attribute globally whose value differs by layer
         raise HfConfigError(f"{first!r} can't be read: {error}") from error
     for key in filter(None, rest.split(".")):
@@ -53,6 +51,12 @@ def get_attribute(hf: Any, name: str) -> Any:
             raise HfConfigError(f"{type(hf).__name__}.{name} is missing: {first} is {value!r}")
         value = value[key]
     return value
+
+
+def no_attribute(hf_class: type[Any], name: str, known: Iterable[str]) -> str:
+    """Says that a transformers config lacks `name`, with the nearest of those that it has."""
+    near = did_you_mean(name, known)
+    return f"{hf_class.__name__} has no attribute {name!r}" + (f" ({near})" if near else "")
 
 
 def put_attribute(keywords: dict[str, Any], name: str, value: Any) -> None:

@@ -181,6 +181,17 @@ class Rotary:
         return q * factor.astype(q.dtype)
 
     @property
+    def score_scaling(self) -> float:
+        """What scores of latent attention are multiplied by beside their scale: 1 but for `yarn` with mscale_all_dim.
+
+        It belongs to the scores of the part that doesn't turn as well, which cosine and sine don't reach.
+        """
+        if self.kind != "yarn" or not self.mscale_all_dim:
+            return 1.0
+        assert self.factor is not None  # validated
+        return yarn_scale(self.factor, self.mscale_all_dim) ** 2
+
+    @property
     def attention_scaling(self) -> float:
         """What cosine and sine are multiplied by: 1 but for `yarn` and `longrope`."""
         if self.kind not in ("yarn", "longrope"):

@@ -15,7 +15,7 @@ from haliax import NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_load import abstract_model, fill, token_embedding, vocab_size
-from levgen.runtime.hf_match import match_tensors
+from levgen.runtime.hf_match import as_named, match_tensors
 from levgen.runtime.hf_names import hf_tensors, model_arrays
 from levgen.runtime.hf_torch import checkpoint_names, torch_tensors, torch_to_numpy
 from levgen.runtime.model import LmHeadModel
@@ -23,6 +23,9 @@ from levgen.runtime.model import LmHeadModel
 M = TypeVar("M", bound=LmHeadModel)
 T = TypeVar("T")
 Array = np.ndarray[Any, Any]
+
+# What is left of a gradient of 0 in float32, relative to the largest gradient of the model.
+_ROUNDING = 1e-6
 
 
 def skip_without_torch() -> None:
@@ -172,6 +175,18 @@ def gradients_by_hf_name(gradients: Any) -> dict[str, Array]:
     return {t.name: t.select(arrays[t.leaf]).reshape(t.shape) for t in hf_tensors(gradients)}
 
 
+def without_rounding(gradients: dict[str, Array]) -> dict[str, Array]:
+    """`gradients` with zeros for those that are nothing but rounding beside the largest.
+
+    Some vanish in exact arithmetic: a bias of keys adds the same to every score of a query where nothing rotates.
+    """
+    noise = _ROUNDING * max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients.values())
+    return {
+        name: gradient if np.abs(gradient).max(initial=0.0) > noise else np.zeros_like(gradient)
+        for name, gradient in gradients.items()
+    }
+
+
 def init_statistics(model: Any) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of each floating-point parameter of a torch module, or model of ours, by HF name."""
     if hasattr(model, "named_parameters"):
@@ -185,7 +200,8 @@ def init_statistics(model: Any) -> dict[str, tuple[float, float]]:
 
 
 def _filled(template: T, state_dict: Any, where: str) -> T:
-    wanted, found = hf_tensors(template), torch_tensors(state_dict)
+    found = torch_tensors(state_dict)
+    wanted = as_named(template, found)
     sources = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=where)
     return fill(template, wanted, sources)
 

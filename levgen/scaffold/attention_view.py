@@ -13,8 +13,14 @@ _QUERY_AXES = {
     "grouped": ["KVHeads", "QHeadsPerGroup", "HeadSize"],
     "multi": ["Heads", "HeadSize"],
     "single": ["Heads", "HeadSize"],
+    "latent": ["Heads", "QkHeadSize"],
 }
-_KEY_AXES = {"grouped": ["KVHeads", "HeadSize"], "multi": ["Heads", "HeadSize"], "single": ["HeadSize"]}
+_KEY_AXES = {
+    "grouped": ["KVHeads", "HeadSize"],
+    "multi": ["Heads", "HeadSize"],
+    "single": ["HeadSize"],
+    "latent": ["Heads", "QkHeadSize"],
+}
 
 
 class AttentionView(PartView):

@@ -26,10 +26,11 @@ Surveyor = Callable[[str | Path], "Survey"]
 
 @dataclass(frozen=True)
 class Choice:
-    """An architecture, and what the user should know about it."""
+    """An architecture, what the user should know about it, and the survey that found it out, if one did."""
 
     architecture: Architecture
     notes: tuple[str, ...] = ()
+    survey: "Survey | None" = None
 
     @property
     def is_blank(self) -> bool:
@@ -61,7 +62,7 @@ def choose(
             f"no model of transformers has this architecture any more: {name.snake} has no parity tests, "
             f"and its checkpoints are of its own type"
         )
-    return Choice(changed, tuple(notes))
+    return Choice(changed, tuple(notes), found.survey)
 
 
 def _of_type(model_type: str, survey: Surveyor) -> Choice:
@@ -85,10 +86,10 @@ def _from_folder(source: Path, like: str | None, survey: Surveyor) -> Choice:
     code = own_code(source, data)
     if code is not None:
         found = settled(survey(source))
-        return Choice(with_reference(found.architecture, code, data["model_type"]), found.notes)
+        return Choice(with_reference(found.architecture, code, data["model_type"]), found.notes, found.survey)
     found = _of_type(data["model_type"], survey)
     require_causal(found.architecture, data)
-    return Choice(with_dimensions_of(found.architecture, data), found.notes)
+    return Choice(with_dimensions_of(found.architecture, data), found.notes, found.survey)
 
 
 def with_reference(architecture: Architecture, code: "OwnCode", model_type: str) -> Architecture:
@@ -113,11 +114,12 @@ def with_reference(architecture: Architecture, code: "OwnCode", model_type: str)
 
 
 def settled(survey: "Survey") -> Choice:
-    """What a survey found, with how near the model came that was rebuilt from it.
+    """What a survey found, with how near the model came that was rebuilt from it: whole, or around stubs.
 
-    Raises LevgenError that lists what is unknown where a question is left open.
+    Raises LevgenError that lists what is unknown where a question is left open that no stub is the answer to.
     """
-    if survey.architecture is None:
+    architecture = survey.architecture or survey.stubbed
+    if architecture is None:
         listed = "\n".join(
             f"  {unknown.question}: {unknown.observed}" + (f" [{unknown.where}]" if unknown.where else "")
             for unknown in survey.unknown
@@ -131,18 +133,21 @@ def settled(survey: "Survey") -> Choice:
         )
     errors = f"logits {max(survey.errors):.1e}" if survey.errors else "nothing"
     gradients = "" if survey.gradient_error is None else f", gradients {survey.gradient_error:.1e}"
+    around = ", with what the reference gives in the places of stubs," if architecture.unknown else ""
     rebuilt = (
-        f"the model rebuilt from what was found differs from the reference by {errors}{gradients} (relative error)"
+        f"the model rebuilt from what was found{around} differs from the reference by {errors}{gradients} "
+        "(relative error)"
     )
     notes = [f"{survey.model_type} has no card: surveyed in {survey.seconds:.0f} s; {rebuilt}"]
-    notes += [f"not settled: {unknown.question}: {unknown.observed}" for unknown in survey.unknown]
-    architecture = survey.architecture
+    # What stubs are there for is said with the files.
+    unsettled = [one for one in survey.unknown if survey.stubbed is None or one.question == "initialisation"]
+    notes += [f"not settled: {unknown.question}: {unknown.observed}" for unknown in unsettled]
     if _STD not in architecture.hyperparameters and architecture.initialization.std == _STD:
         notes.append(f"no field of the config says how fresh weights are drawn: {_STD} is the usual 0.02")
         usual = Hyperparameter(default=0.02, tiny=0.03)
         own = {**architecture.hyperparameters, _STD: usual}
         architecture = architecture.model_copy(update={"hyperparameters": own})
-    return Choice(architecture, tuple(notes))
+    return Choice(architecture, tuple(notes), survey)
 
 
 def _stubs(name: ModelName, settings: Sequence[str]) -> Choice:

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,27 +12,62 @@ from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.scaffold.names import ModelName
 
+if TYPE_CHECKING:
+    from levgen.survey.report import Survey
+
 UNPROVEN = "scaffolded"
 
 
 def render_record(
-    architecture: Architecture, name: ModelName, files: dict[str, str], *, before: dict[str, Any] | None = None
+    architecture: Architecture,
+    name: ModelName,
+    files: dict[str, str],
+    *,
+    survey: "Survey | None" = None,
+    before: dict[str, Any] | None = None,
 ) -> str:
     """The record's text. It holds no time and no path of a machine, so that it is the same from run to run.
 
-    before: the record that it replaces, whose proof is kept: it says itself which files it is about.
+    survey: what found the architecture out, whose evidence is kept.
+    before: the record that it replaces. Its proof is kept: it says itself which files it is about. So is the evidence
+        of an earlier survey that found the same architecture, whose figures would only differ by rounding.
     """
     held = before or {}
+    card = as_data(architecture)
+    if "survey" in held and held.get("architecture") == card:
+        surveyed = {"survey": held["survey"]}
+    else:
+        surveyed = {} if survey is None else {"survey": _surveyed(survey)}
     data = {
         "model": name.snake,
         "levgen": __version__,
         "status": held.get("status", UNPROVEN),
         "files": {path: f"sha256:{hashlib.sha256(content.encode()).hexdigest()}" for path, content in files.items()},
-        "architecture": as_data(architecture),
+        "architecture": card,
+        **surveyed,
         **({"proof": held["proof"]} if "proof" in held else {}),
     }
     header = f"# How {name.snake} was generated. levgen reads and writes this file: leave it to levgen.\n"
     return header + _dump(data)
+
+
+def _surveyed(survey: "Survey") -> dict[str, Any]:
+    """What the record keeps of a survey: the evidence of each answer, and how near the rebuilt model came."""
+
+    def said(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(f"{value:.1e}")
+        return value if value is None or isinstance(value, int) else str(value)
+
+    data = survey.as_data()
+    return {
+        "of": survey.model_type,
+        "rebuilt": {"logits": [said(error) for error in survey.errors], "gradients": said(survey.gradient_error)},
+        "evidence": [
+            {key: said(value) for key, value in entry.items() if value not in (None, "")} for entry in data["evidence"]
+        ],
+        "unknown": [{key: text for key, text in entry.items() if text} for entry in data["unknown"]],
+    }
 
 
 def with_proof(text: str, *, status: str, proof: dict[str, Any]) -> str:

@@ -124,14 +124,14 @@ def round_trip(architecture: Architecture, both: Pair) -> str:
     from levgen.runtime import load_hf, save_hf
     from levgen.runtime.parity import Ported
 
-    config, model_class = both.model.config, type(both.model)
+    config, model_class = both.ported.model.config, type(both.ported.model)
     if type(config).from_hf_config(config.to_hf_config(VOCAB)) != config:
         return "the config comes back as another"
     with tempfile.TemporaryDirectory(prefix="levgen-") as scratch:
         theirs, ours = Path(scratch) / "theirs", Path(scratch) / "ours"
-        both.reference.save_pretrained(theirs)
+        both.ported.reference.save_pretrained(theirs)
         save_hf(load_hf(model_class, theirs), ours)
-        differing = Ported.differing_tensors(both.reference, ours)
+        differing = Ported.differing_tensors(both.ported.reference, ours)
     return f"other bits in {', '.join(differing[:3])}" if differing else ""
 
 

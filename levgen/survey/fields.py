@@ -1,5 +1,6 @@
 """Which config field is which answer: hypotheses that hold in every config that was examined, and varied."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -457,6 +458,19 @@ def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:
     except (LevgenError, TypeError) as error:
         return str(error).splitlines()[0]
     return None
+
+
+def as_rotary(parameters: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """HF's rope parameters as a card writes them: theta, and what isn't at its own default."""
+    from levgen.runtime.rotary import Rotary
+
+    rotary = Rotary.from_hf(parameters, max_seq_len=limit)
+    values = {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in dataclasses.fields(rotary)
+        if (value := getattr(rotary, field.name)) != field.default
+    }
+    return {"theta": rotary.theta} | values
 
 
 def _same_frequencies(found: tuple[float, ...], expected: list[float]) -> bool:

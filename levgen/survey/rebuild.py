@@ -2,9 +2,10 @@
 
 import importlib.util
 import math
+import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,9 @@ class Pair:
     `logits`: the reference's [1, T, vocab] for `ids` [1, T]. `noise`: the same in fp32 against fp64, relatively.
     """
 
-    reference: Any
-    model: Any
+    architecture: Architecture
+    port: Any
+    ported: Any  # runtime.parity.Ported, whose modules that are unknown are stubs
     ids: Any
     logits: Any
     noise: float
@@ -87,13 +89,14 @@ class Pair:
         if length is not None:
             ids = ids[:, :length]
             with torch.no_grad():
-                expected = self.reference(ids).logits.float().numpy()
-        ours = eqx.filter_jit(lambda model, tokens: model(tokens))(self.model, _tokens(ids))
+                expected = self.ported.reference(ids).logits.float().numpy()
+        model = _around(self.architecture, self.port, self.ported, ids).model
+        ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, _tokens(ids))
         return relative_error(ours.array, expected)
 
     def gradient_error(self) -> tuple[float, tuple[str, ...]]:
         """The largest error of a gradient of the loss, and the parameters of the reference that have none."""
-        return _gradients(self.reference, self.model)
+        return _gradients(self.architecture, self.port, self.ported)
 
 
 def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any]) -> Pair:
@@ -103,6 +106,7 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
     """
     import torch
 
+    from levgen.runtime.parity import Ported
     from levgen.runtime.testing import relative_error
 
     # A table of positions ends; what a reference does beyond its end is no part of what is ported.
@@ -115,7 +119,8 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
         noise = relative_error(expected, exact)
         if noise <= _NOISE:
             break
-    return Pair(reference, _loaded(architecture, port, reference), ids, expected, noise, std)
+    ported = Ported(reference, _loaded(architecture, port, reference))
+    return Pair(architecture, port, ported, ids, expected, noise, std)
 
 
 def rebuild(
@@ -129,6 +134,22 @@ def rebuild(
     worst, dead = both.gradient_error() if gradients else (None, ())
     jax.clear_caches()
     return Rebuilt(dict(changes), both.ids.shape[1], both.std, logits, both.noise, worst, dead)
+
+
+def _around(architecture: Architecture, port: Any, ported: Any, ids: Any) -> Any:
+    """`ported` with what the reference's modules give for `ids` in place of those that are unknown."""
+    if not architecture.unknown:
+        return ported
+    from levgen.runtime.stand_in import Stub, stand_in
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.view import PortView
+
+    config = ported.model.config
+    stubs = [
+        Stub(getattr(port, own.class_name), own.path, getattr(config, own.axis))
+        for own in PortView(architecture, model_name("surveyed")).unknown.values()
+    ]
+    return stand_in(ported, stubs, _tokens(ids))
 
 
 def _forward(reference: Any, lengths: tuple[int, ...]) -> tuple[Any, Any]:
@@ -154,8 +175,11 @@ def _tokens(ids: Any) -> Any:
     return hax.named(np.asarray(ids.numpy(), dtype=np.int32), (Axis("batch", 1), Axis("position", ids.shape[1])))
 
 
-def _gradients(reference: Any, model: Any) -> tuple[float, tuple[str, ...]]:
-    """The largest error of a gradient of the loss, and the parameters of the reference that have none."""
+def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[float, tuple[str, ...]]:
+    """The largest error of a gradient of the loss, and the parameters of the reference that have none.
+
+    Those of modules that are unknown are left out: gradients pass by them, on both sides.
+    """
     import numpy as np
     import torch
 
@@ -163,12 +187,15 @@ def _gradients(reference: Any, model: Any) -> tuple[float, tuple[str, ...]]:
     from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
 
     ids = token_ids(VOCAB, LONG, seed=1)
+    around = _around(architecture, port, ported, ids)
+    reference, model = around.reference, around.model
     logits = reference(ids).logits[:, :-1]
     torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
     theirs = hf_gradients(reference)
     largest = max(float(np.abs(g).max()) for g in theirs.values())
     dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
-    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None)
+    passed = _passed_by(architecture)
+    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None and not any(m(n) for m in passed))
     ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [
@@ -176,6 +203,15 @@ def _gradients(reference: Any, model: Any) -> tuple[float, tuple[str, ...]]:
         for name, g in theirs.items()
     ]
     return max(errors), (*dead, *unused)
+
+
+def _passed_by(architecture: Architecture) -> list[Callable[[str], Any]]:
+    """Whether a parameter, by its name, lies in a module that is unknown: one test for each such module."""
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.view import PortView
+
+    owns = PortView(architecture, model_name("surveyed")).unknown.values()
+    return [re.compile(re.escape(own.path).replace(r"\{\}", r"\d+") + r"\.").match for own in owns]
 
 
 def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:

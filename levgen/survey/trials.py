@@ -130,6 +130,12 @@ def begin(tiny: Tiny) -> Trials:
     return Trials(tiny, fields, structure, _snapshot(model), base)
 
 
+def seen_from_outside(trials: Trials, tiny: Tiny) -> Trials:
+    """Trials of `tiny`, another form of the same reference, whose structure is not asked about: attempts that don't
+    examine are all that they are good for."""
+    return Trials(tiny, trials.fields, trials.structure, _snapshot(tiny.build()), trials.base)
+
+
 def alter_every_field(trials: Trials) -> None:
     """Alters one field after another, by several values until one moves something."""
     for name in trials.fields:

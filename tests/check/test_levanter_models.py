@@ -79,6 +79,14 @@ def test_known_fault_is_found(fault: str, found: list[str]) -> None:
     assert any(one.startswith(f"{file} {code} ") and words in one for one in found)
 
 
+def test_linear_rope_is_written_as_default(folder: Path) -> None:
+    rotary = folder.parent / "layers" / "rotary.py"
+    if not rotary.is_file():
+        pytest.skip("there are Levanter's models only, without its layers")
+    said = [one.message for one in check_paths([rotary]) if one.code == "LEV110"]
+    assert said == ["`DefaultRotaryEmbeddingsConfig` is 'default' and 'linear': it is written as 'default' always"]
+
+
 def test_findings_are_those_that_were_looked_at(folder: Path, found: list[str]) -> None:
     version, *recorded = RECORD.read_text(encoding="utf-8").splitlines()
     if version != fingerprint(folder):

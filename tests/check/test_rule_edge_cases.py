@@ -213,3 +213,28 @@ def test_aliases_that_expand_without_end_are_refused(tmp_path: Path, monkeypatch
     lines += [f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40)]
     found = findings_of(tmp_path, {"config/a.yaml": "\n".join(lines)}, monkeypatch)
     assert [one.code for one in found] == ["LEV501"]
+
+
+STUB = CONFIG + (
+    "class ExampleMlp(ModuleWithStateDictSerialization):\n    wide: hnn.Linear\n\n"
+    "    def __call__(self, x: NamedArray) -> NamedArray:\n"
+    '        """`x`: {..., embed} -> the same axes."""\n'
+)
+
+
+def test_stub_uses_none_of_its_weights_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert codes(tmp_path, monkeypatch, STUB + '        raise NotImplementedError("to be written")\n') == []
+    assert codes(tmp_path, monkeypatch, STUB + "        return x\n") == ["LEV211"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [("x.array[:, 0]", ["LEV214"]), ("x.array.shape[0]", []), ("other.array[0]", []), ('x["position", 0].array', [])],
+    ids=str,
+)
+def test_a_raw_array_is_indexed_by_counting(
+    returned: str, found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"{CONFIG}\ndef pooled(x: NamedArray, other):\n    return {returned}\n"
+    source += "class Pooler(ModuleWithStateDictSerialization):\n    pass\n"
+    assert [code for code in codes(tmp_path, monkeypatch, source) if code == "LEV214"] == found

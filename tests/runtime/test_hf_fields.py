@@ -181,6 +181,25 @@ def test_names_that_neither_side_has():
         Wrong().to_hf_config(97)
 
 
+def test_an_attribute_that_transformers_would_take_and_never_read_is_not_written():
+    def config(fields, **more):
+        @dataclass(frozen=True)
+        class Wrong(_Base):
+            max_seq_len: int = 8
+            hidden_dim: int = 4
+            hf_fields = HfFields("GPT2Config", {"max_seq_len": "n_positions", **fields}, **more)
+
+        return Wrong()
+
+    with pytest.raises(LevgenError, match=r"GPT2Config has no attribute 'n_emdb' \(did you mean 'n_embd'"):
+        config({"hidden_dim": "n_emdb"}).to_hf_config(97)
+    with pytest.raises(LevgenError, match="GPT2Config has no attribute 'rotary'"):
+        config({"hidden_dim": "n_embd"}, fixed={"rotary": True}).to_hf_config(97)
+    assert config({"hidden_dim": "hidden_size"}).to_hf_config(97).n_embd == 4, "another name of it"
+    absent = HfField("seq_length", unset=lambda hf: 8)
+    assert config({"hidden_dim": "n_embd", "max_seq_len": absent}).to_hf_config(97).seq_length == 8
+
+
 def test_a_class_that_transformers_has_not():
     with pytest.raises(LevgenError, match=r"no config class 'LlamaConfg'(.|\n)*did you mean 'LlamaConfig'"):
         HfFields("LlamaConfg", {}).hf_class()

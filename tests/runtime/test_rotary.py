@@ -173,6 +173,15 @@ def test_proportional_leaves_the_other_pairs_still():
     np.testing.assert_array_equal(ours.array[..., 8:16], q.array[..., 8:16])
 
 
+@pytest.mark.parametrize("name", list(HF))
+def test_scores_of_latent_attention_are_scaled_as_in_transformers(name):
+    from transformers.models.youtu.modeling_youtu import yarn_apply_mscale
+
+    rope = Rotary.from_hf(HF[name], max_seq_len=MAX_SEQ_LEN)
+    assert 0.3 * rope.score_scaling == pytest.approx(yarn_apply_mscale(HF[name], 0.3), rel=1e-12)
+    assert (rope.score_scaling != 1.0) == (name == "yarn_mscale")
+
+
 @pytest.mark.parametrize("theta", [10000.0, 500000.0, 1e6, 1e7])
 @pytest.mark.parametrize("size", [64, 128])
 def test_frequencies_agree_at_position_4096(theta, size):

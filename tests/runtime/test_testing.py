@@ -28,6 +28,7 @@ from levgen.runtime.testing import (
     to_numpy,
     to_torch,
     trusted_folder,
+    without_rounding,
 )
 
 skip_without_torch()
@@ -252,3 +253,10 @@ def test_a_trusted_folder_without_a_config_is_an_error(tmp_path: Path, monkeypat
     monkeypatch.setenv("LEVGEN_TRUST_REMOTE_CODE", str(tmp_path))
     with pytest.raises(LevgenError, match=r"no config\.json"):
         trusted_folder("willow")
+
+
+def test_a_gradient_that_is_only_rounding_is_zero():
+    gradients = {"large": np.array([3.0, -4.0]), "small": np.array([0.0, 1e-5]), "rounding": np.array([2e-6, -1e-6])}
+    cleaned = without_rounding(gradients)
+    assert cleaned["rounding"].tolist() == [0.0, 0.0]
+    assert all(np.array_equal(cleaned[name], gradients[name]) for name in ("large", "small"))

@@ -50,13 +50,3 @@ def test_known_parts_under_names_that_nobody_has_seen() -> None:
     assert fields["num_kv_heads"] == "shared_lookers"
     assert fields["activation"] == "bend"
     assert fields["rope"] == "swirl"
-
-
-def test_a_mechanism_that_nobody_knows_is_unknown() -> None:
-    found = survey_folder(INVENTED / "thistle", trust_remote_code=True)
-    assert found.architecture is None
-    assert not found.rebuilt
-    (unknown,) = found.unknown
-    assert unknown.question == "scale"
-    assert "at queries along a key" in unknown.observed
-    assert "Unknown:" in found.text()

@@ -1,5 +1,6 @@
 """Whether an edit that no test noticed changes the function at all, as far as can be told by running it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,15 +12,13 @@ from haliax import NamedArray
 
 from levgen.prove.bench import BEYOND, LENGTH, Vocab, inputs, logits_of, random_tokens
 from levgen.prove.diagnose.trial import standing_in
+from levgen.prove.mutate.double import SAME, difference
 from levgen.prove.outcome import Case
 from levgen.prove.subject import Subject
 from levgen.runtime import AttentionMask
 from levgen.runtime.hf_names import model_arrays
 from levgen.runtime.parity import Ported
 from levgen.runtime.testing import gradients_by_hf_name, load_from_torch, relative_error
-
-# Rounding: the compiler may order sums otherwise for another text of the same function.
-SAME = 1e-6
 
 
 def change(subject: Subject, source: str) -> str | None:
@@ -40,7 +39,7 @@ def change(subject: Subject, source: str) -> str | None:
                 after = load_from_torch(model_class, before.reference)
                 if len(model_arrays(after)) != len(model_arrays(before.model)):
                     return f"{name}: the model has other parameters"
-                error = relative_error(logits_of(after, *inputs(case)), logits_of(before.model, *inputs(case)))
+                error = difference(_logits(*inputs(case)), before.model, after)
                 if error <= SAME and name == "TINY":
                     found = _beyond_logits(before.model, after)
                     if found is not None:
@@ -57,6 +56,10 @@ def change(subject: Subject, source: str) -> str | None:
     return None
 
 
+def _logits(*given: Any) -> Callable[[Any], NamedArray]:
+    return lambda model: logits_of(model, *given)
+
+
 def _beyond_logits(before: Any, after: Any) -> str | None:
     tokens = random_tokens()
     Pos = tokens.resolve_axis("position")
@@ -66,7 +69,7 @@ def _beyond_logits(before: Any, after: Any) -> str | None:
         "positions with gaps": (AttentionMask.causal(), hax.arange(Pos) * 3 + 5),
     }
     for name, (mask, positions) in others.items():
-        error = relative_error(logits_of(after, tokens, mask, positions), logits_of(before, tokens, mask, positions))
+        error = difference(_logits(tokens, mask, positions), before, after)
         if error > SAME:
             return f"{name}: logits change by {error:.1e}"
     one, other = (gradients_by_hf_name(_gradients(model, tokens)) for model in (before, after))

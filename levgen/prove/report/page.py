@@ -6,13 +6,17 @@ from typing import Any
 
 import jinja2
 
+from levgen.architecture.card import parse_card
 from levgen.prove.diagnose.divergence import Divergence
 from levgen.prove.ladder import LEVELS, Climbed
 from levgen.prove.outcome import MODEL, MODULE
+from levgen.prove.report.diagram import Drawing, layer_drawing
 from levgen.prove.state import State
 from levgen.prove.subject import Files
 from levgen.prove.terminal import verdict
 from levgen.resources import templates
+from levgen.scaffold.complete import complete
+from levgen.scaffold.dataflow import dataflow_of
 from levgen.scaffold.record import read_record_data
 
 # The chart's frame, in units of its view box: x from 48 to 632, y from 12 to 180, and the errors that it spans.
@@ -35,6 +39,8 @@ def render_page(files: Files, steps: Sequence[Climbed], state: State, divergence
     data = {step.rung.name: step.outcome.data for step in steps}
     modules = data.get("modules", {}).get("modules", [])
     layers = sorted({entry["layer"] for entry in modules if entry["layer"] is not None})
+    record = read_record_data(files.record)
+    drawing = _drawing(record)
     return env.get_template("page.html.jinja").render(
         model=files.name,
         status=state.levels()[-1],
@@ -51,8 +57,10 @@ def render_page(files: Files, steps: Sequence[Climbed], state: State, divergence
             for name, title in (("forward", "Error by position"), ("positions", "Error by position, far out"))
             if data.get(name, {}).get("by_position")
         ],
-        layer=_layer(modules, layers),
-        answers=_answers(files),
+        drawing=drawing,
+        layer=None if drawing else _layer(modules, layers),
+        answers=_answers(record),
+        survey=_survey(record),
         about=[*state.files.items(), *state.versions.items()],
     )
 
@@ -104,7 +112,7 @@ def _chart(title: str, errors: Sequence[float], bound: float) -> dict[str, Any]:
 
 
 def _layer(modules: Sequence[Mapping[str, Any]], layers: Sequence[int]) -> dict[str, Any] | None:
-    """The modules of one layer, nested as they are in the reference."""
+    """The modules of one layer, nested as they are in the reference: for a model of which no record says more."""
     inside = [entry for entry in modules if layers and entry["layer"] == layers[0]]
     whole = next((entry for entry in inside if entry["part"] == "layer"), None)
     if whole is None:
@@ -119,9 +127,38 @@ def _layer(modules: Sequence[Mapping[str, Any]], layers: Sequence[int]) -> dict[
     return root
 
 
-def _answers(files: Files) -> list[tuple[str, str]]:
+def _drawing(record: Mapping[str, Any]) -> Drawing | None:
+    """The dataflow of a layer as the record describes it; None without a record, and for one of stubs."""
+    if not record.get("architecture"):
+        return None
+    architecture = parse_card(record["architecture"], source=f"the record of {record.get('model')}")
+    return None if architecture.stubs else layer_drawing(dataflow_of(complete(architecture)))
+
+
+def _survey(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What found the architecture out, by experiment, as the record keeps it."""
+    found = record.get("survey")
+    if not found:
+        return None
+
+    def answer(value: Any, error: Any) -> str:
+        return str(value) if error is None else f"{value} ({error:.1e})"
+
+    rows = [
+        {
+            "question": entry["question"],
+            "chosen": answer(entry.get("chosen", ""), entry.get("error")),
+            "next": answer(entry["runner_up"], entry.get("runner_up_error")) if "runner_up" in entry else "",
+            "probe": entry.get("probe", ""),
+        }
+        for entry in found["evidence"]
+    ]
+    return {**found, "rows": rows, "logits": max(found["rebuilt"]["logits"], default=None)}
+
+
+def _answers(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The answers in the record that the model was written from, where it has one."""
-    architecture = read_record_data(files.record).get("architecture") or {}
+    architecture = record.get("architecture") or {}
     groups = ("norm", "positions", "attention", "mlp", "layer", "embeddings", "head", "initialization")
     found = [
         (f"{group}.{name}", str(value)) for group in groups for name, value in (architecture.get(group) or {}).items()

@@ -12,11 +12,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from levgen.prove.bench import Bench, logits_of, random_tokens
 from levgen.prove.outcome import MODULE, Outcome, measured, skipped
 from levgen.prove.rungs.forward import loss_of
-from levgen.runtime.testing import relative_error
+from levgen.runtime.testing import gradients_by_hf_name, relative_error, without_rounding
 
 DATA, MODEL = 4, 2
 # Axis name -> axis of the mesh: parameters are cut along both, as in training with FSDP and tensor parallelism.
-_MAPPING = {"batch": "data", "embed": "data", "mlp": "model", "heads": "model", "kv_head": "model", "vocab": "model"}
+_MAPPING = {
+    "batch": "data",
+    "embed": "data",
+    **dict.fromkeys(("mlp", "shared_mlp", "expert", "heads", "kv_head", "vocab"), "model"),
+}
 # Sums come out in another order where they are cut.
 _GRADIENT = 10 * MODULE
 
@@ -32,10 +36,12 @@ def devices(bench: Bench) -> Outcome:
     model, cut = bench.fresh, _sharded(bench.fresh, mesh)
     spread = sum(not leaf.array.sharding.is_fully_replicated for leaf in _named(cut))
     errors = {"logits": relative_error(logits_of(cut, _sharded(tokens, mesh)), logits_of(model, tokens))}
-    ours, alone = _gradient(cut, _sharded(tokens, mesh)), _gradient(model, tokens)
-    gradient = max(relative_error(a, b) for a, b in zip(_named(ours), _named(alone), strict=True))
-    outcome = measured({**errors, "gradients / 10": gradient * MODULE / _GRADIENT}, MODULE)
-    figure = f"logits {errors['logits']:.1e}, gradients {gradient:.1e}; {spread} parameters cut over {DATA} x {MODEL}"
+    ours, alone = _gradients(cut, _sharded(tokens, mesh)), _gradients(model, tokens)
+    gradients = {name: relative_error(ours[name], gradient) for name, gradient in alone.items()}
+    scaled = {f"gradient of {name}, / 10": error * MODULE / _GRADIENT for name, error in gradients.items()}
+    outcome = measured({**errors, **scaled}, MODULE)
+    worst = max(gradients.values())
+    figure = f"logits {errors['logits']:.1e}, gradients {worst:.1e}; {spread} parameters cut over {DATA} x {MODEL}"
     return dataclasses.replace(outcome, figure=figure)
 
 
@@ -57,6 +63,10 @@ def _sharded(tree: Any, mesh: Mesh) -> Any:
 def _named(tree: Any) -> list[NamedArray]:
     found = jax.tree.leaves(tree, is_leaf=lambda leaf: isinstance(leaf, NamedArray))
     return [leaf for leaf in found if isinstance(leaf, NamedArray) and eqx.is_array(leaf.array)]
+
+
+def _gradients(model: Any, tokens: NamedArray) -> dict[str, Any]:
+    return without_rounding(gradients_by_hf_name(_gradient(model, tokens)))
 
 
 @eqx.filter_jit

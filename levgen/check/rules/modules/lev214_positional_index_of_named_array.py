@@ -53,7 +53,10 @@ def check(model: ModelFile) -> Iterator[Problem]:
             continue
         arrays = named_arrays(model, function)
         for node in subscripts:
-            of_array = isinstance(node.value, ast.Name) and node.value.id in arrays
+            indexed = node.value
+            if isinstance(indexed, ast.Attribute) and indexed.attr == "array":
+                indexed = indexed.value  # its raw array is indexed by counting in any case
+            of_array = isinstance(indexed, ast.Name) and indexed.id in arrays
             here = model.nodes.enclosing(node, ast.FunctionDef, ast.Lambda) is function
             if of_array and here and _positional(node.slice):
                 yield Problem(node, f"`{ast.unparse(node)}` counts axes: name the axis")
