@@ -142,8 +142,10 @@ class Draw:
         for name in sorted({"rope", "local_rope"} & self._free):
             held: Rotary = getattr(config, name)
             rotation: Rotary = eval(self._random.choice(sources), {"Rotary": Rotary, "TINY": config})
-            fraction = None if held.fraction is None else held.fraction
+            fraction = held.fraction
             if rotation.kind == "default" and fraction is not None:
-                fraction = self._random.choice(_FRACTIONS)
+                dim = config.HeadSize.size
+                even = [part for part in _FRACTIONS if int(part * dim) and int(part * dim) % 2 == 0]
+                fraction = self._random.choice(even)
             rotations[name] = dataclasses.replace(rotation, theta=self._random.choice(_THETAS), fraction=fraction)
         return rotations

@@ -4,6 +4,7 @@ from typing import Any
 
 from levgen.survey.bench import Bench
 from levgen.survey.evidence import Evidence
+from levgen.survey.shapes import LENGTH
 
 # A score of about 1 in fp32 islands is exact to about 1e-6.
 _SAME = 1e-4
@@ -18,22 +19,20 @@ def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any
     """
     import torch
 
-    from levgen.survey.shapes import LENGTH
-
     if bench.roles.window == 1:
         return None
-    ratios = []
-    for parity in (0, 1):  # neighbours of different kind, so that each key of one kind stands beside a zero
+    logarithms = []
+    for parity in (0, 1):  # each key that isn't zero stands after one that is
         q, k = bench.even()
         q[:, :, 0] = bench.unit
         k[parity::2, :, 0] = -bench.unit
         p = bench.probabilities(q, k).clamp_min(1e-300).log()
         if bias is not None:
             p = p - bias
-        ratios.append(p)
+        logarithms.append(p)
     score = torch.zeros(LENGTH, dtype=torch.float64)
     for t in range(1, LENGTH):
-        score[t] = (ratios[t % 2][:, t, t - 1] - ratios[t % 2][:, t, t]).mean()
+        score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
     if not float(score[1:].abs().min()) > 0:
         return None  # the questions about the scale say what is wrong
     score[0] = score[1]
