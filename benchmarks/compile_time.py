@@ -8,14 +8,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jrandom
 
 from benchmarks.plain_llama import Layers
 from benchmarks.sizes import FULL, QUICK, Size
 from benchmarks.step import Loss, init_state, train_step
 from benchmarks.table import Comparison, Ratio
 from benchmarks.timing import Runner, interleaved
-from benchmarks.train_step import generated_loss
+from benchmarks.weights import NamedModel, abstract
 from levgen.runtime.hf_names import hf_tensors
 
 AIM = 1.2
@@ -53,13 +52,12 @@ def _lowered_by(model: str, size: Size) -> Callable[[], Any]:
 
 
 def _generated(config: Any, size: Size) -> tuple[Loss, Any]:
-    model = eqx.filter_eval_shape(config.build, size.Vocab, key=jrandom.key(0))
-    params, rest = eqx.partition(model, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-    return partial(generated_loss, rest, (size.Batch, config.Pos)), params
+    model = NamedModel(abstract(config, size.Vocab), (size.Batch, config.Pos))
+    return model.loss, model.params
 
 
 def _plain(layers: Layers, size: Size) -> tuple[Loss, Any]:
-    model = eqx.filter_eval_shape(size.llama().build, size.Vocab, key=jrandom.key(0))
+    model = abstract(size.llama(), size.Vocab)
     tensors = {tensor.name: jax.ShapeDtypeStruct(tensor.shape, jnp.float32) for tensor in hf_tensors(model)}
     plain = size.plain_llama(layers)
     return plain.loss, jax.eval_shape(plain.params, tensors)

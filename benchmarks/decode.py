@@ -12,7 +12,7 @@ from benchmarks.plain_decode import decode
 from benchmarks.sizes import FULL, QUICK, Size
 from benchmarks.table import Comparison, Ratio
 from benchmarks.timing import Runner, interleaved
-from benchmarks.train_step import checkpoint, randomised_llama
+from benchmarks.weights import checkpoint, randomised
 from levgen.runtime.generation import generate
 
 GENERATED, PLAIN, TORCH = "generated Llama", "plain JAX, unrolled", "transformers (torch) generate"
@@ -29,13 +29,13 @@ def run(*, quick: bool) -> list[Comparison]:
     timings = interleaved("Decode", {name: Runner(decoder) for name, decoder in decoders.items()}, rounds)
     ratios = [Ratio(GENERATED, PLAIN, 1.15)]
     if TORCH in decoders:
-        ratios.append(Ratio(TORCH, GENERATED))
+        ratios.append(Ratio(TORCH, GENERATED, 3, at_least=True))
     title = f"Decode: Llama, batch {size.batch}, {prompt} tokens of prompt, {new} new ones, fp32"
     return [Comparison(title, timings, ratios, [*notes, "All give the same tokens."])]
 
 
 def _decoders(size: Size, length: int, new: int) -> tuple[dict[str, Decoder], list[str]]:
-    model = randomised_llama(size)
+    model = randomised(size.llama(), size.Vocab)
     state = checkpoint(model)
     prompt = np.asarray(jrandom.randint(jrandom.key(1), (size.batch, length), 0, size.vocab))
     plain = size.plain_llama("unrolled")
@@ -47,7 +47,7 @@ def _decoders(size: Size, length: int, new: int) -> tuple[dict[str, Decoder], li
     }
     if importlib.util.find_spec("torch") is None:
         return decoders, ["No torch here: its row is left out."]
-    from benchmarks.torch_llama import TorchDecoder
+    from benchmarks.torch_models import TorchDecoder
 
     decoders[TORCH] = TorchDecoder(model.config.to_hf_config(size.vocab), state, prompt, new)
     return decoders, []

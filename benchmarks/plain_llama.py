@@ -79,9 +79,7 @@ class PlainLlama:
 
     def loss(self, params: Params, tokens: jax.Array) -> jax.Array:
         """The mean cross-entropy of the next token over all positions that have one."""
-        logits = self.logits(params, tokens)[:, :-1]
-        targets = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
-        return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - targets)
+        return cross_entropy(self.logits(params, tokens), tokens)
 
     def _attention(self, x: jax.Array, weights: Params, cos: jax.Array, sin: jax.Array, mask: jax.Array) -> jax.Array:
         """Grouped-query attention, batched over kv heads: a group's queries lie beneath one another."""
@@ -99,6 +97,13 @@ class PlainLlama:
         joined = attended.reshape(batch, kv_heads, groups, length, size).transpose(0, 3, 1, 2, 4)
         out: jax.Array = joined.reshape(batch, length, -1) @ weights["o"]
         return out
+
+
+def cross_entropy(logits: jax.Array, tokens: jax.Array) -> jax.Array:
+    """`logits` [batch, position, vocab] of `tokens` [batch, position] -> the mean loss of the next token."""
+    logits = logits[:, :-1]
+    targets = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - targets)
 
 
 def rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:

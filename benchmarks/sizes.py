@@ -7,6 +7,7 @@ from typing import Any
 from haliax import Axis
 
 from benchmarks.generated import generated_model
+from benchmarks.plain_gpt2 import PlainGpt2
 from benchmarks.plain_llama import Layers, PlainLlama
 from levgen.project import Project
 
@@ -63,6 +64,17 @@ class Size:
             eps=config.norm_eps,
             layers=layers,
         )
+
+    def plain_gpt2(self, layers: Layers) -> PlainGpt2:
+        """The hand-written GPT-2 with the generated one's hyperparameters."""
+        config = self.gpt2()
+        return PlainGpt2(config.num_layers, config.num_heads, config.norm_eps, layers)
+
+
+def model_class(model_type: str) -> Any:
+    """The class of the generated model of that type."""
+    config_class = {"llama": "LlamaConfig", "gpt2": "Gpt2Config"}[model_type]
+    return getattr(generated_model(model_type, _PROJECT), config_class)().model_type
 
 
 FULL = Size()

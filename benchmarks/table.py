@@ -12,11 +12,12 @@ from benchmarks.timing import Timing
 
 @dataclass(frozen=True)
 class Ratio:
-    """`case` in terms of `rival`; `aim` is the most that it should be, None where nothing is aimed at."""
+    """`case` in terms of `rival`; `aim` is the most (or the least) it should be, None where nothing is aimed at."""
 
     case: str
     rival: str
     aim: float | None = None
+    at_least: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,60 @@ class Comparison:
         if ratio is None:
             return "", ""
         measured = self.timings[ratio.case].ratio_to(self.timings[ratio.rival])
-        text = f"{measured:.2f} x {ratio.rival}"
-        if ratio.aim is None:
-            return text, ""
-        return text, f"<= {ratio.aim:g}: {'met' if measured <= ratio.aim else 'missed'}"
+        return f"{measured:.2f} x {ratio.rival}", _verdict(measured, ratio.aim, at_least=ratio.at_least)
 
     def show(self, console: Console) -> None:
         rounds = len(next(iter(self.timings.values())).seconds)
-        console.print(f"### {self.title} ({rounds} rounds)", highlight=False)
-        console.print(self.table())
-        for note in self.notes:
-            console.print(note, highlight=False)
-        console.print()
+        _show(console, f"{self.title} ({rounds} rounds)", self.table(), self.notes)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An amount, and what it is in terms of something else; `aim` is the most that this should be."""
+
+    case: str
+    amount: float
+    ratio: float | None = None
+    rival: str = ""
+    aim: float | None = None
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Figures that need no rounds, because they come out the same: memory, mostly."""
+
+    title: str
+    unit: str
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+
+    def show(self, console: Console) -> None:
+        table = Table(box=box.MARKDOWN, show_edge=True)
+        table.add_column(self.unit, no_wrap=True)
+        table.add_column("amount", justify="right", no_wrap=True)
+        table.add_column("ratio", no_wrap=True)
+        table.add_column("aim", no_wrap=True)
+        for row in self.rows:
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f} x {row.rival}"
+            verdict = "" if row.ratio is None else _verdict(row.ratio, row.aim, at_least=False)
+            table.add_row(row.case, f"{row.amount:.1f}", ratio, verdict)
+        _show(console, self.title, table, self.notes)
+
+
+def _show(console: Console, title: str, table: Table, notes: Sequence[str]) -> None:
+    console.print(f"### {title}", highlight=False)
+    console.print(table)
+    for note in notes:
+        console.print(note, highlight=False)
+    console.print()
+
+
+def _verdict(measured: float, aim: float | None, *, at_least: bool) -> str:
+    """Whether an aim is met."""
+    if aim is None:
+        return ""
+    met = measured >= aim if at_least else measured <= aim
+    return f"{'>=' if at_least else '<='} {aim:.3g}: {'met' if met else 'missed'}"
 
 
 def _milliseconds(seconds: float) -> str:

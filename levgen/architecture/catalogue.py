@@ -17,11 +17,16 @@ def known_types() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
+def card_path(model_type: str) -> Path:
+    """The file of the card of `model_type`, whether there is one or not."""
+    return _folder() / f"{model_type.replace('-', '_')}.yaml"
+
+
 def find(model_type: str) -> Architecture | None:
     """The card of `model_type`, or None where there is none."""
     # A name goes into a path only after it was found in the listing: no `../` can be asked for.
     wanted = model_type.replace("-", "_")
-    return read_card(_folder() / f"{wanted}.yaml") if wanted in known_types() else None
+    return read_card(card_path(wanted)) if wanted in known_types() else None
 
 
 def get(model_type: str) -> Architecture:

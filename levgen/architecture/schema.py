@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-_FACTOR = re.compile(r"[a-z][a-z0-9_]*(\*\*-?\d+(\.\d+)?)?")
+_POWER = r"[a-z][a-z0-9_]*(\*\*-?\d+(\.\d+)?)?"
+_FACTOR = re.compile(rf"{_POWER}( \* {_POWER})*")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 # What a text that reaches a docstring or a comment may hold: nothing that ends a string or starts an escape.
 _PLAIN_TEXT = re.compile(r"[^\"\\{}\x00-\x1f\x7f]*")
@@ -30,7 +31,7 @@ def _matching(pattern: re.Pattern[str], meaning: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-# A number: written out, the name of a hyperparameter, or a power of one such as `hidden_dim**0.5`.
+# A number: written out, the name of a hyperparameter, a power of one such as `hidden_dim**0.5`, or a product of these.
 Factor = Annotated[
     float | str, _matching(_FACTOR, "a number, a hyperparameter, or a power of one such as hidden_dim**0.5")
 ]
@@ -117,7 +118,7 @@ RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
 
 # Which kinds of positions an answer about them belongs to.
 _POSITION_ANSWERS: dict[str, tuple[PositionKind, ...]] = {
-    **dict.fromkeys(("layout", "layers", "backwards", "local_rope", "rotary_dim"), ("rotary",)),
+    **dict.fromkeys(("layout", "layers", "backwards", "query_scaling", "local_rope", "rotary_dim"), ("rotary",)),
     "offset": ("learned", "sinusoidal"),
     "table": ("sinusoidal",),
 }
@@ -132,6 +133,7 @@ class Positions(Answers):
     table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
     layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
     backwards: bool = False  # a rotation turns the other way
+    query_scaling: bool = False  # queries grow with their position, as the rotation's parameters say
     local_rope: bool = False  # layers with a window rotate with parameters of their own
     # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
     rotary_dim: Identifier | None = None
@@ -146,11 +148,18 @@ class Positions(Answers):
                 )
         if self.local_rope and (self.layers != "every" or self.rotary_dim is not None):
             raise ValueError("positions.local_rope needs layers that all rotate, with `rope` as a hyperparameter")
+        if self.query_scaling and (self.local_rope or self.layers != "every" or self.rotary_dim is not None):
+            raise ValueError("positions.query_scaling needs layers that all rotate alike, by `rope`")
         if self.layers == "by_theta" and self.rotary_dim is not None:
             raise ValueError(
                 "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"
             )
         return self
+
+    @property
+    def turn_every_layer(self) -> bool:
+        """Whether all layers rotate alike, by the hyperparameter `rope`."""
+        return self.kind == "rotary" and self.layers == "every" and not self.local_rope and self.rotary_dim is None
 
 
 Window = Literal["none", "every", "by_layer", "by_run"]
@@ -159,12 +168,14 @@ Window = Literal["none", "every", "by_layer", "by_run"]
 class Attention(Answers):
     """Self-attention of one layer."""
 
-    heads: Literal["grouped", "multi", "single"] = "grouped"  # several query heads to a key head, one, or all of them
+    # Several query heads to a key head, one, or all of them; latent: keys and values of each head are made from a
+    # vector of low rank, and a part of the key that all heads share turns by its position.
+    heads: Literal["grouped", "multi", "single", "latent"] = "grouped"
     head_dim: Literal["free", "derived"] = "free"  # a hyperparameter, or hidden_dim // num_heads
     # q, k, v apart; one matrix [q | k | v]; one matrix, head by head; one matrix of four blocks [q | v | k] of heads
     projections: Literal["separate", "concat", "interleaved", "blocks"] = "separate"
     transposed: bool = False  # weights are stored {in, out}
-    bias: Switch = False  # of q, k and v
+    bias: Switch = False  # of q, k and v; with latent heads, of the maps down to low ranks
     output_bias: Switch = False
     qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once
     norm_after_rotation: bool = False
@@ -175,9 +186,16 @@ class Attention(Answers):
     window: Window = "none"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
+    latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.heads == "latent":
+            self._fits_latent()
+        elif self.latent_norm_eps is not None:
+            raise ValueError(
+                f"attention.latent_norm_eps belongs to attention.heads=latent, and attention.heads is {self.heads}"
+            )
         if self.heads == "single" and self.projections == "interleaved":
             raise ValueError(
                 "attention.projections=interleaved lays keys between heads, and attention.heads=single has one"
@@ -186,11 +204,25 @@ class Attention(Answers):
             raise ValueError(
                 "attention.projections=blocks is known with attention.heads=multi, and no norm over all heads"
             )
-        if self.clip is not None and self.qk_norm != "none":
-            raise ValueError("attention.clip is known without a norm on queries and keys: attention.qk_norm is none")
+        norm_comes_first = self.projections == "separate" and not self.norm_after_rotation
+        if self.clip is not None and self.qk_norm != "none" and not norm_comes_first:
+            raise ValueError(
+                "attention.clip is known with a norm on queries and keys only where that comes right after "
+                "projections of their own: attention.projections=separate, norm_after_rotation=false"
+            )
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
         return self
+
+    def _fits_latent(self) -> None:
+        """Raises ValueError for an answer that is known for keys and values with projections of their own only."""
+        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm"):
+            value, usual = getattr(self, answer), type(self).model_fields[answer].default
+            if value != usual:
+                raise ValueError(
+                    f"attention.{answer}={str(value).lower()} is not known with attention.heads=latent: "
+                    f"leave it at {str(usual).lower()}"
+                )
 
 
 Activation = Literal[
@@ -217,6 +249,46 @@ class Mlp(Answers):
             raise ValueError(
                 "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
             )
+        return self
+
+
+class Moe(Answers):
+    """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
+
+    layers: Literal["none", "every"] = "none"  # which have experts
+    # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
+    scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
+    router_bias: bool = False
+    correction: bool = False  # a bias that is added for the choice, and does not weigh
+    groups: bool = False  # experts lie in groups, and the best of them are chosen first
+    normalized: Switch = False  # the weights of a token's experts are divided by their sum
+    scale: Factor | None = None  # multiplies them
+    stored: Literal["each", "stacked"] = "each"  # in files: a tensor for each expert, or one for all
+    transposed: bool = False  # weights are stored {in, out}
+    interleaved: bool = False  # rows of gate and up in turn
+    bias: bool = False  # of the experts
+    # act(gate) * up; or both cut to a limit, (up + 1) * gate * sigmoid(alpha * gate)
+    gating: Literal["activation", "clamped"] = "activation"
+    shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
+    # The width of the shared expert, where it is none of its own: so many times that of the others.
+    shared_multiple: Identifier | None = None
+    balance: bool = True  # the loss of routers that are out of balance is a part of the model's
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.scores == "chosen_softmax" and (self.groups or self.correction):
+            raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
+        if self.scores == "chosen_softmax" and self.normalized is not False:
+            raise ValueError(
+                "moe.normalized belongs to moe.scores=softmax or sigmoid: those chosen add up to 1 already"
+            )
+        if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
+            raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
+        if self.shared_multiple is not None and self.shared == "none":
+            raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
+        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if self.layers == "none" and given:
+            raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")
         return self
 
 
@@ -258,6 +330,7 @@ class Initialization(Answers):
 
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
+    head_std: Factor | None = None  # of the head alone, where it is not that of the embeddings
     gain: Annotated[float, Field(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
@@ -265,6 +338,34 @@ class Initialization(Answers):
 
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
 STUBS: tuple[StubKind, ...] = get_args(StubKind)
+
+
+# Parts that a survey may leave unknown, while it finds all that lies around them.
+UnknownPart = Literal["activation", "mlp", "attention"]
+# Of sizes of axes: over hyperparameters.
+Size = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum, product or quotient of hyperparameters")]
+
+
+class UnknownWeight(Answers):
+    """A tensor of a module that is unknown: its name below the module in the checkpoint, and its axes."""
+
+    name: Path
+    axes: tuple[Identifier, ...]
+    fresh: float | str = 0.0  # the deviation of a fresh one, `initializer_range` for that; of a constant, its value
+    constant: bool = False
+    when: Identifier | None = None  # it is there where this hyperparameter says so
+    trained: bool = True
+
+
+class Unknown(Answers):
+    """A module that nothing known explains: what was observed, where it is in the reference, and what it holds."""
+
+    observed: Text
+    where: Text
+    weights: tuple[UnknownWeight, ...] = ()
+    linear: dict[Path, bool] = {}  # modules in it that are linear maps; whether their weights lie {out, in}
+    axes: dict[Identifier, Size] = {}  # axes that nothing else in the model has
+    reads: tuple[Identifier, ...] = ()  # hyperparameters that act in it alone
 
 
 class Architecture(Answers):
@@ -277,16 +378,20 @@ class Architecture(Answers):
     fixed: dict[HfPath, Any] = {}  # HF fields that must have this value
     derived: dict[HfName, Unset] = {}  # HF fields that must have the value of an expression over others
     ignored: dict[HfPath, Text] = {}  # HF fields that don't touch the function, with the reason
+    # Steps of names in checkpoints that transformers renames as it loads: block_sparse_moe -> mlp.
+    renamed: dict[Path, Path] = {}
     norm: Norm = Norm()
     positions: Positions = Positions()
     attention: Attention = Attention()
     mlp: Mlp = Mlp()
+    moe: Moe = Moe()
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
+    unknown: dict[UnknownPart, Unknown] = {}  # parts that a survey didn't understand, and what it did see of them
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -296,6 +401,11 @@ class Architecture(Answers):
             raise ValueError(
                 f"attention.norm_after_rotation=true needs positions.kind=rotary, and positions.kind is "
                 f"{self.positions.kind}"
+            )
+        if self.attention.heads == "latent" and not self.positions.turn_every_layer:
+            raise ValueError(
+                "attention.heads=latent turns a part of each head in every layer: it needs positions.kind=rotary with "
+                "positions.layers=every, and neither positions.local_rope nor positions.rotary_dim"
             )
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
@@ -311,7 +421,8 @@ class Architecture(Answers):
             for answer, value in answers:
                 field = type(answers).model_fields[answer]
                 if isinstance(value, str) and field.annotation is not None and "Literal" not in str(field.annotation):
-                    yield f"{group}.{answer}", value.partition("**")[0]
+                    for power in value.split(" * "):
+                        yield f"{group}.{answer}", power.partition("**")[0]
 
     def groups(self) -> dict[str, Answers]:
         """The groups of structural answers by name, in the order in which a card shows them."""

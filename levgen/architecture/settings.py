@@ -49,6 +49,12 @@ def _assign(data: dict[str, Any], path: str, value: Any, architecture: Architect
     head, _, rest = path.partition(".")
     hyperparameters = data["hyperparameters"]
     groups = architecture.groups()
+    unknown = {*architecture.unknown, *(f"mlp.{part}" for part in architecture.unknown if part == "activation")}
+    if rest and (head in unknown or path in unknown):
+        raise LevgenError(
+            f"--set {path}: the survey didn't understand what the reference does there: it has no answer to change",
+            "write its stub by hand, or take a type that is understood with --like",
+        )
     if not rest and head in hyperparameters:
         hyperparameters[head]["default"] = value
         return False

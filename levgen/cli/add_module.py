@@ -8,7 +8,10 @@ import typer
 
 def add_module(
     kind: Annotated[
-        str, typer.Argument(help="attention, mlp, norm, decoder-layer, transformer, embeddings or lm-head.")
+        str,
+        typer.Argument(
+            help="attention, mla (its latent kind), mlp, norm, decoder-layer, transformer, embeddings or lm-head."
+        ),
     ],
     to: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The model; by default the only one of the project.")

@@ -67,6 +67,8 @@ def _report(error: Exception) -> int:
         print_error(error.message, error.hint)
     elif isinstance(error, OSError) and error.filename is not None:
         print_error(f"{error.strerror}: {error.filename}")
+    elif isinstance(error, NotImplementedError):
+        print_error(f"the model isn't whole yet: {error}", "`levgen list` shows which of its classes are still stubs")
     else:
         print_error(
             f"levgen failed, which it never should: {type(error).__name__}: {error}",

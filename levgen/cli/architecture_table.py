@@ -108,8 +108,16 @@ def _answers(architecture: Architecture, survey: "Survey | None") -> Table:
 
 
 def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
+    """The answers that there are: none of a part that is unknown."""
+    unknown: set[str] = set(architecture.unknown)
+    if "attention" in unknown and architecture.positions.kind == "none":
+        unknown.add("positions")  # nothing is added to the embeddings, and what attention does nobody knows
     for group, answers in architecture.groups().items():
         for answer, value in answers:
+            if group in unknown or ((group, answer) == ("mlp", "activation") and answer in unknown):
+                continue
+            if group == "moe" and answer != "layers" and architecture.moe.layers == "none":
+                continue  # there is nothing that they say
             yield f"{group}.{answer}", str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -128,6 +136,9 @@ def _parameters(architecture: Architecture, vocab_size: int | None) -> Table:
     more = sum(count.per_token for count in counts) if vocab_size is None else 0
     total = f"{sum(count.total(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
     table.add_row("[bold]all[/bold]", "" if vocab_size is None else f"vocabulary of {vocab_size:,}", total, "")
+    if any(count.active is not None for count in counts):
+        active = f"{sum(count.passed(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
+        table.add_row("[bold]active[/bold]", "what one token passes through", active, "")
     return table
 
 

@@ -27,6 +27,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "new-model": Command("new_model", "new_model", "Write a model, its tests and its training configs.", "Write"),
     "add-module": Command("add_module", "add_module", "Add an attention, MLP, norm ... to a model file.", "Write"),
+    "update": Command("update", "update", "Write a model anew, and keep what you changed in it.", "Write"),
     "check": Command("check", "check", "Check models, tests and configs by reading the source.", "Check"),
     "rule": Command("rule", "rule", "Explain a rule of `levgen check`.", "Check"),
     "prove": Command("prove", "prove", "Prove that a model equals its reference, rung by rung.", "Check"),

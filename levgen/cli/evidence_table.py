@@ -44,7 +44,7 @@ def of_hyperparameter(name: str, hf: str | None, evidence: Iterable[Evidence]) -
     """The evidence that the config's field `hf` is the hyperparameter `name`."""
     special = {"rope": "field of the rotation", "activation": "field of the activation"}
     for entry in evidence:
-        if entry.question in (f"field of {name}", special.get(name), f"factor {name}"):
+        if entry.question in (f"field of {name}", special.get(name), f"factor {name}", f"field {hf}"):
             return entry
         by_field = entry.question.startswith(("factor ", "switch "))
         if hf is not None and by_field and str(entry.chosen).partition("**")[0] == hf:

@@ -52,11 +52,13 @@ def generate(
 ) -> None:
     """Go on with a text: all prompts at once, each to its end or to `--max-new-tokens`."""
     prompts = prompt or [_line_of_stdin()]
+    from levgen.cli.console import print_note
     from levgen.runtime.generation import Sampling
 
     sampling = Sampling(temperature, top_k, top_p)
     stored = _stored(source, step, assignments or [])
     generated = _generated(stored, prompts, sampling, max_new_tokens, seed, stop or [])
+    print_note(f"the cache of earlier tokens took {generated.cache_bytes:,} bytes")
     decode = stored.tokenizer.fast.decode
     for start, tokens, stopped in zip(prompts, generated.tokens, generated.stopped, strict=True):
         text = decode(tokens, skip_special_tokens=True)

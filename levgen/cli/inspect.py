@@ -6,7 +6,9 @@ import typer
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(metavar="TYPE|FOLDER", help="A model type, or a folder with a config.json.")],
+    model: Annotated[
+        str, typer.Argument(metavar="TYPE|FOLDER|ID", help="A model type, a folder with a config.json, or a hub id.")
+    ],
     survey: Annotated[
         bool, typer.Option("--survey", help="Find it out by experiment, although there is a card; this takes torch.")
     ] = False,
@@ -43,5 +45,5 @@ def inspect(
         from levgen.cli.architecture_table import print_inspection
 
         print_inspection(inspection)
-    if inspection.architecture is None:
+    if inspection.architecture is None or inspection.architecture.unknown:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from levgen.cli.surveying import survey_model
 from levgen.errors import LevgenError
 from levgen.reference.find import own_code
 from levgen.reference.hf_config import read_hf_config, require_causal, with_dimensions_of
+from levgen.reference.hub import local_folder
 from levgen.reference.source import causal_type, default_vocab_size
 from levgen.scaffold.choose import Surveyor, settled, with_reference
 from levgen.scaffold.complete import complete
@@ -24,7 +25,10 @@ from levgen.survey.report import Survey
 
 @dataclass(frozen=True)
 class Inspection:
-    """`architecture` is None where the survey left a question open. `card`: that of the type, if it has one."""
+    """`architecture` is None where the survey left a question open that is not about one module alone.
+
+    `card`: that of the type, if it has one.
+    """
 
     model: str
     architecture: Architecture | None
@@ -54,11 +58,18 @@ class Inspection:
             counts = count_modules(self.architecture)
             modules = [
                 {"module": c.module, "axes": c.axes, "each": c.each, "per_token": c.per_token, "times": c.times}
+                | ({} if c.active is None else {"active": c.active})
                 for c in counts
             ]
             total = None if self.vocab_size is None else sum(count.total(self.vocab_size) for count in counts)
+            passed = None if self.vocab_size is None else sum(count.passed(self.vocab_size) for count in counts)
             data |= as_data(self.architecture)
-            data["parameters"] = {"vocab_size": self.vocab_size, "total": total, "modules": modules}
+            data["parameters"] = {
+                "vocab_size": self.vocab_size,
+                "total": total,
+                **({} if passed == total else {"active": passed}),
+                "modules": modules,
+            }
             data["dataflow"] = layer_graph(dataflow_of(self.architecture)).as_data()
         if self.survey is not None:
             said = self.survey.as_data()
@@ -73,7 +84,7 @@ def inspect_model(model: str, *, survey: bool, trust_remote_code: bool) -> Inspe
     Raises LevgenError for a model that is neither a known type nor a folder with a `config.json`.
     """
     run = partial(survey_model, trust_remote_code=trust_remote_code)
-    folder = Path(model)
+    folder = local_folder(model)
     if folder.is_dir():
         return _inspect_folder(model, folder, run, survey=survey)
     if trust_remote_code:
@@ -114,7 +125,8 @@ def _of_type(model_type: str, run: Surveyor, *, survey: bool) -> tuple[Architect
 
 def _architecture(card: Architecture | None, survey: Survey | None) -> Architecture | None:
     if survey is not None:
-        return None if survey.architecture is None else complete(settled(survey).architecture)
+        known = survey.architecture or survey.stubbed
+        return None if known is None else complete(settled(survey).architecture)
     assert card is not None
     return complete(card)
 

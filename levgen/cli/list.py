@@ -40,6 +40,7 @@ def list_models(
 def _row(files: "Files") -> dict[str, Any]:
     from levgen.prove.outcome import Status
     from levgen.prove.state import read_state
+    from levgen.prove.subject import stubs_of
 
     state = read_state(files)
     levels = state.levels()
@@ -48,6 +49,7 @@ def _row(files: "Files") -> dict[str, Any]:
         "model": files.name,
         "status": levels[-1],
         "levels": levels,
+        "stubs": stubs_of(files),
         "failed": failed,
         "stale": sorted(state.stale(files)),
         "proven": bool(state.rungs),
@@ -55,9 +57,11 @@ def _row(files: "Files") -> dict[str, Any]:
 
 
 def _badges(row: dict[str, Any]) -> str:
-    """`scaffolded > traces > shapes > parity`, then what failed and whether it is stale."""
+    """`scaffolded > traces > shapes > parity`, then what is a stub, what failed, and whether it is stale."""
     text = " > ".join(row["levels"])
     notes = []
+    if row["stubs"]:
+        notes.append(f"to be written: {', '.join(row['stubs'])}")
     if row["failed"]:
         notes.append(f"failed: {', '.join(row['failed'])}")
     if row["stale"]:

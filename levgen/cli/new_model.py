@@ -12,7 +12,10 @@ def new_model(
         str | None, typer.Option(metavar="TYPE", help="Take the architecture of TYPE under this name.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FOLDER", help="Take type and dimensions from FOLDER/config.json.")
+        str | None,
+        typer.Option(
+            "--from", metavar="FOLDER|ID", help="Take type and dimensions from its config.json; ID: on the hub."
+        ),
     ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the code that FOLDER brings along, to find out what it is.")
@@ -34,7 +37,8 @@ def new_model(
     """Write a model, its tests and its training configs.
 
     A type with a card is written whole. Any other causal type of transformers, and a folder with code of its own, is
-    found out by experiment first, which takes torch and up to a minute. For a name that nobody knows levgen writes
+    found out by experiment first, which takes torch and up to a minute. A module in it that no experiment explains
+    becomes a stub, and all around it is written and proven. For a name that nobody knows levgen writes
     stubs of every module, whose tests say what is still to be written; on a terminal it asks first which parts you
     want.
     """
@@ -46,17 +50,20 @@ def new_model(
     from levgen.cli.writing import WriteOptions, write_files
     from levgen.errors import LevgenError
     from levgen.project import REACHABLE, UNREACHABLE, find_project
+    from levgen.reference.hub import local_folder
     from levgen.scaffold.choose import Choice, choose
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
     from levgen.scaffold.project import project_files
+    from levgen.scaffold.view import PortView
 
     gc.disable()  # a run is short, and most that it makes lives to its end
     model = model_name(name)
     if trust_remote_code and source is None:
         raise LevgenError("--trust-remote-code says that a folder's code may run: it belongs to --from FOLDER")
     survey = partial(survey_model, trust_remote_code=trust_remote_code)
-    choice = choose(model, like=like, source=source, settings=settings or [], survey=survey)
+    folder = None if source is None else local_folder(source)
+    choice = choose(model, like=like, source=folder, settings=settings or [], survey=survey)
     if choice.is_blank and can_ask() and not defaults and not json:
         from levgen.cli.questions import ask_parts
 
@@ -66,6 +73,8 @@ def new_model(
         print_note(note)
     project = find_project(dest)
     files = port_files(choice.architecture, model, project, survey=choice.survey)
+    unknown = PortView(choice.architecture, model).unknown.values()
+    stubs = [own.as_data(f"{project.models}/{model.snake}.py") for own in unknown]
     if not project.exists:
         files = [*project_files(project.root), *files]
     write_files(
@@ -75,9 +84,10 @@ def new_model(
         next_commands=[
             "pytest",
             "levgen check",
-            f"levgen train {project.config}/{model.snake}_nano.yaml",
+            *([] if stubs else [f"levgen train {project.config}/{model.snake}_nano.yaml"]),
         ],
         dest=dest,
+        stubs=stubs,
     )
     if not project.tests_find_models:
         print_note(f"{UNREACHABLE}; {REACHABLE}")

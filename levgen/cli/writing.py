@@ -3,11 +3,11 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from levgen.cli.console import BOLD, ask, can_ask, print_note, styled
+from levgen.cli.console import BOLD, YELLOW, ask, can_ask, print_note, printable, styled
 from levgen.errors import LevgenError
 from levgen.scaffold.files import Change, Plan, PlannedFile, plan_files, settle
 from levgen.scaffold.journal import JOURNAL, recover
@@ -31,6 +31,7 @@ def write_files(
     options: WriteOptions,
     next_commands: Sequence[str] = (),
     dest: Path = Path(),
+    stubs: Sequence[Mapping[str, str]] = (),
 ) -> Plan:
     """Writes `files` under `root` as `options` say, and prints what was done.
 
@@ -39,6 +40,7 @@ def write_files(
 
     Args:
         next_commands: what to try next, in the folder `dest`.
+        stubs: classes in the files that stand for what a survey didn't understand, as `UnknownView.as_data` has them.
     """
     if options.force and options.skip:
         raise LevgenError("--force and --skip contradict each other: give one of them")
@@ -56,7 +58,7 @@ def write_files(
         plan = settle(plan, force=options.force, skip=options.skip, ask=_ask_about if may_ask else None)
         plan.write()
     go = "" if dest == Path() else f"cd {shlex.quote(str(dest))} && "
-    _print(plan, options, [] if only_show else [go + command for command in next_commands])
+    _print(plan, options, [] if only_show else [go + command for command in next_commands], stubs)
     return plan
 
 
@@ -69,12 +71,14 @@ def _ask_about(change: Change) -> bool:
         print(change.diff(), file=sys.stderr)
 
 
-def _print(plan: Plan, options: WriteOptions, next_commands: Sequence[str]) -> None:
+def _print(plan: Plan, options: WriteOptions, next_commands: Sequence[str], stubs: Sequence[Mapping[str, str]]) -> None:
     only_show = options.dry_run or options.diff
     if options.json:
         report = plan.as_json(written=not only_show and any(change.writes for change in plan.changes))
         if options.diff:
             report["diff"] = plan.diff()
+        if stubs:
+            report["stubs"] = [dict(stub) for stub in stubs]
         print(json.dumps(report, indent=2))
         return
     if options.diff:
@@ -82,6 +86,7 @@ def _print(plan: Plan, options: WriteOptions, next_commands: Sequence[str]) -> N
         print("Nothing was written (--diff).", file=sys.stderr)
         return
     print(plan_tree(plan, _shown(plan.root)))
+    _print_stubs(stubs)
     if options.dry_run:
         print("\nNothing was written (--dry-run).")
     elif not any(change.writes for change in plan.changes):
@@ -89,6 +94,20 @@ def _print(plan: Plan, options: WriteOptions, next_commands: Sequence[str]) -> N
     elif next_commands:
         print("\n" + styled("Next:", BOLD, sys.stdout))
         print("\n".join(f"  {command}" for command in next_commands))
+
+
+def _print_stubs(stubs: Sequence[Mapping[str, str]]) -> None:
+    if not stubs:
+        return
+    title = "Partly a stub:" if len(stubs) == 1 else "Partly stubs:"
+    told = "levgen doesn't know what this computes, and doesn't guess. What is around it is written and proven."
+    told = told if len(stubs) == 1 else told.replace("this computes", "these compute").replace(" it ", " them ")
+    print(f"\n{styled(title, YELLOW, sys.stdout)} {told}")
+    for stub in stubs:
+        print(f"  {stub['class']} in {stub['file']}, which stands for {stub['module']}")
+        print(f"    observed:  {printable(stub['observed'])}")
+        if stub["where"]:
+            print(f"    reference: {printable(stub['where'])}")
 
 
 def _shown(root: Path) -> str:

@@ -12,10 +12,10 @@ from rich.console import Console
 from levgen.errors import LevgenError
 from levgen.prove.bench import Bench
 from levgen.prove.diagnose.divergence import Divergence
-from levgen.prove.ladder import MUTATIONS, Climbed, Rung, chosen, climb, rung_named
+from levgen.prove.ladder import AROUND, LADDER, MUTATIONS, Climbed, Rung, chosen, climb, rung_named
 from levgen.prove.outcome import Status, failed, skipped
 from levgen.prove.state import State, read_state, versions, write_state
-from levgen.prove.subject import BrokenModelError, Files, load_subject
+from levgen.prove.subject import BrokenModelError, Files, load_subject, stubs_of
 from levgen.prove.terminal import Ladder, print_details, print_divergence, verdict
 
 
@@ -45,6 +45,8 @@ def run(request: Request) -> int:
         divergence, steps = None, _unimportable(rungs, error, console)
     else:
         bench = Bench(subject, checkpoint=request.checkpoint)
+        if subject.stubs and all(rung in rungs for rung in LADDER):
+            rungs = [*rungs, AROUND]
         _quieten(bench)
         steps = list(_climb(bench, rungs, console, mutate=request.mutate))
         divergence = _divergence(bench, steps)
@@ -61,9 +63,13 @@ def run(request: Request) -> int:
         if divergence is not None:
             print_divergence(console, divergence)
         console.print(f"\n{verdict(steps, state.levels()[-1])}", markup=False)
+        stubs = stubs_of(request.files)
+        if stubs:
+            console.print(f"to be written: {', '.join(stubs)}; what needs a stub was not compared", markup=False)
         if not recorded:
             console.print(f"{request.files.name} has no record in .levgen: the result was not kept", markup=False)
-    return 1 if any(step.outcome.status is Status.FAILED for step in steps) else 0
+    unwritten = bool(stubs_of(request.files))
+    return 1 if unwritten or any(step.outcome.status is Status.FAILED for step in steps) else 0
 
 
 def _climb(bench: Bench, rungs: Sequence[Rung], console: Console, *, mutate: bool) -> Iterator[Climbed]:
@@ -137,6 +143,7 @@ def _as_data(
         "model": request.files.name,
         "status": state.levels()[-1],
         "levels": state.levels(),
+        "stubs": stubs_of(request.files),
         "files": request.files.hashes(),
         "versions": versions(),
         "rungs": [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.environment import installed_version
-from levgen.prove.ladder import LADDER, LEVELS, MUTATIONS, Climbed, Rung
+from levgen.prove.ladder import AROUND, LADDER, LEVELS, MUTATIONS, Climbed, Rung
 from levgen.prove.outcome import Status
 from levgen.prove.subject import Files
 from levgen.scaffold.files import PlannedFile, plan_files
@@ -57,11 +57,13 @@ class State:
         rungs = {
             name: {**result, "stale": True} if name in stale else dict(result) for name, result in self.rungs.items()
         }
+        if AROUND.name in stale:
+            del rungs[AROUND.name]  # the stubs may be written by now, and it is never climbed again
         for step in climbed:
             outcome = step.outcome
             said = {"figure": outcome.figure, "reason": outcome.reason}
             rungs[step.rung.name] = {"status": str(outcome.status), **{key: text for key, text in said.items() if text}}
-        order = [rung.name for rung in (*LADDER, MUTATIONS)]
+        order = [rung.name for rung in (*LADDER, AROUND, MUTATIONS)]
         ordered = {name: rungs[name] for name in order if name in rungs}
         return State(ordered, files.hashes(), versions())
 

@@ -7,10 +7,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from levgen.check.analysis.unwritten import unwritten_classes
 from levgen.errors import LevgenError, did_you_mean
 from levgen.project import Project, find_project
+
+if TYPE_CHECKING:
+    from levgen.scaffold.unknown_view import UnknownView
 
 
 class BrokenModelError(LevgenError):
@@ -77,6 +81,14 @@ def files_of(name: str, project: Project) -> Files:
     )
 
 
+def stubs_of(files: Files) -> list[str]:
+    """The classes of a model that are still to be written, as its source says; none for source that isn't Python."""
+    try:
+        return unwritten_classes(ast.parse(files.model.read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return []
+
+
 def model_files(project: Project) -> list[Path]:
     """The model files of a project, sorted."""
     folder = project.root / project.models
@@ -98,6 +110,25 @@ class Subject:
     config: Any
     variations: dict[str, Any]
     rotations: dict[str, Any]
+
+    @property
+    def stubs(self) -> list[str]:
+        """The classes whose forward is still to be written."""
+        return unwritten_classes(ast.parse(self.source))
+
+    @property
+    def unknown(self) -> "list[UnknownView]":
+        """The modules that the survey behind the model didn't understand, as its record has them."""
+        from levgen.architecture.card import parse_card
+        from levgen.scaffold.names import model_name
+        from levgen.scaffold.record import read_record_data
+        from levgen.scaffold.view import PortView
+
+        card = read_record_data(self.files.record).get("architecture")
+        if not isinstance(card, dict) or not card.get("unknown"):
+            return []
+        architecture = parse_card(card, source=str(self.files.record))
+        return list(PortView(architecture, model_name(self.files.name)).unknown.values())
 
     @property
     def config_class(self) -> Any:

@@ -23,7 +23,7 @@ def read_hf_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise LevgenError(f"--from {folder}: expected a folder with a config.json", "download what is on a hub first")
+        raise LevgenError(f"--from {folder}: expected a folder with a config.json, or a hub id such as owner/name")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -79,12 +79,15 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
     table = HfFields(
         architecture.reference.config,
         fields,
-        fixed=architecture.fixed,
+        fixed={
+            **architecture.fixed,
+            **{name: _unset(expression) for name, expression in architecture.derived.items()},
+        },
         ignored=architecture.ignored,
         model_type=architecture.reference.model_type,
     )
-    kinds = {
-        ours: Rotary if isinstance(parameter.default, dict) else type(parameter.default)
+    kinds: dict[str, Any] = {
+        ours: Any if parameter.optional else Rotary if isinstance(parameter.default, dict) else type(parameter.default)
         for ours, parameter in architecture.hyperparameters.items()
     }
     holder = dataclasses.make_dataclass(architecture.reference.config, list(kinds.items()), frozen=True)
@@ -96,26 +99,32 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
     return architecture.model_copy(update={"hyperparameters": changed})
 
 
-_OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
+_OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
 }
 
 
-def _unset(expression: str) -> Callable[[Any], int]:
-    """The function that a card's `unset` stands for: whole numbers and fields of the HF config, joined by + - * //."""
+def _unset(expression: str) -> Callable[[Any], Any]:
+    """The function that a card's `unset` or `derived` stands for: whole numbers and fields of the HF config, joined."""
 
-    def value(node: ast.AST, hf: Any) -> int:
+    def value(node: ast.AST, hf: Any) -> Any:
         match node:
-            case ast.Constant(value=int(number)):
-                return number
+            case ast.Constant(value=int() | None as constant):
+                return constant
             case ast.Name(id=name):
-                return int(getattr(hf, name))
+                return getattr(hf, name)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(left, hf), value(right, hf))
-        raise LevgenError(f"the card's `unset: {expression}` is no sum or product of whole numbers and HF fields")
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](value(left, hf), value(right, hf))
+        raise LevgenError(f"the card's `{expression}` is no sum, product or power of whole numbers and HF fields")
 
     tree = ast.parse(expression, mode="eval").body
     return lambda hf: value(tree, hf)

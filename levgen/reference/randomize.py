@@ -25,8 +25,13 @@ def randomized(model: Any, *, std: float = 0.2, seed: int = 0) -> Any:
     return model.eval()
 
 
-def build(found: Any, config: Any, *, dtype: str = "float64", random: bool = True, std: float = 0.2) -> Any:
-    """The reference of `config` on CPU, eager, in `dtype`; randomised with `std`, or with the weights it draws."""
+def build(
+    found: Any, config: Any, *, dtype: str = "float64", random: bool = True, std: float = 0.2, plugs: Any = None
+) -> Any:
+    """The reference of `config` on CPU, eager, in `dtype`; randomised with `std`, or with the weights it draws.
+
+    `plugs`: fills some modules' places, before weights are drawn.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -36,6 +41,8 @@ def build(found: Any, config: Any, *, dtype: str = "float64", random: bool = Tru
     model = found.model_class(config)
     if hasattr(model, "set_attn_implementation"):
         model.set_attn_implementation("eager")
+    if plugs is not None:
+        plugs.fill(model)
     model = model.to(getattr(torch, dtype))
     return randomized(model, std=std) if random else model.eval()
 

@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
@@ -36,20 +36,33 @@ _PATIENCE = 15.0  # seconds
 _SMALL = (8, 16, 4, 24, 48, 2, 1)
 
 
+class Filling(Protocol):
+    """What replaces modules of a reference in place."""
+
+    def fill(self, model: Any) -> None: ...
+
+    def owns(self, parameter: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Tiny:
-    """`values`: what the config is made with. `dtype`: the widest that the reference runs in."""
+    """`values`: what the config is made with. `dtype`: the widest that the reference runs in.
+
+    `plugs`: what stands in place of some modules in every model that is built.
+    """
 
     found: Found
     values: dict[str, Any]
     dtype: str = "float64"
+    plugs: Filling | None = None
 
     def config(self, **changes: Any) -> Any:
         return self.found.config(**{**self.values, **changes})
 
     def build(self, *, dtype: str | None = None, random: bool = True, std: float = 0.2, **changes: Any) -> Any:
         """The reference of this config with `changes`; see `randomize.build`."""
-        return build(self.found, self.config(**changes), dtype=dtype or self.dtype, random=random, std=std)
+        config = self.config(**changes)
+        return build(self.found, config, dtype=dtype or self.dtype, random=random, std=std, plugs=self.plugs)
 
 
 def own_fields(found: Found) -> dict[str, Any]:
@@ -75,6 +88,7 @@ def tiny(found: Found) -> Tiny:
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
+    values |= _shorter_lists(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None:
@@ -94,6 +108,18 @@ def _tokens(found: Found) -> dict[str, int]:
     fields: dict[str, Any] = found.config().to_dict()
     held = [name for name, value in fields.items() if name.endswith("token_id") and value is not None]
     return {name: index % 3 for index, name in enumerate(held)}
+
+
+def _shorter_lists(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a `config.json` with an entry for each layer, for as many as the tiny config has: of every kind."""
+    depths = {fields[name] for name, size in values.items() if size == DEPTH and name in fields}
+    shorter = {}
+    for name, value in found.values.items():
+        if isinstance(value, list) and len(value) > DEPTH and len(value) in depths:
+            missing = [entry for entry in value[DEPTH:] if entry not in value[:DEPTH]]
+            kinds = [entry for at, entry in enumerate(missing) if entry not in missing[:at]][: DEPTH - 1]
+            shorter[name] = [*value[: DEPTH - len(kinds)], *kinds]
+    return shorter
 
 
 def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") -> str | None:
@@ -116,7 +142,7 @@ def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, An
         return values
     size = INNER
     for name, value in fields.items():
-        if _is_int(value) and value >= 128 and name not in values:
+        if is_int(value) and value >= 128 and name not in values:
             # Two fields that are equal at full size may have to be.
             twin = next((values[key] for key in values if fields.get(key) == value), None)
             alike = None if twin is None else _shapes(found, {**values, name: twin})
@@ -146,7 +172,7 @@ def _with_rotation_by_type(found: Found, fields: Mapping[str, Any], values: dict
 
 def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:
     """`values` with other numbers of heads, more fields made small, or sizes left out, until the config runs."""
-    left = [name for name, value in fields.items() if _is_int(value) and value > 1 and name not in values]
+    left = [name for name, value in fields.items() if is_int(value) and value > 1 and name not in values]
     start = time.monotonic()
     others: list[dict[str, Any]] = [{}, *({name: 4} for name, size in values.items() if size == HEADS)]
     for other in others:
@@ -165,12 +191,18 @@ def _repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], p
         small = {**values, **{name: min(size, fields[name]) for name in left}}
         if _problem(found, small) is None:
             return small
+    # Some have a key head to each head, whatever their fields say, and a width of a head that others decide.
+    alike = {**values, **{name: HEADS for name, size in values.items() if size == KV_HEADS}}
+    for name in ("", *sized):
+        fewer = {key: value for key, value in alike.items() if key != name}
+        if _problem(found, fewer) is None:
+            return fewer
     raise LevgenError(f"no tiny config of {found.model_type} was found: {problem[:300]}")
 
 
 def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes for fields of unknown names, from which parameters change shape when a field is changed."""
-    ints = {name: value for name, value in fields.items() if _is_int(value) and value > 1 and name not in values}
+    ints = {name: value for name, value in fields.items() if is_int(value) and value > 1 and name not in values}
     base = _shapes(found, {})
     if base is None:
         return {}
@@ -196,6 +228,9 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         if name == width:
             continue
         value = ints[name]
+        if _is_table(base, effect):
+            sizes[name] = LENGTH
+            continue
         # A number of heads is small; of the width of a head each one more adds a row for every head.
         step = min(_common(base[key], shape, value) for key, shape in effect.items())
         if value <= 64 or (step >= 4 and value <= 512):
@@ -208,6 +243,12 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         if _problem(found, {**values, **sizes, **assigned}) is None:
             return {**sizes, **assigned}
     return sizes
+
+
+def _is_table(base: Mapping[str, tuple[int, ...]], effect: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a field is the length of one table, such as that of positions: whatever lies between two maps has two."""
+    (name, shape), *more = effect.items()
+    return not more and len(shape) == 2 and base[name][1] == shape[1]
 
 
 def _assignments(names: list[str], needed: int) -> Iterator[dict[str, int]]:
@@ -259,7 +300,7 @@ def _with_short_windows(found: Found, fields: Mapping[str, Any], values: dict[st
     """`values` with whatever limits how far a position sees cut below the length of a probe."""
     shapes = None
     for name, value in fields.items():
-        if not _is_int(value) or value <= _PROBE or name in values:
+        if not is_int(value) or value <= _PROBE or name in values:
             continue
         shorter = {**values, name: WINDOW}
         shapes = shapes or _shapes(found, values)
@@ -299,5 +340,6 @@ def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any
     return values
 
 
-def _is_int(value: Any) -> bool:
+def is_int(value: Any) -> bool:
+    """Whether `value` is a whole number, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool)

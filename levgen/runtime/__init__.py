@@ -8,9 +8,11 @@ check_haliax()
 from levgen.runtime.activations import activation
 from levgen.runtime.attention import dot_product_attention
 from levgen.runtime.config import LmConfig
+from levgen.runtime.experts import Experts
 from levgen.runtime.hf_fields import HfField, HfFields
 from levgen.runtime.hf_load import load_hf
 from levgen.runtime.hf_save import save_hf
+from levgen.runtime.latent_attention import latent_attention
 from levgen.runtime.layers import by_layer
 from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
@@ -19,11 +21,13 @@ from levgen.runtime.norms import LayerNorm, RmsNorm
 from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
 from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
+from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
 
 __all__ = [
     "AlibiBias",
     "AttentionMask",
     "Embedding",
+    "Experts",
     "HfField",
     "HfFields",
     "LayerNorm",
@@ -37,9 +41,15 @@ __all__ = [
     "alibi_slopes",
     "by_layer",
     "dot_product_attention",
+    "latent_attention",
+    "load_balancing_loss",
     "load_hf",
     "next_token_loss",
+    "note_routing",
+    "router_z_loss",
     "save_hf",
     "sinusoidal_table",
     "split_axis",
+    "top_experts",
+    "with_routing",
 ]

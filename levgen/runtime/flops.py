@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
+from levgen.runtime.experts import Experts
 from levgen.runtime.hf_names import axes_of
 from levgen.runtime.norms import LayerNorm, RmsNorm
 
@@ -41,8 +42,11 @@ def forward_flops_per_token(config: "LmConfig", vocab_size: int, context_length:
         if isinstance(module, hnn.Linear):
             if "vocab" in {axis.name for axis in axes_of(module.Out)}:
                 continue  # the head, counted above whether it is tied or not
-            total += 2.0 * _active(config, module.weight.axes)
+            # A router, whose output has the axis of experts, scores all of them.
+            total += 2.0 * math.prod(axis.size for axis in module.weight.axes)
             total += _attention(config, module, stack, context_length)
+        elif isinstance(module, Experts):
+            total += sum(2.0 * _active(config, weight.axes) for weight in (module.gate_up_proj, module.down_proj))
         elif not isinstance(module, _NO_PRODUCT):
             for value in vars(module).values():
                 if isinstance(value, NamedArray) and len([a for a in value.axes if a not in stack]) >= 2:
@@ -57,7 +61,9 @@ def _attention(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], 
     layers = _active(config, stack)
     width = math.prod(axis.size for axis in axes_of(module.In))
     heads = width // values[0].size
-    score_size: int = getattr(config, "HeadSize", values[0]).size
+    # Values of latent attention have a size of their own, and so have its queries and keys.
+    scored = "QkHeadSize" if values[0].name == "v_head_size" else "HeadSize"
+    score_size: int = getattr(config, scored, values[0]).size
     per_key = 2 * heads * score_size + 3 * heads + 2 * width
     return layers * per_key * config.attention_span(context_length)
 

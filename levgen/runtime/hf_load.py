@@ -1,25 +1,23 @@
 """Loading a transformers checkpoint into a model, straight from its safetensors files."""
 
-import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
-import haliax as hax
 import haliax.nn as hnn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from haliax import Axis, NamedArray
-from haliax.partitioning import ResourceMapping
+from haliax.partitioning import ResourceMapping, sharding_for_axis
 from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config, read_headers
-from levgen.runtime.hf_match import Source, match_tensors
-from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays, replace_arrays
+from levgen.runtime.hf_match import Readable, as_named, match_tensors
+from levgen.runtime.hf_names import HfTensor, model_arrays, replace_arrays
+from levgen.runtime.hf_shards import ShardedArray, aligned, read_parallel
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.safetensors_io import dtype_of
 
@@ -27,25 +25,15 @@ M = TypeVar("M", bound=LmHeadModel)
 T = TypeVar("T")
 
 
-class Readable(Source, Protocol):
-    """A tensor whose values can be read into an array."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-
-    def read_into(self, out: np.ndarray[Any, Any]) -> None: ...
-
-
-_ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
-
-
 def load_hf(
     ModelClass: type[M], folder: str | Path, *, dtype: Any = None, axis_mapping: ResourceMapping | None = None
 ) -> M:
     """The model in a folder with config.json and safetensors, one file or sharded with an index.
 
-    Each tensor is read into its place in the stacked array: host memory peaks near the size of the weights, and with
-    `axis_mapping`, which wants a mesh in context, near the largest array beside what the devices hold.
+    Its tensors may be named as transformers writes them, or as its modules are in memory, where that differs: experts
+    one by one or all in one. Each tensor is read into its place in the stacked array, and with `axis_mapping`, which
+    wants a mesh in context, into the parts of it that the devices hold: host memory peaks some megabytes above the
+    size of the weights.
 
     Args:
         ModelClass: the model's class. Its config class reads config.json.
@@ -65,8 +53,8 @@ def load_hf(
     check_architecture(ModelClass.__name__, hf_config.model_type, as_read)
     config = config_class.from_hf_config(hf_config)
     template = abstract_model(ModelClass, config, vocab_size(hf_config))
-    wanted = hf_tensors(template)
     found = read_headers(folder)
+    wanted = as_named(template, found)
     stored = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=str(folder))
     return fill(template, wanted, stored, dtype=dtype, axis_mapping=axis_mapping)
 
@@ -113,33 +101,26 @@ def fill(
         if dtype is not None and jnp.issubdtype(kind, jnp.floating):
             kind = dtype_of(dtype)
         raw = shape.array if isinstance(shape, NamedArray) else shape
-        buffer = _aligned(raw.shape, jax.dtypes.canonicalize_dtype(kind))
-        for tensor, source in parts[number]:
-            source.read_into(tensor.select(buffer))
-        arrays.append(_on_device(buffer, shape, axis_mapping))
+        kind = jax.dtypes.canonicalize_dtype(kind)
+        if axis_mapping is not None and isinstance(shape, NamedArray):
+            sharded = _sharded(shape, kind, axis_mapping)
+            for tensor, source in parts[number]:
+                sharded.read(tensor, source)
+            arrays.append(sharded.array())
+        else:
+            buffer = aligned(raw.shape, kind)
+            read_parallel([(source, tensor.select(buffer)) for tensor, source in parts[number]])
+            arrays.append(jax.device_put(buffer, may_alias=True))  # jnp.asarray would copy
     return replace_arrays(template, arrays)  # type: ignore[no-any-return]
 
 
-def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    aligned: np.ndarray[Any, Any] = memory[start : start + size].view(dtype).reshape(shape)
-    return aligned
-
-
-def _on_device(buffer: np.ndarray[Any, Any], shape: Any, axis_mapping: ResourceMapping | None) -> jax.Array:
-    if axis_mapping is None or not isinstance(shape, NamedArray):
-        whole: jax.Array = jax.device_put(buffer, may_alias=True)  # jnp.asarray would copy
-        return whole
+def _sharded(shape: NamedArray, dtype: np.dtype[Any], axis_mapping: ResourceMapping) -> ShardedArray:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # haliax's of no mesh, which is an error below
-            sharded = hax.shard(NamedArray(buffer, shape.axes), axis_mapping).array  # type: ignore[arg-type]
+        sharding = sharding_for_axis(shape.axes, axis_mapping)
+        return ShardedArray(shape.array.shape, dtype, sharding)
     except Exception as error:  # jax has several kinds, not all of them public
+        if str(error) == "No mesh found":
+            raise LevgenError(
+                "load_hf was given an axis_mapping and there is no mesh.", "Call it inside `jax.set_mesh(mesh)`."
+            ) from error
         raise LevgenError(f"{shape.axes} can't be sharded by {axis_mapping}: {error}") from error
-    if not isinstance(sharded, jax.Array):
-        raise LevgenError(
-            "load_hf was given an axis_mapping and there is no mesh.", "Call it inside `jax.set_mesh(mesh)`."
-        )
-    return sharded

@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
+
 from levgen.errors import nearest
 from levgen.runtime.hf_checkpoint import HfCheckpointError
-from levgen.runtime.hf_names import HfTensor
+from levgen.runtime.hf_names import HfTensor, hf_tensors
 
 # (name, number of dimensions) of buffers that old versions of transformers stored and every version computes itself.
 _RECOMPUTED = (
@@ -23,6 +25,16 @@ class Source(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def equals(self, other: Self) -> bool: ...
+
+
+class Readable(Source, Protocol):
+    """A tensor whose values can be read into an array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def read_into(self, out: np.ndarray[Any, Any], first: int = 0) -> None:
+        """Fill `out` with elements of the tensor, from the element `first` on, as its dtype."""
 
 
 S = TypeVar("S", bound=Source)
@@ -66,6 +78,16 @@ def match_tensors(
             "Check that config.json belongs to these weights, and `_state_dict_key_map` of the modules named.",
         )
     return [found[name] for name in names]
+
+
+def as_named(template: Any, found: Mapping[str, Any]) -> list[HfTensor]:
+    """The tensors of `template`, named as transformers' files or as its memory, whichever `found` has more of."""
+    in_files = hf_tensors(template)
+    missing = sum(name not in found for name in _names(in_files, found))
+    if not missing:
+        return in_files
+    in_memory = hf_tensors(template, in_files=False)
+    return in_memory if sum(name not in found for name in _names(in_memory, found)) < missing else in_files
 
 
 def _names(wanted: Sequence[HfTensor], found: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from haliax.nn.scan import BlockSeq, Stacked
 from haliax.state_dict import ModuleWithStateDictSerialization
 
 from levgen.errors import LevgenError
+from levgen.runtime.hf_pieces import InPieces
 from levgen.runtime.norms import LayerNorm, RmsNorm
 
 
@@ -57,6 +58,27 @@ class HfTensor:
             where[dimension] = layer
         return array[(*where, ...)].transpose(self.order)
 
+    def selected_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of `select` of an array of that shape."""
+        taken = {dimension for dimension, _ in self.index}
+        rest = [size for dimension, size in enumerate(shape) if dimension not in taken]
+        return tuple(rest[dimension] for dimension in self.order)
+
+    def select_part(self, part: Any, slices: tuple[slice, ...]) -> tuple[Any, tuple[slice, ...]] | None:
+        """What `part`, the piece of the array at `slices`, has of the tensor, and where that lies in `select`.
+
+        None where it has nothing of it: it holds other layers.
+        """
+        where: list[Any] = [slice(None)] * part.ndim
+        for dimension, layer in self.index:
+            cut = slices[dimension]
+            if not cut.start <= layer < cut.stop:
+                return None
+            where[dimension] = layer - cut.start
+        taken = {dimension for dimension, _ in self.index}
+        rest = [cut for dimension, cut in enumerate(slices) if dimension not in taken]
+        return part[(*where, ...)].transpose(self.order), tuple(rest[dimension] for dimension in self.order)
+
 
 def model_arrays(model: Any) -> list[Any]:
     """The arrays of a model (or their shapes), in the order of `jax.tree.leaves`."""
@@ -70,15 +92,21 @@ def replace_arrays(model: Any, arrays: list[Any]) -> Any:
     return jax.tree.unflatten(structure, [next(new) if _is_array(leaf) else leaf for leaf in leaves])
 
 
-def hf_tensors(model: Any, prefix: str | None = None) -> list[HfTensor]:
+def hf_tensors(model: Any, prefix: str | None = None, *, in_files: bool = True) -> list[HfTensor]:
     """The tensors of the checkpoint of `model` (arrays or shapes), in the order of the model's fields, layer by layer.
+
+    `in_files`: as transformers writes them by default; False: as it holds them in memory, which differs for modules
+    that are `InPieces`, and where the model says so in `hf_module_names`.
 
     Raises `HfLayoutError` for a module that writes its state dict by code of its own, and for two arrays of one name.
     """
     # Fresh shapes, so that an array is known by identity even where a model holds one twice.
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_array(leaf) else leaf, model)
     numbers = {id(leaf): number for number, leaf in enumerate(model_arrays(shapes))}
-    tensors = list(_walk(shapes, prefix, "", (), numbers))
+    tensors = list(_walk(shapes, prefix, "", (), numbers, in_files))
+    if not in_files:
+        renamed = getattr(model, "hf_module_names", {})
+        tensors = [dataclasses.replace(tensor, name=_renamed(tensor.name, renamed)) for tensor in tensors]
     by_name: dict[str, HfTensor] = {}
     for tensor in tensors:
         if tensor.name in by_name:
@@ -90,16 +118,30 @@ def hf_tensors(model: Any, prefix: str | None = None) -> list[HfTensor]:
     return tensors
 
 
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    """`name` with each run of its steps that `names` has replaced: `{"block_sparse_moe": "mlp"}`."""
+    padded = f".{name}."
+    for theirs, ours in names.items():
+        padded = padded.replace(f".{theirs}.", f".{ours}.")
+    return padded[1:-1]
+
+
 @dataclass(frozen=True)
 class _Stack:
-    """A stack of layers that the walk is inside: its axis, and which layer."""
+    """A stack of layers that the walk is inside: its axis, and which layer. Or another axis, and where on it."""
 
     Block: Axis
     layer: int
 
 
 def _walk(
-    node: Any, name: str | None, path: str, stacks: tuple[_Stack, ...], numbers: dict[int, int], flat: Any = None
+    node: Any,
+    name: str | None,
+    path: str,
+    stacks: tuple[_Stack, ...],
+    numbers: dict[int, int],
+    in_files: bool,
+    flat: Any = None,
 ) -> Iterator[HfTensor]:
     """`flat`: the axes that the module around an array flattens, as groups in the order of the tensor's dimensions."""
     if _is_array(_raw(node)):
@@ -109,10 +151,17 @@ def _walk(
     elif isinstance(node, Stacked):
         for layer in range(node.Block.size):
             inner = (*stacks, _Stack(node.Block, layer))
-            yield from _walk(node.stacked, _join(name, str(layer)), path, inner, numbers)
+            yield from _walk(node.stacked, _join(name, str(layer)), path, inner, numbers, in_files)
     elif isinstance(node, BlockSeq):
         for layer, block in enumerate(node.blocks):
-            yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers)
+            yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers, in_files)
+    elif isinstance(node, InPieces):
+        for piece in node.hf_pieces(in_files=in_files):
+            array = getattr(node, piece.field)
+            at = tuple(_Stack(array.resolve_axis(axis), place) for axis, place in piece.at.items())
+            groups = [tuple(array.resolve_axis(axis) for axis in group) for group in piece.dimensions]
+            where = f"{path}.{piece.field}" if path else piece.field
+            yield _tensor(array, str(_join(name, piece.name)), where, (*stacks, *at), numbers[id(_raw(array))], groups)
     elif isinstance(node, Module):
         _refuse_own_code(node, path)
         renamed = node._state_dict_key_map() if isinstance(node, ModuleWithStateDictSerialization) else {}
@@ -121,13 +170,13 @@ def _walk(
                 value = getattr(node, field.name)
                 key = _join(name, renamed.get(field.name, field.name))
                 inside = f"{path}.{field.name}" if path else field.name
-                yield from _walk(value, key, inside, stacks, numbers, _flattened(node, field.name))
+                yield from _walk(value, key, inside, stacks, numbers, in_files, _flattened(node, field.name))
     elif isinstance(node, list | tuple):
         for position, item in enumerate(node):
-            yield from _walk(item, _join(name, str(position)), f"{path}.{position}", stacks, numbers)
+            yield from _walk(item, _join(name, str(position)), f"{path}.{position}", stacks, numbers, in_files)
     elif isinstance(node, dict):
         for key, item in node.items():
-            yield from _walk(item, _join(name, key), f"{path}.{key}", stacks, numbers)
+            yield from _walk(item, _join(name, key), f"{path}.{key}", stacks, numbers, in_files)
 
 
 def _tensor(

@@ -7,17 +7,18 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_checkpoint import CONFIG, INDEX, WEIGHTS, causal_lm_name
 from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays
+from levgen.runtime.hf_shards import host_parts, write_tensor
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.safetensors_io import Writer, dtype_of
 
@@ -32,11 +33,12 @@ def save_hf(
     dtype: Any = None,
     max_shard_size: int | str = "5GB",
     config_overrides: dict[str, Any] | None = None,
+    save_original_format: bool = True,
 ) -> None:
     """Write `model` to a folder: config.json and safetensors, in shards with an index where one file is too small.
 
     The folder is complete or as it was before: all is written beside it and renamed into place. A checkpoint in it is
-    replaced; its other files (a tokenizer) are kept. Arrays, sharded or not, come to the host whole, one at a time.
+    replaced; its other files (a tokenizer) are kept. Arrays, sharded or not, come to the host one at a time.
 
     Args:
         model: with arrays for all its parameters.
@@ -44,6 +46,8 @@ def save_hf(
         dtype: of the floating-point parameters in the file; by default as they are.
         max_shard_size: of one file, in bytes or as "5GB" (10^9) or "5GiB" (2^30).
         config_overrides: attributes set last in config.json, such as `{"eos_token_id": 2}`.
+        save_original_format: name tensors as the model's first checkpoints do, and `save_pretrained` by default, which
+            for most models with experts is one tensor an expert; False: as transformers' modules in memory.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -52,10 +56,10 @@ def save_hf(
     arrays = model_arrays(model)
     asked = None if dtype is None else dtype_of(dtype)
     dtypes = [_stored_dtype(array, asked) for array in arrays]
-    tensors = hf_tensors(model)
+    tensors = hf_tensors(model, in_files=save_original_format)
     if jax.process_index() != 0:
         for array in arrays:  # takes part in the gathers of the process that writes
-            _on_host(array)
+            host_parts(array)
         return
     hf_config = model.config.to_hf_config(model.vocab_size, config_overrides)
     hf_config.architectures = [causal_lm_name(hf_config.model_type) or type(model).__name__]
@@ -90,9 +94,9 @@ def _write_tensors(
         for tensor in shard:
             parts.setdefault(tensor.leaf, []).append((tensor, writers[name]))
     for number, array in enumerate(arrays):
-        whole = _on_host(array)
+        held = host_parts(array)
         for tensor, writer in parts[number]:
-            writer.write(tensor.name, tensor.select(whole).astype(dtypes[number], copy=False))
+            write_tensor(tensor, held, array.shape, partial(writer.write, tensor.name))
     for writer in writers.values():
         writer.sync()
     if len(shards) > 1:
@@ -100,14 +104,6 @@ def _write_tensors(
         metadata = {"total_parameters": sum(int(array.size) for array in arrays), "total_size": total}
         index = {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _on_host(array: Any) -> np.ndarray[Any, Any]:
-    """The whole array, also where its shards are on several devices or processes."""
-    if isinstance(array, jax.Array) and not array.is_fully_addressable:
-        everywhere = NamedSharding(array.sharding.mesh, PartitionSpec())  # type: ignore[attr-defined]
-        array = jax.device_put(array, everywhere)
-    return np.asarray(array)
 
 
 def _stored_dtype(array: Any, asked: np.dtype[Any] | None) -> np.dtype[Any]:

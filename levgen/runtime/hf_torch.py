@@ -23,8 +23,8 @@ class TorchTensor:
         dtype: np.dtype[Any] = self.values.dtype
         return dtype
 
-    def read_into(self, out: np.ndarray[Any, Any]) -> None:
-        out[...] = self.values.reshape(out.shape)
+    def read_into(self, out: np.ndarray[Any, Any], first: int = 0) -> None:
+        out[...] = self.values.reshape(-1)[first : first + out.size].reshape(out.shape)
 
     def equals(self, other: "TorchTensor") -> bool:
         return np.array_equal(self.values, other.values)

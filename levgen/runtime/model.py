@@ -2,7 +2,8 @@
 
 import abc
 import typing
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import haliax as hax
@@ -66,6 +67,9 @@ class LmHeadModel(ModuleWithStateDictSerialization):
     """
 
     config: eqx.AbstractVar[LmConfig]
+
+    # Steps of names in checkpoints -> what transformers renames them to as it loads, where it does.
+    hf_module_names: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     @abc.abstractmethod

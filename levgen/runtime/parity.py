@@ -21,6 +21,7 @@ from levgen.runtime.config import LmConfig
 from levgen.runtime.hf_common import COMMON_FIELDS
 from levgen.runtime.hf_torch import checkpoint_names
 from levgen.runtime.model import LmExample, LmHeadModel
+from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (
     gradients_by_hf_name,
     hf_gradients,
@@ -37,6 +38,10 @@ Array = np.ndarray[Any, Any]
 
 # AdamW with a large epsilon: where a gradient is nearly 0, the step would else be its sign, which is noise.
 _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
+
+
+# Scores of experts that differ by less, relatively, may come out in either order.
+_MARGIN = 2e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +74,21 @@ class Ported(Generic[M]):
             out = self.reference(to_torch(tokens), **positions).logits
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
 
+    def settled(self, draw: Callable[..., NamedArray], *args: Any) -> NamedArray:
+        """Tokens `draw(*args, seed=)` on which no router's choice hangs on rounding, of the first seed that has them.
+
+        Where two experts have nearly the same score, ours and the reference may choose differently and both be right.
+
+        Raises LevgenError where twenty draws all have such a token: the routers of the model don't tell experts apart.
+        """
+        margins = eqx.filter_jit(router_margins)
+        for seed in range(1, 21):
+            tokens = draw(*args, seed=seed)
+            found = margins(self.model, tokens)
+            if found is None or float(found.array.min()) > _MARGIN:
+                return tokens
+        raise LevgenError(f"in 20 draws of tokens some router had two experts within {_MARGIN:g} of each other.")
+
     @property
     def takes_positions(self) -> bool:
         """Whether the reference can be told where its tokens stand."""
@@ -84,7 +104,7 @@ class Ported(Generic[M]):
         return sorted((theirs - ours) | (ours - theirs - checkpoint_names(self.reference, named).keys()))
 
     def loss(self, tokens: NamedArray) -> float:
-        """The reference's mean next-token cross-entropy, weighted as ours: the sum over positions by their number."""
+        """The reference's loss: mean next-token cross-entropy, weighted as ours, and what it adds for its routers."""
         import torch
 
         with torch.no_grad():
@@ -102,10 +122,12 @@ class Ported(Generic[M]):
         continued: list[int] = out[0, len(prompt) :].tolist()
         return continued
 
-    def record(self, tokens: NamedArray, path: str, *, out: str | None = None) -> tuple[NamedArray, NamedArray]:
+    def record(
+        self, tokens: NamedArray, path: str, *, out: str | None = None, axis: Axis | None = None
+    ) -> tuple[NamedArray, NamedArray]:
         """What goes into the reference's module at `path`, and what comes out of it: {batch, position, embed} each.
 
-        `out`: the module whose output is taken, where it isn't the same.
+        `out`: the module whose output is taken, where it isn't the same. `axis`: the last axis, where it isn't embed.
 
         Raises LevgenError where the reference has no such module, or where it isn't given hidden states.
         """
@@ -120,10 +142,10 @@ class Ported(Generic[M]):
 
         # Copies: what the caller adds in place would else change the record.
         def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen["in"] = _first_tensor([*args, *kwargs.values()]).clone()
+            seen["in"] = first_tensor([*args, *kwargs.values()]).clone()
 
         def after(module: Any, args: tuple[Any, ...], output: Any) -> None:
-            seen["out"] = _first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
+            seen["out"] = first_tensor(output if isinstance(output, list | tuple) else [output]).clone()
 
         hooks = [
             modules[path].register_forward_pre_hook(before, with_kwargs=True),
@@ -135,14 +157,17 @@ class Ported(Generic[M]):
         finally:
             for hook in hooks:
                 hook.remove()
-        axes = (*tokens.axes, self.model.Embed)
+        axes = (*tokens.axes, axis or self.model.Embed)
         # Some references flatten batch and position on the way.
         shape = [axis.size for axis in axes]
         return hax.named(seen["in"].reshape(shape).numpy(), axes), hax.named(seen["out"].reshape(shape).numpy(), axes)
 
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero."""
-        return without_rounding(gradients_by_hf_name(_gradients(self.model, tokens)))
+        """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero.
+
+        What the reference keeps in buffers is no parameter.
+        """
+        return self._without_buffers(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -164,7 +189,8 @@ class Ported(Generic[M]):
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
 
-        return gradients_by_hf_name(stepped(self.model, _gradients(self.model, tokens)))
+        after = stepped(self.model, loss_gradients(self.model, tokens))
+        return self._without_buffers(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -178,7 +204,7 @@ class Ported(Generic[M]):
         )
         stepped._reference_loss(tokens).backward()
         optimizer.step()
-        return gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference))
+        return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
         """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
@@ -223,18 +249,27 @@ class Ported(Generic[M]):
                 problems.append(f"{name}: ours {our_mean:.4g} ± {our_std:.4g}, reference {mean:.4g} ± {std:.4g}")
         return problems
 
+    def _without_buffers(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
+        return {name: array for name, array in arrays.items() if name not in buffers}
+
     def _reference_loss(self, tokens: NamedArray) -> Any:
         import torch
 
         ids = to_torch(tokens)
-        logits = self.reference(ids).logits[:, :-1]
+        out = self.reference(ids)
+        logits = out.logits[:, :-1]
         losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="sum")
-        return losses / LmExample.causal(tokens).loss_weight.sum().item()
+        loss = losses / LmExample.causal(tokens).loss_weight.sum().item()
+        # Where the config asks for what routers did, transformers adds the loss that keeps them in balance.
+        balance = getattr(out, "aux_loss", None)
+        return loss if balance is None else loss + self.reference.router_aux_loss_coef * balance
 
 
 @eqx.filter_jit
 @eqx.filter_grad
-def _gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+def loss_gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
+    """The gradient of the next-token loss of `tokens` {batch, position}: a tree like `model`."""
     loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
     return loss.scalar()
 
@@ -268,7 +303,8 @@ def _from_folder(hf_config: Any, folder: Path) -> Any:
     return ModelClass(config)
 
 
-def _first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+def first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
+    """The first tensor of floating-point numbers. Raises LevgenError where there is none."""
     for value in values:
         if hasattr(value, "is_floating_point") and value.is_floating_point():
             return value

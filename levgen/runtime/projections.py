@@ -6,6 +6,7 @@ from typing import cast
 
 import haliax as hax
 import haliax.nn as hnn
+import jax
 from haliax import Axis, NamedArray
 from haliax.axis import AxisSpec, concat_axes
 from jaxtyping import PRNGKeyArray
@@ -21,16 +22,26 @@ class Linear(hnn.Linear):
 
     @staticmethod
     def init(  # type: ignore[override]  # a standard deviation in place of haliax's scale
-        In: AxisSpec, Out: AxisSpec, *, key: PRNGKeyArray, std: float, use_bias: bool, out_first: bool = True
+        In: AxisSpec,
+        Out: AxisSpec,
+        *,
+        key: PRNGKeyArray,
+        std: float,
+        use_bias: bool,
+        bias_std: float = 0.0,
+        out_first: bool = True,
     ) -> "Linear":
         """A map from `In` to `Out`.
 
         Args:
             std: standard deviation of the weight's entries.
+            bias_std: that of the bias's, which is 0 by default.
             out_first: the weight is {Out..., In...}, as torch stores it; False for references that transpose it.
         """
         axes = concat_axes(Out, In) if out_first else concat_axes(In, Out)
         bias = hax.zeros(Out) if use_bias else None
+        if bias is not None and bias_std:
+            bias = hax.random.normal(jax.random.fold_in(key, 1), Out) * bias_std
         return Linear(weight=hax.random.normal(key, axes) * std, bias=bias, In=In, Out=Out)
 
     def __call__(self, inputs: NamedArray, *, key: PRNGKeyArray | None = None) -> NamedArray:

@@ -30,11 +30,24 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "proportional": (),
 }
 _OPTIONAL: dict[str, tuple[str, ...]] = {
-    "yarn": ("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
+    "yarn": (
+        "attention_factor",
+        "beta_fast",
+        "beta_slow",
+        "mscale",
+        "mscale_all_dim",
+        "truncate",
+        "query_scaling",
+    ),
     "longrope": ("attention_factor", "factor", "max_position_embeddings"),
     "proportional": ("factor",),
 }
-_HF_NAMES = {"theta": "rope_theta", "kind": "rope_type", "fraction": "partial_rotary_factor"}
+_HF_NAMES = {
+    "theta": "rope_theta",
+    "kind": "rope_type",
+    "fraction": "partial_rotary_factor",
+    "query_scaling": "llama_4_scaling_beta",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,8 @@ class Rotary:
     high_freq_factor: float | None = None
     short_factor: tuple[float, ...] | None = None
     long_factor: tuple[float, ...] | None = None
+    # How much longer queries get for each e-fold of positions beyond the original length: see `scaled_queries`.
+    query_scaling: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("short_factor", "long_factor"):
@@ -94,6 +109,8 @@ class Rotary:
         for key, value in rope_parameters.items():
             if key == "type" and value == rope_parameters.get("rope_type", value):
                 values.setdefault("kind", value)  # the name of rope_type before transformers 4.43
+            elif key == "max_position_embeddings":
+                continue  # a copy of the config's own, which is what counts
             elif key not in known:
                 raise LevgenError(
                     f"Unknown rope parameter '{key}' (= {value!r}).",
@@ -154,6 +171,25 @@ class Rotary:
             x.rearrange((*rest, HeadSize)).array, jnp.cos(angles) * scaling, jnp.sin(angles) * scaling, layout
         )
         return NamedArray(rotated, (*rest, HeadSize)).rearrange(x.axes)
+
+    def scaled_queries(self, q: NamedArray, pos_ids: NamedArray) -> NamedArray:
+        """`q` {..., position, ...} times 1 + query_scaling * log(1 + position // original_max_position_embeddings)."""
+        if self.query_scaling is None or self.original_max_position_embeddings is None:
+            return q
+        turns = jnp.floor(pos_ids.array.astype(jnp.float32) / self.original_max_position_embeddings)
+        factor = NamedArray(1 + self.query_scaling * jnp.log(1 + turns), pos_ids.axes)
+        return q * factor.astype(q.dtype)
+
+    @property
+    def score_scaling(self) -> float:
+        """What scores of latent attention are multiplied by beside their scale: 1 but for `yarn` with mscale_all_dim.
+
+        It belongs to the scores of the part that doesn't turn as well, which cosine and sine don't reach.
+        """
+        if self.kind != "yarn" or not self.mscale_all_dim:
+            return 1.0
+        assert self.factor is not None  # validated
+        return yarn_scale(self.factor, self.mscale_all_dim) ** 2
 
     @property
     def attention_scaling(self) -> float:
@@ -224,7 +260,8 @@ def _validate(rotary: Rotary) -> None:
             did_you_mean(str(rotary.kind), kinds) or f"Known are {', '.join(kinds)}.",
         )
     required, optional = _REQUIRED[rotary.kind], _OPTIONAL.get(rotary.kind, ())
-    given = [f.name for f in fields(rotary) if f.name not in _HF_NAMES and getattr(rotary, f.name) is not None]
+    every = {"theta", "kind", "fraction"}
+    given = [f.name for f in fields(rotary) if f.name not in every and getattr(rotary, f.name) is not None]
     missing = [name for name in required if name not in given]
     if rotary.kind == "longrope" and rotary.factor is None and rotary.max_position_embeddings is None:
         missing.append("factor")

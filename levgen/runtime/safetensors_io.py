@@ -35,7 +35,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_CHUNK = 16 * 2**20  # bytes read at once where values are converted on the way
+_CHUNK = 4 * 2**20  # bytes read or written at once where values are converted on the way: they stay in the caches
 
 
 class SafetensorsError(LevgenError):
@@ -70,26 +70,29 @@ class Stored:
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def read_into(self, out: np.ndarray[Any, Any]) -> None:
-        """Read the tensor into `out`, of as many elements in the same order, converting to its dtype.
+    def read_into(self, out: np.ndarray[Any, Any], first: int = 0) -> None:
+        """Read as many elements as `out` has into it, in its order, from the element `first` on, as its dtype.
 
         Bytes go straight from the file into `out` where they can; else through a buffer of some megabytes.
         """
         with self.path.open("rb", buffering=0) as file:
-            if not out.flags.c_contiguous:
-                whole = np.empty(self.shape, self.dtype)
-                _fill(file, whole, self.start, self.path)
-                out[...] = whole.reshape(out.shape)
-            elif out.dtype == self.dtype:
-                _fill(file, out, self.start, self.path)
-            else:
-                flat = out.reshape(-1)
-                step = _CHUNK // self.dtype.itemsize
-                buffer = np.empty(min(step, flat.size), self.dtype)
-                for first in range(0, flat.size, step):
-                    part = buffer[: min(step, flat.size - first)]
-                    _fill(file, part, self.start + first * self.dtype.itemsize, self.path)
-                    flat[first : first + part.size] = part
+            self._read(file, out, self.start + first * self.dtype.itemsize)
+
+    def _read(self, file: io.FileIO, out: np.ndarray[Any, Any], start: int) -> None:
+        """`start`: the byte of the file that the first element begins at."""
+        if out.dtype == self.dtype and out.flags.c_contiguous:
+            _fill(file, out, start, self.path)
+        elif out.size * self.dtype.itemsize <= _CHUNK:
+            buffer = np.empty(out.shape, self.dtype)
+            _fill(file, buffer, start, self.path)
+            out[...] = buffer
+        else:
+            row = out[0].size * self.dtype.itemsize
+            step = max(1, _CHUNK // row)
+            for index in range(0, out.shape[0], step):
+                # A single row may itself be more than is read at once.
+                part = out[index] if step == 1 else out[index : index + step]
+                self._read(file, part, start + index * row)
 
     def equals(self, other: "Stored") -> bool:
         """Whether both hold the same bytes, read piece by piece."""
@@ -164,16 +167,27 @@ class Writer:
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         self._path = path
+        self._dtypes = {name: dtype for name, (dtype, _) in tensors.items()}
         self._starts = {name: 8 + len(text) + start for name, start in starts.items()}
         with path.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             file.truncate(8 + len(text) + end)
 
-    def write(self, name: str, values: np.ndarray[Any, Any]) -> None:
-        """Write the values of one tensor, of the dtype and shape declared for it."""
+    def write(self, name: str, values: np.ndarray[Any, Any], first: int = 0) -> None:
+        """Write values of one tensor, from its element `first` on, in their order and as its dtype."""
         with self._path.open("r+b") as file:
-            file.seek(self._starts[name])
-            file.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+            dtype = self._dtypes[name]
+            file.seek(self._starts[name] + first * dtype.itemsize)
+            self._write(file, values, dtype)
+
+    def _write(self, file: io.BufferedRandom, values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
+        ready = values.dtype == dtype and values.flags.c_contiguous
+        if ready or values.size * dtype.itemsize <= _CHUNK:
+            file.write(np.ascontiguousarray(values, dtype).reshape(-1).view(np.uint8).data)
+        else:
+            step = max(1, _CHUNK // (values[0].size * dtype.itemsize))
+            for index in range(0, values.shape[0], step):
+                self._write(file, values[index] if step == 1 else values[index : index + step], dtype)
 
     def sync(self) -> None:
         """Wait until all is on the disk."""

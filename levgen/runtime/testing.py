@@ -15,7 +15,7 @@ from haliax import NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_load import abstract_model, fill, token_embedding, vocab_size
-from levgen.runtime.hf_match import match_tensors
+from levgen.runtime.hf_match import as_named, match_tensors
 from levgen.runtime.hf_names import hf_tensors, model_arrays
 from levgen.runtime.hf_torch import checkpoint_names, torch_tensors, torch_to_numpy
 from levgen.runtime.model import LmHeadModel
@@ -200,7 +200,8 @@ def init_statistics(model: Any) -> dict[str, tuple[float, float]]:
 
 
 def _filled(template: T, state_dict: Any, where: str) -> T:
-    wanted, found = hf_tensors(template), torch_tensors(state_dict)
+    found = torch_tensors(state_dict)
+    wanted = as_named(template, found)
     sources = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=where)
     return fill(template, wanted, sources)
 

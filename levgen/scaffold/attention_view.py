@@ -13,8 +13,14 @@ _QUERY_AXES = {
     "grouped": ["KVHeads", "QHeadsPerGroup", "HeadSize"],
     "multi": ["Heads", "HeadSize"],
     "single": ["Heads", "HeadSize"],
+    "latent": ["Heads", "QkHeadSize"],
 }
-_KEY_AXES = {"grouped": ["KVHeads", "HeadSize"], "multi": ["Heads", "HeadSize"], "single": ["HeadSize"]}
+_KEY_AXES = {
+    "grouped": ["KVHeads", "HeadSize"],
+    "multi": ["Heads", "HeadSize"],
+    "single": ["HeadSize"],
+    "latent": ["Heads", "QkHeadSize"],
+}
 
 
 class AttentionView(PartView):
@@ -117,7 +123,15 @@ class AttentionView(PartView):
     @cached_property
     def body(self) -> list[str]:
         """The statements of the forward, up to what goes into the output projection."""
-        return [*self._rotation_names, *self._queries_keys_values, *self._mask, *self._slopes, *self._attended]
+        queries = ["q = rope.scaled_queries(q, pos_ids)"] if self._positions.query_scaling else []
+        return [
+            *self._rotation_names,
+            *self._queries_keys_values,
+            *queries,
+            *self._mask,
+            *self._slopes,
+            *self._attended,
+        ]
 
     @property
     def _rotary(self) -> bool:

@@ -114,11 +114,12 @@ def with_reference(architecture: Architecture, code: "OwnCode", model_type: str)
 
 
 def settled(survey: "Survey") -> Choice:
-    """What a survey found, with how near the model came that was rebuilt from it.
+    """What a survey found, with how near the model came that was rebuilt from it: whole, or around stubs.
 
-    Raises LevgenError that lists what is unknown where a question is left open.
+    Raises LevgenError that lists what is unknown where a question is left open that no stub is the answer to.
     """
-    if survey.architecture is None:
+    architecture = survey.architecture or survey.stubbed
+    if architecture is None:
         listed = "\n".join(
             f"  {unknown.question}: {unknown.observed}" + (f" [{unknown.where}]" if unknown.where else "")
             for unknown in survey.unknown
@@ -132,12 +133,15 @@ def settled(survey: "Survey") -> Choice:
         )
     errors = f"logits {max(survey.errors):.1e}" if survey.errors else "nothing"
     gradients = "" if survey.gradient_error is None else f", gradients {survey.gradient_error:.1e}"
+    around = ", with what the reference gives in the places of stubs," if architecture.unknown else ""
     rebuilt = (
-        f"the model rebuilt from what was found differs from the reference by {errors}{gradients} (relative error)"
+        f"the model rebuilt from what was found{around} differs from the reference by {errors}{gradients} "
+        "(relative error)"
     )
     notes = [f"{survey.model_type} has no card: surveyed in {survey.seconds:.0f} s; {rebuilt}"]
-    notes += [f"not settled: {unknown.question}: {unknown.observed}" for unknown in survey.unknown]
-    architecture = survey.architecture
+    # What stubs are there for is said with the files.
+    unsettled = [one for one in survey.unknown if survey.stubbed is None or one.question == "initialisation"]
+    notes += [f"not settled: {unknown.question}: {unknown.observed}" for unknown in unsettled]
     if _STD not in architecture.hyperparameters and architecture.initialization.std == _STD:
         notes.append(f"no field of the config says how fresh weights are drawn: {_STD} is the usual 0.02")
         usual = Hyperparameter(default=0.02, tiny=0.03)

@@ -37,6 +37,7 @@ def complete(architecture: Architecture) -> Architecture:
             hint = did_you_mean(name, {*own, *specs})
             raise LevgenError(f"{answer} names the hyperparameter {name!r}, which the architecture doesn't have", hint)
         wanted[name] = None
+    wanted |= dict.fromkeys(name for unknown in architecture.unknown.values() for name in unknown.reads)
     kept = {name: own[name] for name in own if name in wanted}
     layers = own["num_layers"].default if "num_layers" in own else specs["num_layers"].default
     added = {name: Hyperparameter(default=_default(spec, layers)) for name, spec in specs.items() if name not in kept}
@@ -57,7 +58,11 @@ def _default(spec: HyperparameterSpec, layers: Any) -> Any:
 def hyperparameter_type(name: str, parameter: Hyperparameter, specs: dict[str, HyperparameterSpec]) -> str:
     """The annotation of a hyperparameter in the generated config."""
     value = parameter.default
-    kind = specs[name].type if name in specs else "float" if value is None else type(value).__name__
+    if name in specs:
+        kind = specs[name].type
+    else:
+        example = parameter.tiny if value is None else value
+        kind = {"NoneType": "float", "dict": "Rotary"}.get(type(example).__name__, type(example).__name__)
     return f"{kind} | None" if parameter.optional else kind
 
 
@@ -77,6 +82,8 @@ def _check_values(architecture: Architecture, specs: dict[str, HyperparameterSpe
 
 
 def _type_problem(name: str, value: Any, spec: HyperparameterSpec | None) -> str | None:
+    if spec is None and isinstance(value, dict):
+        return _rotary_problem(name, value)
     if spec is None:
         known = isinstance(value, bool | int | float)
         return None if known else f"{name}: expected a number or a boolean, got {value!r}"
@@ -115,7 +122,8 @@ def _size_problems(
     architecture: Architecture, values: dict[str, Any], specs: dict[str, HyperparameterSpec]
 ) -> list[str]:
     problems = []
-    heads, hidden = values["num_heads"], values["hidden_dim"]
+    hidden = values["hidden_dim"]
+    heads = values.get("num_heads", 1)  # unknown attention may have none
     kv_heads = values.get("num_kv_heads", heads)
     if heads % kv_heads:
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
@@ -124,18 +132,34 @@ def _size_problems(
     for answer, counted in (
         ("mlp.multiple", architecture.mlp.multiple),
         ("positions.rotary_dim", architecture.positions.rotary_dim),
+        ("moe.shared_multiple", architecture.moe.shared_multiple),
     ):
         if isinstance(counted, str) and type(values.get(counted)) is not int:
             problems.append(f"{answer} names {counted} ({values.get(counted)}), which is no whole number")
     for name, value in values.items():
         if name in specs and specs[name].by_layer and len(value) != values["num_layers"]:
             problems.append(f"{name} describes {len(value)} layers, and num_layers is {values['num_layers']}")
-    if "head_dim" not in values and hidden % heads:
+    problems += _expert_problems(values)
+    latent = architecture.attention.heads == "latent"
+    if not latent and "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
-    head_dim = values.get("head_dim", hidden // heads)
+    head_dim = values["qk_rope_head_dim"] if latent else values.get("head_dim", hidden // heads)
     turning = values.get(architecture.positions.rotary_dim or "")
     if isinstance(turning, int) and (turning % 2 or turning > head_dim):
         problems.append(f"{architecture.positions.rotary_dim} ({turning}) must be even, and at most {head_dim}")
     if architecture.positions.kind == "rotary" and head_dim % 2:
-        problems.append(f"the width of a head ({head_dim}) must be even, since positions are rotary")
+        turned = "qk_rope_head_dim" if latent else "the width of a head"
+        problems.append(f"{turned} ({head_dim}) must be even, since positions are rotary")
     return problems
+
+
+def _expert_problems(values: dict[str, Any]) -> list[str]:
+    experts, chosen = values.get("num_experts", 1), values.get("num_experts_per_tok", 1)
+    groups, kept = values.get("num_expert_groups", 1), values.get("num_kept_groups", 1)
+    if chosen > experts:
+        return [f"num_experts_per_tok ({chosen}) must be at most num_experts ({experts})"]
+    if experts % groups or kept > groups:
+        return [f"num_experts ({experts}) must be a multiple of num_expert_groups ({groups}), of which {kept} are kept"]
+    if chosen > kept * (experts // groups):
+        return [f"num_experts_per_tok ({chosen}) must fit into {kept} of {groups} groups of {experts} experts"]
+    return []

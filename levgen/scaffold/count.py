@@ -10,6 +10,7 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.scaffold.fields import NormField, Projection
 from levgen.scaffold.names import model_name
+from levgen.scaffold.unknown_view import UnknownView
 from levgen.scaffold.view import PortView
 
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -20,7 +21,8 @@ class Count:
     """The parameters of one module.
 
     `module`: its name in the checkpoint, without the number of its layer. `axes`: what its weight is over. `each`:
-    parameters of one, beside `per_token` for each entry of the vocabulary. `times`: how many of it there are.
+    parameters of one, beside `per_token` for each entry of the vocabulary. `times`: how many of it there are, and
+    `active`: how many of these one token passes through, where that is not all.
     """
 
     module: str
@@ -28,9 +30,14 @@ class Count:
     each: int
     per_token: int = 0
     times: int = 1
+    active: int | None = None
 
     def total(self, vocab_size: int) -> int:
         return (self.each + self.per_token * vocab_size) * self.times
+
+    def passed(self, vocab_size: int) -> int:
+        """Those that one token passes through."""
+        return (self.each + self.per_token * vocab_size) * (self.times if self.active is None else self.active)
 
 
 def count_modules(architecture: Architecture) -> list[Count]:
@@ -49,9 +56,10 @@ class _Counter:
         return [*self._embeddings(), *self._layers(), *self._head()]
 
     def _axis_sizes(self) -> dict[str, int]:
-        """Axis -> size. One axis may be sized by another, which is stated anywhere in the config."""
+        """Axis -> size, where it has one. One axis may be sized by another, which is stated anywhere in the config."""
         known: dict[str, dict[str, int]] = {}
-        pending = [axis for axis in self._view.axes if not axis.alias]
+        absent = {name for name, value in self._values.items() if value is None}
+        pending = [axis for axis in self._view.axes if not axis.alias and axis.size not in absent]
         while pending:
             for axis in pending:
                 needed = set(re.findall(r"(\w+)\.size", axis.size))
@@ -61,6 +69,10 @@ class _Counter:
                     known[axis.attribute] = {"size": int(size)}
             pending = [axis for axis in pending if axis.attribute not in known]
         return {name: held["size"] for name, held in known.items()}
+
+    def _is_there(self, axes: str) -> bool:
+        """Whether all of the axes have a size: a module that may be absent is over one that has none then."""
+        return all(name in self._sizes for name in re.findall(r"\w+", axes))
 
     def _product(self, axes: str) -> int:
         return math.prod(self._sizes[name] for name in re.findall(r"\w+", axes))
@@ -92,17 +104,55 @@ class _Counter:
         counts: list[Count] = []
         for norm in view.layer.norms:
             counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
-        for part in ("attention", "mlp"):
+        for part in ("attention", "mlp") if self._a.moe.layers == "none" else ("attention",):
+            if part in view.unknown:
+                counts += self._unknown(view.unknown[part], layers)
+                continue
             own = view.attention if part == "attention" else view.mlp
             for projection in own.projections:
+                if projection.when is not None and not self._is_there(projection.shape):
+                    continue
                 counts.append(self._projection(self._below(part, part, projection.role), projection, layers))
             if part == "attention" and self._a.attention.sinks:
                 heads = self._values["num_heads"]
                 counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=layers))
             counts += [count for norm in own.norms for count in self._inner_norm(part, norm, layers)]
+            if part == "mlp" and "activation" in view.unknown:
+                counts += self._unknown(view.unknown["activation"], layers)
+        return counts if self._a.moe.layers == "none" else [*counts, *self._mixture(layers)]
+
+    def _mixture(self, layers: int) -> list[Count]:
+        answers, sizes, view = self._a.moe, self._sizes, self._view
+        embed, experts, width = (sizes[axis] for axis in ("Embed", "Experts", "ExpertMlp"))
+        router = self._below("mlp", "moe", "router")
+        counts = [Count(router, "Embed -> Experts", (embed + answers.router_bias) * experts, times=layers)]
+        if answers.correction:
+            counts.append(Count(self._below("mlp", "moe", "correction_bias"), "Experts", experts, times=layers))
+        each, active = layers * experts, layers * sizes["TopExperts"]
+        for role, shape, out in (
+            ("gate", "Embed -> ExpertMlp", width),
+            ("up", "Embed -> ExpertMlp", width),
+            ("down", "ExpertMlp -> Embed", embed),
+        ):
+            name = f"{self._below('mlp', 'moe', 'experts')}.*.{view.weight('moe', role)}"
+            counts.append(Count(name, shape, embed * width + answers.bias * out, times=each, active=active))
+        if answers.shared != "none":
+            shared = view.weight("moe", "shared")
+            for projection in view.mlp.projections:
+                name = f"{self._below(None, 'decoder_layer', 'mlp')}.{shared}.{view.weight('mlp', projection.role)}"
+                counts.append(self._projection(name, projection, layers))
+        if answers.shared == "gated":
+            counts.append(Count(self._below("mlp", "moe", "shared_gate"), "Embed -> ()", embed, times=layers))
         return counts
 
+    def _unknown(self, own: UnknownView, layers: int) -> list[Count]:
+        """What a module that is unknown holds, tensor by tensor."""
+        path = own.path.format("*")
+        return [Count(f"{path}.{name}", axes or "-", self._product(axes), times=layers) for name, axes in own.tensors]
+
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
+        if norm.when is not None and not self._is_there(norm.axis):
+            return []
         return self._norm(self._below(part, part, norm.role), norm.axis, layers)
 
     def _below(self, block: str | None, part: str, role: str) -> str:

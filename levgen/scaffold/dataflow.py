@@ -1,11 +1,14 @@
 """What a layer does, as steps in order: what the diagrams of `levgen inspect` are drawn from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from levgen.architecture.schema import Architecture, Factor, Switch
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
+
+_BLOCKS: tuple[Literal["attention", "mlp"], ...] = ("attention", "mlp")
+_UNKNOWN = "unknown: no experiment explains what it computes"
 
 
 @dataclass(frozen=True)
@@ -112,18 +115,23 @@ class _Reader:
         post = layer.norms == "post"
         scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
 
-        def branch(part: str, *, normed: bool = True) -> Branch:
+        def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
             output = (*own.get(f"{part}_output_norm", ()), *scale)
-            return self._attention(before, output) if part == "attention" else self._mlp(before, output)
+            if part in self._a.unknown:
+                unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
+                return Branch(part, (*before, unknown), (), None, output)
+            if part == "attention":
+                return self._attention(before, output)
+            return self._mlp(before, output) if self._a.moe.layers == "none" else self._moe(before, output)
 
         if layer.parallel == "no":
             return tuple(
                 Residual((), (branch(part),), f"x ← x + {part}", own[f"{part}_norm"] if post else ())
-                for part in ("attention", "mlp")
+                for part in _BLOCKS
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
-        branches = tuple(branch(part, normed=not shared) for part in ("attention", "mlp"))
+        branches = tuple(branch(part, normed=not shared) for part in _BLOCKS)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
     def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
@@ -137,8 +145,8 @@ class _Reader:
                 "blocks": "four blocks of queries, values, keys",
             }[answers.projections]
             entry.append(Step(self._weight("attention", "qkv"), f"{order}{self._bias(answers.bias)}"))
-        lanes = []
-        for role in ("q", "k", "v"):
+        lanes = self._latent_lanes if answers.heads == "latent" else []
+        for role in ("q", "k", "v") if not lanes else ():
             steps = [] if fused else [Step(self._weight("attention", role), self._bias(answers.bias).lstrip(", "))]
             if answers.clip is not None:
                 steps.append(Step(f"clip to ±{self._said(answers.clip)}"))
@@ -156,10 +164,32 @@ class _Reader:
         )
 
     @property
+    def _latent_lanes(self) -> list[Lane]:
+        """Queries, and keys and values, each by way of a vector of low rank."""
+        answers, values = self._a.attention, self._values
+        rank, turning = values["q_lora_rank"], values["qk_rope_head_dim"]
+        down, norm = self._bias(answers.bias), Step(self._weight("attention", "kv_a_norm"), self._norm)
+        steps = {
+            "q_a": Step(self._weight("attention", "q_a"), f"to {rank} numbers{down}"),
+            "q_a_norm": Step(self._weight("attention", "q_a_norm"), self._norm),
+            "q_b": Step(self._weight("attention", "q_b")),
+        }
+        queries = list(steps.values()) if rank is not None else [Step(self._weight("attention", "q"))]
+        queries.append(Step("rotate", f"the last {turning} of each head, {self._rotation}"))
+        latent = f"to {values['kv_lora_rank']} numbers, and {turning} of a key for all heads{down}"
+        keys = [
+            Step(self._weight("attention", "kv_a"), latent),
+            Step("rotate", f"the {turning} of the key"),
+            norm,
+            Step(self._weight("attention", "kv_b"), "the rest of each head's key, and its value"),
+        ]
+        return [Lane("q", tuple(queries)), Lane("k, v", tuple(keys))]
+
+    @property
     def _scores(self) -> str:
         answers = self._a.attention
         heads = self._values["num_heads"]
-        keys = {"grouped": self._values.get("num_kv_heads"), "multi": heads, "single": 1}[answers.heads]
+        keys = {"grouped": self._values.get("num_kv_heads"), "single": 1}.get(answers.heads, heads)
         said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
         if answers.window != "none":
             where = " in layers that say so" if self._by_layer_window else ""
@@ -189,6 +219,8 @@ class _Reader:
             said.append(f"{self._said(positions.rotary_dim)} dimensions of each head")
         if positions.backwards:
             said.append("backwards")
+        if positions.query_scaling:
+            said.append("queries grow beyond the original length")
         said += {
             "every": [],
             "windowed": ["in layers with a window"],
@@ -199,8 +231,11 @@ class _Reader:
 
     def _mlp(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers = self._a.mlp
-        name = self._said("activation") if answers.activation == "configured" else answers.activation
+        configured = answers.activation == "configured" and "activation" not in self._a.unknown
+        name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if "activation" in self._a.unknown:
+            act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")
         entry: list[Step] = []
         if answers.kind == "plain":
@@ -216,6 +251,37 @@ class _Reader:
         inner = [Step(self._weight("mlp", "inner_norm"), self._norm)] if answers.inner_norm else []
         down = Step(self._weight("mlp", "down"), bias)
         return Branch("mlp", (*before, *entry), lanes, join, (*inner, down, *output))
+
+    def _moe(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
+        answers = self._a.moe
+        count, chosen = self._values["num_experts"], self._values["num_experts_per_tok"]
+        bias = ", with a bias" if answers.router_bias else ""
+        router = [Step(self._weight("moe", "router"), f"a score for each of {count} experts{bias}")]
+        if answers.scores != "chosen_softmax":
+            router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
+        said = [f"the best {chosen}"]
+        said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
+        said += [f"within the best {self._values['num_kept_groups']} groups"] if answers.groups else []
+        router.append(Step("choose", ", ".join(said)))
+        if answers.scores == "chosen_softmax":
+            router.append(Step("softmax", "over those chosen"))
+        if answers.normalized is not False:
+            where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
+            router.append(Step("/ their sum", where.strip()))
+        if answers.scale is not None:
+            router.append(Step(self._times(answers.scale)))
+        act = self._said("activation") if self._a.mlp.activation == "configured" else self._a.mlp.activation
+        gated = f"{act}(gate) * up" if answers.gating == "activation" else "clamped gate * up"
+        wide = ", with biases" if answers.bias else ""
+        lanes = [
+            Lane("weights", tuple(router)),
+            Lane("experts", (Step(self._weight("moe", "experts"), f"down({gated}) of each{wide}"),)),
+        ]
+        if answers.shared != "none":
+            gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
+            lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
+        join = "sum of weights * experts" + (" + shared" if answers.shared != "none" else "")
+        return Branch("mlp", before, tuple(lanes), Step(join), output)
 
     # Words --------------------------------------------------------------------------------------------------------
 

@@ -15,13 +15,19 @@ class Projection:
     use_bias: str
     std: str
     out_first: bool
+    when: str | None = None  # Python source: where there is one at all
+    remark: str = ""  # what the comment says beside the shape
+
+    @property
+    def type(self) -> str:
+        return "Linear" if self.when is None else "Linear | None"
 
     @property
     def init(self) -> str:
         """The call that makes it, with the key `k_<role>`."""
         layout = "" if self.out_first else ", out_first=False"
         arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
-        return f"Linear.init({self.inputs}, {self.outputs}, {arguments})"
+        return _made(f"Linear.init({self.inputs}, {self.outputs}, {arguments})", self.when)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,16 @@ class NormField:
     field: str
     role: str
     axis: str
-    init: str
+    call: str
+    when: str | None = None  # Python source: where there is one at all
+
+    @property
+    def init(self) -> str:
+        return _made(self.call, self.when)
+
+
+def _made(call: str, when: str | None) -> str:
+    return call if when is None else f"{call} if {when} else None"
 
 
 @dataclass
@@ -41,6 +56,8 @@ class PartView:
     projections: list[Projection] = field(default_factory=list)
     norms: list[NormField] = field(default_factory=list)
     key_map: dict[str, str | None] = field(default_factory=dict)
+    key_map_when: str | None = None  # Python source: where the names differ, when it is not always
+    act: str = "act"  # the field of an MLP's activation
 
 
 def shape(axes: list[str]) -> str:

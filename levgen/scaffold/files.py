@@ -33,12 +33,13 @@ class PlannedFile:
     """A text file to be written under the root.
 
     `replaces` is the text that `content` was made from, where it was made by editing what is there: finding exactly
-    that text is then no conflict.
+    that text is then no conflict. `shown` is False for a file that diffs leave out: it repeats what others have.
     """
 
     path: str
     content: str
     replaces: str | None = None
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Change:
     content: str
     before: bytes | None
     action: Action
+    shown: bool = True
 
     @property
     def writes(self) -> bool:
@@ -87,7 +89,9 @@ class Plan:
 
     def diff(self) -> str:
         """Unified diffs of all files whose content would differ, whether or not they'd be written."""
-        return "".join(change.diff() for change in self.changes if change.action is not Action.UNCHANGED)
+        return "".join(
+            change.diff() for change in self.changes if change.shown and change.action is not Action.UNCHANGED
+        )
 
     def as_json(self, *, written: bool) -> dict[str, Any]:
         """The plan as plain data: `{"root", "written", "files": [{"path", "action"}]}`."""
@@ -172,7 +176,7 @@ def _compare(root: Path, path: PurePosixPath, file: PlannedFile) -> Change:
         action = Action.UPDATE
     else:
         action = Action.CONFLICT
-    return Change(path, target, file.content, before, action)
+    return Change(path, target, file.content, before, action, file.shown)
 
 
 def _same(data: bytes, text: str) -> bool:

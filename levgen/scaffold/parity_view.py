@@ -1,10 +1,20 @@
 """What the templates of a model's tests read: other configs to compare with, and where the reference is listened to."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from levgen.scaffold.view import PortView
+
+
+def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
+    """The name of a module of transformers, from its `name` in checkpoints."""
+    steps = f".{name}."
+    for theirs, in_memory in renamed.items():
+        steps = steps.replace(f".{theirs}.", f".{in_memory}.")
+    return steps.strip(".")
+
 
 # Hyperparameters with one entry for each layer.
 LISTS: tuple[str, ...] = ("layer_types", "rope_layers", "layer_thetas")
@@ -21,12 +31,21 @@ class ParityView:
     def variations(self) -> list[str]:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
-        if answers.heads == "grouped":
+        changes: list[str]
+        if "attention" in self._port.unknown:
+            changes = []
+        elif answers.heads == "latent":
+            changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']
+        elif answers.heads == "grouped":
             changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
         elif answers.projections == "blocks":
             changes = ['{"num_heads": 8}']
         else:
             changes = ['{"num_heads": 1}', '{"num_heads": 2}']
+        if self._port.architecture.moe.layers != "none":
+            changes.append('{"num_experts": 9, "num_experts_per_tok": 1}')
+        if self._port.architecture.moe.groups:
+            changes.append('{"num_expert_groups": 1, "num_kept_groups": 1}')
         changes += [
             f'{{"{name}": not TINY.{name}}}'
             for name in ("tie_word_embeddings", *self._port.switches)
@@ -61,16 +80,19 @@ class ParityView:
     def ropes(self) -> list[str]:
         """Python source of a rotation of each kind that the reference takes."""
         pairs = f"range({self.rotary_pairs})"
+        scaling = ", query_scaling=0.3" if self._port.architecture.positions.query_scaling else ""
         sources = {
             "default": "Rotary(theta=500.0)",
             "linear": 'Rotary(theta=500.0, kind="linear", factor=4.0)',
             "dynamic": 'Rotary(theta=500.0, kind="dynamic", factor=2.0, max_position_embeddings=TINY.max_seq_len)',
-            "yarn": 'Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=160)',
+            "yarn": f'Rotary(theta=500.0, kind="yarn", factor=4.0, original_max_position_embeddings=160{scaling})',
             "llama3": 'Rotary(theta=500.0, kind="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, '
             "original_max_position_embeddings=80)",
             "longrope": 'Rotary(theta=500.0, kind="longrope", factor=4.0, original_max_position_embeddings=160, '
             f"short_factor=tuple(1 + i / 8 for i in {pairs}), long_factor=tuple(2 + i / 2 for i in {pairs}))",
         }
+        if self._latent:  # which alone reads all of yarn's parameters
+            sources["yarn"] = f"{sources['yarn'].removesuffix(')')}, mscale=0.7, mscale_all_dim=1.3)"
         reference = self._port.architecture.reference
         return [source for kind, source in sources.items() if reference is None or kind in reference.rope_kinds]
 
@@ -88,15 +110,25 @@ class ParityView:
     @cached_property
     def rotary_pairs(self) -> str:
         """Python source of the number of pairs of dimensions that turn in tests."""
-        return "int(TINY.HeadSize.size * TINY.rope.fraction) // 2" if self.partial else "TINY.HeadSize.size // 2"
+        size = "RopeHeadSize.size" if self._latent else "HeadSize.size"
+        return f"int(TINY.{size} * TINY.rope.fraction) // 2" if self.partial else f"TINY.{size} // 2"
 
-    def path(self, part: str, end: Literal["in", "out"], layer: int) -> str:
+    @property
+    def _latent(self) -> bool:
+        return self._port.architecture.attention.heads == "latent"
+
+    def path(self, part: Literal["attention", "mlp"], end: Literal["in", "out"], layer: int) -> str:
         """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
-        view = self._port.attention if part == "attention" else self._port.mlp
-        entry = view.projections[0 if end == "in" else -1]
+        if part in self._port.unknown:
+            return self._port.unknown[part].path.format(layer)
         above = self._port.weight("decoder_layer", part)
-        names = (self._port.weight("transformer", "layers"), str(layer), above, self._port.weight(part, entry.role))
-        return ".".join(name for name in names if name)
+        names = [self._port.weight("transformer", "layers"), str(layer), above]
+        if part == "attention" or self._port.architecture.moe.layers == "none":
+            view = self._port.attention if part == "attention" else self._port.mlp
+            always = [projection for projection in view.projections if projection.when is None]
+            entry = always[-1] if end == "out" else next(one for one in always if one.inputs == "config.Embed")
+            names.append(self._port.weight(part, entry.role))
+        return renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
 
     @cached_property
     def long_length(self) -> str:

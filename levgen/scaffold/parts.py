@@ -17,7 +17,7 @@ from levgen.plain_yaml import load_yaml
 from levgen.resources import templates
 
 # The order in which the classes of a file appear.
-ORDER = ("attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head")
+ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "lm_head")
 
 
 def class_name(part: str, model: str) -> str:
@@ -26,7 +26,7 @@ def class_name(part: str, model: str) -> str:
 
 
 # The order in which a config lists what they add.
-_CONFIG_ORDER = ("model", "mlp", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
+_CONFIG_ORDER = ("model", "mlp", "moe", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,16 @@ def load_part(name: str) -> Part:
     return Part(name, data["summary"], data.get("kinds", {}), hyperparameters, axes, data.get("names", {}))
 
 
+def classes_of(architecture: Architecture) -> list[str]:
+    """The parts that the file of `architecture` has a class for, in order."""
+    absent = set()
+    if architecture.moe.layers == "none":
+        absent.add("moe")
+    elif architecture.moe.shared == "none":
+        absent.add("mlp")
+    return [part for part in ORDER if part not in absent]
+
+
 def all_parts() -> list[Part]:
     """Every part, the dimensions of the model first."""
     return [load_part(name) for name in _CONFIG_ORDER]
@@ -120,16 +130,37 @@ def holds(when: str | None, architecture: Architecture) -> bool:
 
 
 def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:
-    """By name, the hyperparameters that the parts of `architecture` need."""
-    return {spec.name: spec for part in all_parts() for spec in part.hyperparameters if holds(spec.when, architecture)}
+    """By name, the hyperparameters that the parts of `architecture` need. A part that is unknown needs its own."""
+    return {
+        spec.name: spec
+        for part in _known_parts(architecture)
+        for spec in part.hyperparameters
+        if holds(spec.when, architecture) and spec.name not in architecture.unknown
+    }
+
+
+def _known_parts(architecture: Architecture) -> list[Part]:
+    return [part for part in all_parts() if part.name not in architecture.unknown]
 
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:
     """The axes that the parts of `architecture` need, in the order of the config."""
     groups = architecture.groups()
-    return [
+    known = [
         replace(spec, size=_expressions.from_string(spec.size).render(groups))
-        for part in all_parts()
+        for part in _known_parts(architecture)
         for spec in part.axes
         if holds(spec.when, architecture)
     ]
+    own = {name: size for unknown in architecture.unknown.values() for name, size in unknown.axes.items()}
+    return [*known, *(_unknown_axis(name, size) for name, size in own.items())]
+
+
+def _unknown_axis(name: str, size: str) -> AxisSpec:
+    """An axis of a module that is unknown."""
+    return AxisSpec(attribute(name), name, size)
+
+
+def attribute(axis: str) -> str:
+    """The config's property for an axis: `two_out` -> `TwoOut`"""
+    return "".join(word[:1].upper() + word[1:] for word in axis.split("_"))

@@ -1,6 +1,7 @@
 """Rendering a port: the files of one model, from an architecture and a name."""
 
 import functools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from levgen.scaffold.compiled_templates import CompiledTemplates
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.formatting import Formatting, format_python
 from levgen.scaffold.names import ModelName
-from levgen.scaffold.parts import ORDER, class_name
+from levgen.scaffold.parts import class_name, classes_of
 from levgen.scaffold.record import read_record_data, render_record
+from levgen.scaffold.rendered import render_rendered, rendered_path
 from levgen.scaffold.view import PortView
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def environment() -> jinja2.Environment:
     )
     env.filters["python"] = _python
     env.filters["stub_class"] = class_name
+    env.filters["pieces"] = _pieces
     env.filters["zip"] = lambda left, right: zip(left, right, strict=True)
     return env
 
@@ -43,6 +46,11 @@ def environment() -> jinja2.Environment:
 def _python(value: Any) -> str:
     """Python source of plain data."""
     return repr(value)
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """`text` in strings that fit lines of `width`, to be written one after the other."""
+    return textwrap.wrap(text, width, drop_whitespace=False) or [""]
 
 
 def render_model(architecture: Architecture, name: ModelName) -> str:
@@ -77,17 +85,39 @@ def port_files(
 
     survey: what found the architecture out, if a card didn't say it: the record keeps its evidence.
     """
+    files = _rendered(architecture, name, project)
+    path = f".levgen/{name.snake}.yaml"
+    before = _readable(project.root / path)
+    return [
+        PlannedFile(path, render_record(architecture, name, files, survey=survey, before=before)),
+        PlannedFile(rendered_path(name.snake), render_rendered(files), shown=False),
+        *(PlannedFile(path, content) for path, content in files.items()),
+    ]
+
+
+def ancestor_file(architecture: Architecture, name: ModelName, project: Project) -> PlannedFile:
+    """The common ancestor of later merges (`levgen.scaffold.rendered`) of a model that `architecture` describes now."""
+    path = project.root / rendered_path(name.snake)
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    content = render_rendered(_rendered(architecture, name, project))
+    return PlannedFile(rendered_path(name.snake), content, replaces=before, shown=False)
+
+
+def is_kept_for_levgen(path: str) -> bool:
+    """Whether a file of `port_files` is one that levgen reads itself and nobody edits."""
+    return path.startswith(".levgen/")
+
+
+def _rendered(architecture: Architecture, name: ModelName, project: Project) -> dict[str, str]:
+    """{path: content} of the files that a person owns."""
     view = PortView(architecture, name)
     tests, model = _format_tests(view, project), _format_model(view)
-    files = {
+    return {
         f"{project.config}/{name.snake}.yaml": _render("full.yaml.jinja", view, config=project.config),
         f"{project.config}/{name.snake}_nano.yaml": _render("nano.yaml.jinja", view),
         f"{project.tests}/test_{name.snake}.py": tests.result,
         f"{project.models}/{name.snake}.py": model.result,
     }
-    path = f".levgen/{name.snake}.yaml"
-    record = {path: render_record(architecture, name, files, survey=survey, before=_readable(project.root / path))}
-    return [PlannedFile(path, content) for path, content in (record | files).items()]
 
 
 def _format_model(view: PortView) -> Formatting:
@@ -110,5 +140,6 @@ def _render_tests(view: PortView, project: Project) -> str:
     return _render("test.py.jinja", view, models=project.models.as_posix(), models_package=project.models_package)
 
 
-def _render(template: str, view: PortView, *, order: Sequence[str] = ORDER, **more: Any) -> str:
+def _render(template: str, view: PortView, *, order: Sequence[str] | None = None, **more: Any) -> str:
+    order = classes_of(view.architecture) if order is None else order
     return environment().get_template(template).render(port=view, a=view.architecture, order=order, **more)

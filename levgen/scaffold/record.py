@@ -34,12 +34,10 @@ def render_record(
     """
     held = before or {}
     card = as_data(architecture)
-    if survey is None:
-        surveyed = {}
-    elif "survey" in held and held.get("architecture") == card:
+    if "survey" in held and held.get("architecture") == card:
         surveyed = {"survey": held["survey"]}
     else:
-        surveyed = {"survey": _surveyed(survey)}
+        surveyed = {} if survey is None else {"survey": _surveyed(survey)}
     data = {
         "model": name.snake,
         "levgen": __version__,

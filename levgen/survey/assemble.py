@@ -8,11 +8,14 @@ from levgen.architecture.card import parse_card
 from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
+from levgen.reference.tiny import is_int
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import NEUTRAL, FieldMap, rope_frequencies
+from levgen.survey.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
 from levgen.survey.initialization import Initialization
+from levgen.survey.inside import Inside
 from levgen.survey.measures import Measures, alike
 from levgen.survey.names import checkpoint_roles
+from levgen.survey.plugs import Plugs
 from levgen.survey.trials import Trials
 
 _ORDER = (
@@ -40,24 +43,31 @@ _ORDER = (
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
 
 
-def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architecture:
+def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Inside | None = None) -> Architecture:
     """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
-    schema can't hold them."""
+    schema can't hold them.
+
+    `inside`: what is known of modules that are unknown, and that were plugged in `trials`.
+    """
     measures = trials.base.measures
     assert measures is not None
     reference = trials.tiny.found
-    hyperparameters = _hyperparameters(trials, found, measures)
+    inside = inside or Inside()
+    hyperparameters = _hyperparameters(trials, found, measures, inside)
+    names = checkpoint_roles(trials.structure.model, measures.names)
+    if inside.parts:
+        _name_unknown(names, trials)
     data: dict[str, Any] = {
         "title": _title(reference),
-        "reference": _reference(reference),
+        "reference": _reference(trials),
         "hyperparameters": hyperparameters,
         "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
         "derived": found.derived,
         "ignored": found.ignored,
         "norm": _norm(found, measures),
-        "positions": _positions(found, measures, hyperparameters),
-        "attention": _attention(trials, found, measures),
-        "mlp": _mlp(trials, found, measures),
+        "positions": _positions(trials, found, measures, hyperparameters),
+        "attention": {} if "attention" in inside.parts else _attention(trials, found, measures),
+        "mlp": {} if "mlp" in inside.parts else _mlp(trials, found, measures, inside),
         "layer": {
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
@@ -71,9 +81,23 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization) -> Architect
             "final_norm": measures.final_norm,
         },
         "initialization": dataclasses.asdict(init),
-        "names": checkpoint_roles(trials.structure.model, measures.names),
+        "names": names,
+        "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> None:
+    """Takes plugs out of `names`, and puts an unknown activation into them."""
+    plugs = trials.tiny.plugs
+    assert isinstance(plugs, Plugs)
+    for part in ("attention", "mlp"):
+        if plugs.of(part) is not None:
+            del names[part]
+    activation = plugs.of("activation")
+    if activation is not None:
+        above = names["decoder_layer"]["mlp"]
+        names["mlp"]["act"] = activation.below.removeprefix(f"{above}.") if above else activation.below
 
 
 def _title(found: Found) -> str:
@@ -83,9 +107,10 @@ def _title(found: Found) -> str:
     return name
 
 
-def _reference(found: Found) -> dict[str, str] | None:
+def _reference(trials: Trials) -> dict[str, Any] | None:
     import transformers
 
+    found = trials.tiny.found
     if not found.module.startswith("transformers."):
         return None
     return {
@@ -94,6 +119,8 @@ def _reference(found: Found) -> dict[str, str] | None:
         "config": found.config_class.__name__,
         "model_type": found.model_type,
         "version": transformers.__version__,
+        # Of the runtime's kinds of rotation, one says how queries grow.
+        **({"rope_kinds": ["yarn"]} if _scales_queries(trials) else {}),
     }
 
 
@@ -107,7 +134,7 @@ def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
     return value
 
 
-def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for ours, hf in found.sizes.items():
         if ours == "rotary_dim" and found.rope is not None:
@@ -154,11 +181,27 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures) -> dic
     if "tied" in found.switches:
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
     made["tie_word_embeddings"] = tie
+    taken = sorted(made.keys() & inside.hyperparameters.keys())
+    if taken:
+        raise UnresolvedError("fields of hyperparameters", f"{taken} are names of two hyperparameters each")
+    made |= inside.hyperparameters
+    if inside.parts:
+        _keep_sizes(trials, made)
     without = [name for name, parameter in made.items() if parameter.get("hf") is None]
-    if without and _reference(trials.tiny.found) is not None:
+    if without and _reference(trials) is not None:
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
+
+
+def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
+    """Tests of a model with an unknown module take the sizes that the survey did: whether others go together, nobody
+    knows. How many layers and positions there are doesn't matter to a module."""
+    for ours, parameter in made.items():
+        hf = parameter.get("hf")
+        value = trials.base.values.get(hf) if hf is not None else None
+        if ours not in ("num_layers", "max_seq_len") and is_int(value) and "tiny" not in parameter:
+            parameter["tiny"] = value
 
 
 def _may_be_none(trials: Trials, hf: str) -> bool:
@@ -201,8 +244,12 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
             parameters = trials.fields[name].get(key, _USUAL_ROTATION) if key else trials.fields[name]
             length = found.sizes.get("max_seq_len") or _length_field(trials, found)
             limit = trials.fields[length] if length is not None else 2048
-            made[ours] = {"default": _as_rotary(parameters, limit), "hf": hf}
+            made[ours] = {"default": as_rotary(parameters, limit), "hf": hf}
     if "rope" in made:
+        if _scales_queries(trials):
+            # A test must go past the length at which that begins.
+            rope: Any = made["rope"]["default"]
+            made["rope"]["tiny"] = {**rope, "theta": 500.0, "original_max_position_embeddings": 24}
         return made
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
@@ -216,17 +263,9 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     return {"rope": {"default": {"theta": theta} | ({"fraction": fraction} if fraction != 1 else {})}}
 
 
-def _as_rotary(parameters: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """HF's rope parameters as a card writes them: theta, and what isn't at its own default."""
-    from levgen.runtime.rotary import Rotary
-
-    rotary = Rotary.from_hf(parameters, max_seq_len=limit)
-    values = {
-        field.name: list(value) if isinstance(value, tuple) else value
-        for field in dataclasses.fields(rotary)
-        if (value := getattr(rotary, field.name)) != field.default
-    }
-    return {"theta": rotary.theta} | values
+def _scales_queries(trials: Trials) -> bool:
+    """Whether queries grow with their position in some config that was examined."""
+    return any(trial.measures is not None and trial.measures.query_scaling for trial in trials.examined)
 
 
 def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
@@ -240,7 +279,11 @@ def _norm(found: FieldMap, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def _positions(
+    trials: Trials, found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    if _scales_queries(trials) and found.rope is None:
+        raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
     positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
     if measures.position_table is not None:
         positions["table"] = measures.position_table
@@ -249,6 +292,8 @@ def _positions(found: FieldMap, measures: Measures, hyperparameters: Mapping[str
     positions["layout"] = measures.layout
     if measures.backwards:
         positions["backwards"] = True
+    if _scales_queries(trials):
+        positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     if not all(measures.rotating):
@@ -322,7 +367,7 @@ def _window(found: FieldMap, measures: Measures) -> str:
     return "every"
 
 
-def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) -> dict[str, Any]:
     mlp: dict[str, Any] = {
         "kind": measures.mlp_kind,
         "projections": measures.mlp_projections,
@@ -330,7 +375,7 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
         "bias": found.switches.get("mlp_bias", measures.mlp_bias),
         "inner_norm": measures.mlp_inner_norm,
     }
-    if found.activation is None:
+    if found.activation is None and "activation" not in inside.parts:
         known = [name for name in get_args(Activation) if name in measures.activation]
         if not known:
             raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")

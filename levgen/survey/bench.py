@@ -9,7 +9,7 @@ from levgen.survey.shapes import LENGTH
 
 
 class Bench:
-    """One attention under experiment. `sinks` and `clip` are None until they are found."""
+    """One attention under experiment. `sinks`, `clip` and `query_scaling` are None until they are found."""
 
     def __init__(self, anatomy: Anatomy, roles: Roles) -> None:
         import torch
@@ -21,6 +21,7 @@ class Bench:
         self.visible = (self.distance >= 0) & (self.distance < visible)
         self.sinks: str | None = None
         self.clip: float | None = None
+        self.query_scaling: Any = None  # [T]: what queries are multiplied by; they are given divided by it
 
     def unresolved(self, question: str, observed: str) -> UnresolvedError:
         return UnresolvedError(question, observed, self.module)
@@ -36,6 +37,8 @@ class Bench:
     def output(self, q: Any, k: Any, v: Any) -> Any:
         """[T, heads, dim]: what comes out for queries [T, heads, dim], keys and values [T, kv_heads, dim]."""
         r = self.roles
+        if self.query_scaling is not None:
+            q = q / self.query_scaling[:, None, None]
         return self.anatomy.run(r.fill(q, k, v), r.core.target).double().reshape(LENGTH, r.heads, r.head_dim)
 
     def shares(self, q: Any, k: Any) -> Any:

@@ -46,14 +46,16 @@ def broke_off(error: Exception) -> Unknown:
 
 
 def source_of(module: Any) -> str:
-    """`file:line` of a module's class, relative to the folder of packages."""
+    """`file:line` of a module's class: the file relative to the folder of packages, else its name alone."""
     import inspect
+    import os
 
     if module is None:
         return ""
     try:
         file = inspect.getsourcefile(type(module)) or ""
-        return f"{file.rpartition('site-packages/')[2]}:{inspect.getsourcelines(type(module))[1]}"
+        _, packages, inner = file.rpartition("site-packages/")
+        return f"{inner if packages else os.path.basename(file)}:{inspect.getsourcelines(type(module))[1]}"
     except (OSError, TypeError):
         return ""
 

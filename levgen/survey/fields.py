@@ -1,5 +1,6 @@
 """Which config field is which answer: hypotheses that hold in every config that was examined, and varied."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
+from levgen.survey.shapes import LENGTH
 from levgen.survey.trials import ROUNDING, Trial, Trials
 
 # Our hyperparameter -> the measure that it is the value of.
@@ -401,6 +403,8 @@ def _rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool
     if expected is None or measures is None:
         return False
     frequencies, _scaling = expected
+    if not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
+        return False
     layers = zip(measures.frequencies, measures.rotating, measures.windowed, strict=False)
     chosen = [found for found, rotates, has in layers if rotates and (windowed is None or has == windowed)]
     if windowed is not None and not chosen:
@@ -419,10 +423,26 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
         return None
     try:
         rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
-        usual, _ = frequencies(rotary, measures.head_dim)
+        usual, long = frequencies(rotary, measures.head_dim)
     except (LevgenError, TypeError):
         return None
+    limit = rotary.original_max_position_embeddings
+    if rotary.kind == "longrope" and limit is not None and limit < LENGTH:
+        usual = long
     return [float(f) for f in usual], rotary.attention_scaling
+
+
+def query_scaling(parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """What queries are multiplied by in a probe, where `rope_parameters` say so; None where that is 1 throughout."""
+    import haliax as hax
+
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
+    ones = hax.ones(hax.Axis("position", LENGTH))
+    scaling = rotary.scaled_queries(ones, hax.arange(ones.axes[0])).array.tolist()
+    return None if all(factor == 1.0 for factor in scaling) else tuple(scaling)
 
 
 def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:
@@ -438,6 +458,19 @@ def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:
     except (LevgenError, TypeError) as error:
         return str(error).splitlines()[0]
     return None
+
+
+def as_rotary(parameters: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """HF's rope parameters as a card writes them: theta, and what isn't at its own default."""
+    from levgen.runtime.rotary import Rotary
+
+    rotary = Rotary.from_hf(parameters, max_seq_len=limit)
+    values = {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in dataclasses.fields(rotary)
+        if (value := getattr(rotary, field.name)) != field.default
+    }
+    return {"theta": rotary.theta} | values
 
 
 def _same_frequencies(found: tuple[float, ...], expected: list[float]) -> bool:

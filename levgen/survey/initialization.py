@@ -38,7 +38,7 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
         if isinstance(value, bool) or not isinstance(value, float) or hf in found.mapped() or value <= 0:
             continue
         altered = _deviations(trials.tiny, {hf: 3 * value}, roles)
-        if not altered or not any(_near(altered[role], 3 * fresh[role]) for role in fresh if fresh[role]):
+        if not altered or not any(near(altered[role], 3 * fresh[role]) for role in fresh if fresh[role]):
             continue
         found.initializer = hf
         found.ignored.pop(hf, None)
@@ -63,15 +63,16 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
 
 def _answer(before: dict[str, float], after: dict[str, float], roles: list[str], value: float) -> float | str | None:
     """The deviation of `roles`: that of the field, or one number whatever the field is; None for neither."""
-    if all(_near(before[role], value) and _near(after[role], 3 * value) for role in roles):
+    if all(near(before[role], value) and near(after[role], 3 * value) for role in roles):
         return _FIELD
     mean = sum(before[role] for role in roles) / len(roles)
-    if all(_near(before[role], mean) and _near(after[role], mean) for role in roles):
+    if all(near(before[role], mean) and near(after[role], mean) for role in roles):
         return float(f"{mean:.2g}")
     return None
 
 
-def _near(a: float, b: float) -> bool:
+def near(a: float, b: float) -> bool:
+    """Whether `a`, a deviation estimated from a tiny model's weights, may be `b`."""
     return abs(a - b) <= _TOLERANCE * abs(b)
 
 
@@ -115,4 +116,9 @@ def _deviations(tiny: Tiny, changes: dict[str, Any], roles: dict[str, str]) -> d
         parameters = dict(tiny.build(random=False, **changes).named_parameters())
     except Exception:
         return {}
-    return {role: float(parameters[name].detach().std()) for role, name in roles.items() if name in parameters}
+    own = {role: name for role, name in roles.items() if name in parameters and not _is_plug(tiny, name)}
+    return {role: float(parameters[name].detach().std()) for role, name in own.items()}
+
+
+def _is_plug(tiny: Tiny, parameter: str) -> bool:
+    return tiny.plugs is not None and tiny.plugs.owns(parameter)

@@ -51,6 +51,7 @@ class Measures:
     position_table: str | None
     layout: str | None
     backwards: bool
+    query_scaling: tuple[float, ...] | None
     projections: str
     attention_transposed: bool
     qk_norm: str
@@ -88,6 +89,7 @@ class Measures:
                 "backwards": "rotating",
                 "rotary_dim": "rotating",
                 "position_kind": "rotating",
+                "norm_after_rotation": "rotating",
             }
             partly = name in some and len(self.windowed) != len(other.windowed)
             if partly and not all(any(getattr(m, some[name])) for m in (self, other)):
@@ -122,6 +124,7 @@ def measure(structure: Structure) -> Measures:
         "backwards",
         "rotary_dim",
         "position_kind",
+        "norm_after_rotation",  # nothing tells where nothing rotates
     }
     for index, layer in enumerate(layers):
         differing = [name for name in first.differing(layer) if name not in allowed]
@@ -129,9 +132,12 @@ def measure(structure: Structure) -> Measures:
             said = [f"{n}: {getattr(first, n)} in layer 0, {getattr(layer, n)} in layer {index}" for n in differing]
             raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
     windows = {layer.window for layer in layers if layer.window is not None}
-    layouts = {layer.layout for layer in layers if layer.layout is not None}
+    layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
     if len(windows) > 1 or len(layouts) > 1:
-        raise UnresolvedError("layers that differ", f"windows {sorted(windows)}, layouts {sorted(layouts)}")
+        raise UnresolvedError(
+            "layers that differ",
+            f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
+        )
     turning = next((layer for layer in layers if layer.layout is not None), first)
     return replace(
         first,
@@ -139,6 +145,7 @@ def measure(structure: Structure) -> Measures:
         layout=turning.layout,
         backwards=turning.backwards,
         rotary_dim=turning.rotary_dim,
+        norm_after_rotation=turning.norm_after_rotation,
         position_kind=turning.position_kind,
         windowed=tuple(layer.windowed[0] for layer in layers),
         rotating=tuple(layer.rotating[0] for layer in layers),
@@ -198,6 +205,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         position_table=embeddings.table,
         layout=scores.layout,
         backwards=any(f < 0 for f in scores.frequencies),
+        query_scaling=scores.query_scaling,
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),

@@ -6,7 +6,7 @@ from typing import Any
 
 from levgen.reference.record import Call, Probe, record
 from levgen.survey.chain import Chain, parts_with_parameters
-from levgen.survey.evidence import Evidence, UnresolvedError, choose
+from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.leaves import Affine, NormLeaf, Table, identify, identify_table
 from levgen.survey.shapes import LENGTH, canonical, native
 from levgen.survey.sums import Sum, explain
@@ -211,6 +211,8 @@ def find_head(outside: Outside, embeddings: Embeddings) -> Head:
     """How the last layer's output becomes logits. Raises UnresolvedError where it does in no known way."""
     question = "head"
     hidden = canonical(outside.chain.layers[-1].output)
+    if not any(isinstance(identify(call.module, call.input), Affine) for call in outside.after):
+        return _head_without_module(outside, embeddings, hidden)
     names = [call.name for call in outside.after]
     leaves = {call.name: identify(call.module, call.input) for call in outside.after}
     heads = [name for name, leaf in leaves.items() if isinstance(leaf, Affine)]
@@ -253,6 +255,33 @@ def find_head(outside: Outside, embeddings: Embeddings) -> Head:
         tied,
         tuple(evidence),
     )
+
+
+def _head_without_module(outside: Outside, embeddings: Embeddings, hidden: Any) -> Head:
+    """Logits that are a product with the embedding's matrix, which no module of the head's own makes."""
+    import torch
+
+    question = "head"
+    names = [call.name for call in outside.after]
+    if len(outside.after) != 1:
+        raise UnresolvedError(question, f"between the last layer and the logits: {names}", outside.model)
+    (call,) = outside.after
+    norm = identify(call.module, call.input)
+    if not isinstance(norm, NormLeaf) or explain(canonical(call.input), {"hidden": hidden}) is None:
+        raise UnresolvedError(question, f"{call.name} is no norm of what the last layer gives", call.module)
+    table = dict(outside.model.named_modules())[embeddings.token]
+    (matrix,) = (parameter.detach().double() for parameter in table.parameters())
+    # What the norm gives is put along the row of each token, at amplitudes that no soft cap lets pass.
+    given = canonical(call.output)
+    amplitudes = torch.linspace(-200, 200, LENGTH, dtype=torch.float64)
+    rows = matrix[3 : 3 + LENGTH]
+    along = amplitudes[:, None] * rows / rows.pow(2).sum(-1, keepdim=True)
+    logits = canonical(outside.probe.run({call.name: native(along, call.output)}))
+    recorded = canonical(outside.probe.run({call.name: native(given, call.output)}))
+    errors = {"the embedding's matrix": max(relative(along @ matrix.T, logits), relative(given @ matrix.T, recorded))}
+    probe = f"the output of {call.name}, and rows of the embedding at ±200 in its place"
+    found = choose(question, errors, probe, module=outside.model, accept=1e-6)
+    return Head(call.name, norm, "lm_head", False, 1.0, None, True, (norm.evidence, found))
 
 
 def _scale_and_cap(outside: Outside, head: str, call: Call, evidence: list[Evidence]) -> tuple[float, float | None]:

@@ -2,9 +2,10 @@
 
 import importlib.util
 import math
+import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,17 +63,50 @@ def load_port(architecture: Architecture) -> Any:
     return module
 
 
-def rebuild(
-    architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any], *, gradients: bool
-) -> Rebuilt:
-    """Compares the rebuilt model with the reference of the tiny config with `changes`, every parameter random.
+@dataclass(frozen=True)
+class Pair:
+    """A reference in fp32, every parameter random with deviation `std`, and the rebuilt model with the same weights.
+
+    `logits`: the reference's [1, T, vocab] for `ids` [1, T]. `noise`: the same in fp32 against fp64, relatively.
+    """
+
+    architecture: Architecture
+    port: Any
+    ported: Any  # runtime.parity.Ported, whose modules that are unknown are stubs
+    ids: Any
+    logits: Any
+    noise: float
+    std: float
+
+    def logits_error(self, length: int | None = None) -> float:
+        """The relative error of the rebuilt model's logits at `ids`, or at so many tokens from the beginning of it."""
+        import equinox as eqx
+        import torch
+
+        from levgen.runtime.testing import relative_error
+
+        ids, expected = self.ids, self.logits
+        if length is not None:
+            ids = ids[:, :length]
+            with torch.no_grad():
+                expected = self.ported.reference(ids).logits.float().numpy()
+        model = _around(self.architecture, self.port, self.ported, ids).model
+        ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, _tokens(ids))
+        return relative_error(ours.array, expected)
+
+    def gradient_error(self) -> tuple[float, tuple[str, ...]]:
+        """The largest error of a gradient of the loss, and the parameters of the reference that have none."""
+        return _gradients(self.architecture, self.port, self.ported)
+
+
+def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any]) -> Pair:
+    """The reference of the tiny config with `changes`, and `port`, the module of `architecture`, with its weights.
 
     Raises LevgenError where the config or the weights don't fit the rebuilt model: a parameter that only one has.
     """
-    import equinox as eqx
-    import jax
     import torch
 
+    from levgen.runtime.parity import Ported
     from levgen.runtime.testing import relative_error
 
     # A table of positions ends; what a reference does beyond its end is no part of what is ported.
@@ -85,12 +119,37 @@ def rebuild(
         noise = relative_error(expected, exact)
         if noise <= _NOISE:
             break
-    model = _loaded(architecture, port, reference)
-    ours = eqx.filter_jit(lambda model, tokens: model(tokens))(model, _tokens(ids))
-    logits = relative_error(ours.array, expected)
-    worst, dead = _gradients(reference, model) if gradients else (None, ())
+    ported = Ported(reference, _loaded(architecture, port, reference))
+    return Pair(architecture, port, ported, ids, expected, noise, std)
+
+
+def rebuild(
+    architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str, Any], *, gradients: bool
+) -> Rebuilt:
+    """Compares the rebuilt model with the reference of the tiny config with `changes`. Raises as `pair` does."""
+    import jax
+
+    both = pair(architecture, port, tiny, changes)
+    logits = both.logits_error()
+    worst, dead = both.gradient_error() if gradients else (None, ())
     jax.clear_caches()
-    return Rebuilt(dict(changes), ids.shape[1], std, logits, noise, worst, dead)
+    return Rebuilt(dict(changes), both.ids.shape[1], both.std, logits, both.noise, worst, dead)
+
+
+def _around(architecture: Architecture, port: Any, ported: Any, ids: Any) -> Any:
+    """`ported` with what the reference's modules give for `ids` in place of those that are unknown."""
+    if not architecture.unknown:
+        return ported
+    from levgen.runtime.stand_in import Stub, stand_in
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.view import PortView
+
+    config = ported.model.config
+    stubs = [
+        Stub(getattr(port, own.class_name), own.path, getattr(config, own.axis))
+        for own in PortView(architecture, model_name("surveyed")).unknown.values()
+    ]
+    return stand_in(ported, stubs, _tokens(ids))
 
 
 def _forward(reference: Any, lengths: tuple[int, ...]) -> tuple[Any, Any]:
@@ -116,8 +175,11 @@ def _tokens(ids: Any) -> Any:
     return hax.named(np.asarray(ids.numpy(), dtype=np.int32), (Axis("batch", 1), Axis("position", ids.shape[1])))
 
 
-def _gradients(reference: Any, model: Any) -> tuple[float, tuple[str, ...]]:
-    """The largest error of a gradient of the loss, and the parameters of the reference that have none."""
+def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[float, tuple[str, ...]]:
+    """The largest error of a gradient of the loss, and the parameters of the reference that have none.
+
+    Those of modules that are unknown are left out: gradients pass by them, on both sides.
+    """
     import numpy as np
     import torch
 
@@ -125,19 +187,31 @@ def _gradients(reference: Any, model: Any) -> tuple[float, tuple[str, ...]]:
     from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
 
     ids = token_ids(VOCAB, LONG, seed=1)
+    around = _around(architecture, port, ported, ids)
+    reference, model = around.reference, around.model
     logits = reference(ids).logits[:, :-1]
     torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
     theirs = hf_gradients(reference)
     largest = max(float(np.abs(g).max()) for g in theirs.values())
     dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
-    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None)
-    ours = gradients_by_hf_name(parity._gradients(model, _tokens(ids)))
+    passed = _passed_by(architecture)
+    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None and not any(m(n) for m in passed))
+    ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [
         float(np.abs(ours[name] - g).max() / max(float(np.abs(g).max()), 1e-3 * largest)) if name in ours else math.inf
         for name, g in theirs.items()
     ]
     return max(errors), (*dead, *unused)
+
+
+def _passed_by(architecture: Architecture) -> list[Callable[[str], Any]]:
+    """Whether a parameter, by its name, lies in a module that is unknown: one test for each such module."""
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.view import PortView
+
+    owns = PortView(architecture, model_name("surveyed")).unknown.values()
+    return [re.compile(re.escape(own.path).replace(r"\{\}", r"\d+") + r"\.").match for own in owns]
 
 
 def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:

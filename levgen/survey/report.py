@@ -13,6 +13,8 @@ class Survey:
     """What a model is. `architecture` is None where a question has no answer, and where the rebuilt model differs.
 
     `errors`: relative error in fp32 of the rebuilt model's logits, for each config that it was rebuilt in.
+    `stubbed`: where all that is unknown lies in modules of its own, the architecture around them. It was rebuilt too,
+    with what the reference's modules give in their places.
     """
 
     model_type: str
@@ -22,6 +24,7 @@ class Survey:
     errors: tuple[float, ...] = ()
     gradient_error: float | None = None
     seconds: float = 0.0
+    stubbed: Architecture | None = None
 
     @property
     def rebuilt(self) -> bool:
@@ -31,19 +34,25 @@ class Survey:
         """The survey as plain data: `from_data` is its inverse, but for candidates that JSON doesn't know."""
         from levgen.architecture.card import as_data
 
-        card = None if self.architecture is None else as_data(self.architecture)
-        return {**asdict(replace(self, architecture=None)), "architecture": card}
+        cards = {
+            name: None if card is None else as_data(card)
+            for name, card in (("architecture", self.architecture), ("stubbed", self.stubbed))
+        }
+        return {**asdict(replace(self, architecture=None, stubbed=None)), **cards}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Survey":
         """The survey that `as_data` gave. Raises LevgenError where its card is none."""
         from levgen.architecture.card import parse_card
 
-        card = data["architecture"]
-        parsed = None if card is None else parse_card(card, source=f"the survey of {data['model_type']}")
+        source = f"the survey of {data['model_type']}"
+        cards = {
+            name: None if data.get(name) is None else parse_card(data[name], source=source)
+            for name in ("architecture", "stubbed")
+        }
         evidence = tuple(Evidence(**entry) for entry in data["evidence"])
         unknown = tuple(Unknown(**entry) for entry in data["unknown"])
-        settled = {"architecture": parsed, "evidence": evidence, "unknown": unknown, "errors": tuple(data["errors"])}
+        settled = {**cards, "evidence": evidence, "unknown": unknown, "errors": tuple(data["errors"])}
         return cls(**{**data, **settled})
 
     def text(self) -> str:
@@ -51,8 +60,9 @@ class Survey:
         from levgen.architecture.card import dump_card
 
         lines = []
-        if self.architecture is not None:
-            lines += [dump_card(self.architecture).rstrip(), ""]
+        card = self.architecture or self.stubbed
+        if card is not None:
+            lines += [dump_card(card).rstrip(), ""]
             errors = ", ".join(f"{error:.1e}" for error in self.errors)
             lines.append(f"rebuilt: logits {errors}; gradients {_number(self.gradient_error)} ({self.seconds:.0f} s)")
         lines += ["", "Evidence:"] if self.evidence else []

@@ -1,21 +1,26 @@
 """A survey from beginning to end: reference, trials, field map, architecture, and the rebuilt model as the judge."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
-from levgen.reference.tiny import tiny
+from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.assemble import assemble
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
+from levgen.survey.holes import evidence_around, find_holes
 from levgen.survey.initialization import find_initialization
+from levgen.survey.inside import Inside, fields_inside
+from levgen.survey.inside_weights import weights_inside
+from levgen.survey.plugs import Plugs
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
 from levgen.survey.report import Survey
 from levgen.survey.settle import settle
-from levgen.survey.trials import Trials, alter_every_field, begin
+from levgen.survey.trials import Trials, alter_every_field, begin, seen_from_outside
 
 
 def survey(model_type: str) -> Survey:
@@ -31,24 +36,32 @@ def survey_folder(folder: Path, *, trust_remote_code: bool = False) -> Survey:
     return survey_found(find_folder(folder, trust_remote_code=trust_remote_code))
 
 
-def survey_found(found: Found) -> Survey:
-    """The survey of an implementation. What fails on the way is unknown, with the check that failed."""
+def survey_found(found: Found, *, around: bool = True) -> Survey:
+    """The survey of an implementation. What fails on the way is unknown, with the check that failed.
+
+    `around`: where that lies in one module of each layer, go on around it (`Survey.stubbed`).
+    """
     start = time.monotonic()
     evidence: list[Evidence] = []
     unknown: list[Unknown] = []
     errors: tuple[float, ...] = ()
     gradient: float | None = None
     architecture: Architecture | None = None
+    plugs: Plugs | None = None
     try:
-        trials = begin(tiny(found))
-        evidence += trials.structure.evidence
+        trials, plugs = _begin(tiny(found), unknown, around=around)
+        evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
         settle(trials, fields)
+        inside = Inside() if plugs is None else Inside(fields_inside(trials, fields))
         init = find_initialization(trials, fields)
+        if plugs is not None:
+            for hole in plugs.holes:
+                weights_inside(trials, fields, hole, plugs, inside)
         evidence += fields.evidence
         unknown += fields.unknown
-        assembled = assemble(trials, fields, init)
+        assembled = assemble(trials, fields, init, inside)
         rebuilt = _rebuilt(assembled, trials, fields)
         errors = tuple(one.logits for one in rebuilt)
         gradient = rebuilt[0].gradients
@@ -62,34 +75,58 @@ def survey_found(found: Found) -> Survey:
         unknown.append(Unknown("what a card can hold", error.message))
     except Exception as error:
         unknown.append(broke_off(error))
-    blocking = [u for u in unknown if u.question != "initialisation"]
+    inner = {hole.unknown for hole in plugs.holes} if plugs is not None else set()
+    blocking = [u for u in unknown if u.question != "initialisation" and u not in inner]
+    settled = None if blocking else architecture
     return Survey(
         found.model_type,
-        None if blocking else architecture,
+        settled if plugs is None else None,
         tuple(evidence),
         tuple(unknown),
         errors,
         gradient,
         time.monotonic() - start,
+        stubbed=None if plugs is None else settled,
     )
 
 
+def _begin(reference: Tiny, unknown: list[Unknown], *, around: bool) -> tuple[Trials, Plugs | None]:
+    """The base of all trials; where its structure isn't understood, that of the reference with the holes plugged.
+
+    Notes in `unknown` what is unknown then. Raises UnresolvedError where it is nothing that could be plugged.
+    """
+    try:
+        return begin(reference), None
+    except UnresolvedError:
+        plugs = find_holes(reference) if around else None
+        if plugs is None:
+            raise
+    unknown += [hole.unknown for hole in plugs.holes]
+    return begin(replace(reference, plugs=plugs)), plugs
+
+
 def _rebuilt(architecture: Architecture, trials: Trials, fields: FieldMap) -> list[Rebuilt]:
-    """The model rebuilt in the tiny config, gradients too, and in one where every mapped field has another value."""
+    """The model rebuilt in the tiny config, gradients too, and in one where every mapped field has another value.
+
+    Modules that are unknown are stood in for by the reference's own: it is compared as it is, with nothing plugged.
+    """
     from levgen.scaffold.complete import complete
 
-    port = load_port(complete(architecture))
-    base = rebuild(architecture, port, trials.tiny, {}, gradients=True)
+    port, reference = load_port(complete(architecture)), replace(trials.tiny, plugs=None)
     varied = _varied(trials, fields)
-    return [base, *([rebuild(architecture, port, trials.tiny, varied, gradients=False)] if varied else [])]
+    base = rebuild(architecture, port, reference, {}, gradients=True)
+    return [base, *([rebuild(architecture, port, reference, varied, gradients=False)] if varied else [])]
 
 
 def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     """As many mapped fields off the tiny config's values as build together."""
     kept: dict[str, Any] = {}
+    real = trials if trials.tiny.plugs is None else seen_from_outside(trials, replace(trials.tiny, plugs=None))
     for hf in sorted({*fields.mapped(), *fields.derived}, key=list(trials.fields).index):
+        if fields.lists and hf == fields.sizes.get("num_layers"):
+            continue  # a list by layer would say more than there are layers, which a port refuses
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
-        if own and trials.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
+        if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
     return kept
 

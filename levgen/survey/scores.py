@@ -13,6 +13,7 @@ from levgen.survey.bench import Bench
 from levgen.survey.clip import find_clip
 from levgen.survey.dataflow import source_of_norm
 from levgen.survey.evidence import Evidence, choose, relative
+from levgen.survey.query_scaling import find_query_scaling
 from levgen.survey.roles import Roles
 from levgen.survey.shapes import LENGTH
 from levgen.survey.sinks import find_sinks
@@ -34,6 +35,7 @@ class Scores:
     frequencies: tuple[float, ...]
     rotary_scaling: float  # what cosine and sine are multiplied by; 1 where the scale can't be told from it
     norm_after_rotation: bool
+    query_scaling: tuple[float, ...] | None  # what queries are multiplied by, position by position; None: nothing
     evidence: tuple[Evidence, ...]
 
 
@@ -44,10 +46,14 @@ def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
     bench.sinks = find_sinks(bench, evidence)
     bench.clip = find_clip(bench, evidence)
     bias = _position_bias(bench, evidence)
+    bench.query_scaling = find_query_scaling(bench, bias, evidence)
     scale, cap = _scale_and_cap(bench, bias, evidence)
     table = _table(bench, bias, scale, cap)
     layout, frequencies, scale, scaling = _rotation(bench, table, evidence)
-    scores = Scores(scale, cap, bench.clip, bench.sinks, bias is not None, layout, frequencies, scaling, False, ())
+    by_position = None if bench.query_scaling is None else tuple(bench.query_scaling.tolist())
+    scores = Scores(
+        scale, cap, bench.clip, bench.sinks, bias is not None, layout, frequencies, scaling, False, by_position, ()
+    )
     _compare(anatomy, bench, scores, bias, evidence)
     turned = _before_norms(anatomy, bench)
     if turned is not None:
@@ -325,6 +331,8 @@ def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> A
     import torch
 
     group = bench.roles.heads // bench.roles.kv_heads
+    if bench.query_scaling is not None:
+        q = q * bench.query_scaling[:, None, None]
     if scores.layout is not None:
         q, k = (_turn(x, scores) for x in (q, k))
     s = torch.einsum("thd,shd->hts", q, k.repeat_interleave(group, dim=1)) * scores.scale

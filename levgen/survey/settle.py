@@ -29,6 +29,9 @@ _FOLLOWS_SIZES = {
     "embedding_scale",
 }
 
+# Characters of a value in a reason: a generated file holds the reason on one line.
+_REASON = 16
+
 
 def settle(trials: Trials, found: FieldMap) -> None:
     """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
@@ -41,19 +44,19 @@ def settle(trials: Trials, found: FieldMap) -> None:
         gate = _absence(trials, found, hf) or _follower(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
-        elif own and all(_idle(trials, trial) for trial in own):
+        elif own and all(idle(trials, trial) for trial in own):
             still[hf] = own
-            found.ignored[hf] = _reason(trials, hf, own)
+            found.ignored[hf] = reason(trials, hf, own)
         elif runs := _written_out(trials, found, hf):
             found.ignored[hf] = f"{runs} written out, one entry a layer"
         elif own and (through := _through_lists(trials, found, own)):
             found.ignored[hf] = f"changes {through}, which is read itself"
         else:
             _fix(trials, found, hf, default, own)
-    _find_gates(trials, found, still)
+    find_gates(trials, found, still)
 
 
-def _idle(trials: Trials, trial: Trial) -> bool:
+def idle(trials: Trials, trial: Trial) -> bool:
     """Nothing moved, or no more than fp32 rounds off, and every measure stayed."""
     if trial.moved <= ROUNDING:
         return True
@@ -113,18 +116,19 @@ def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
     return None
 
 
-def _reason(trials: Trials, hf: str, own: list[Trial]) -> str:
-    said = _plain(trials.base.values[hf])
-    altered = ", ".join(dict.fromkeys(_plain(trial.changes[hf]) for trial in own))
+def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
+    """Why a field whose change moved nothing is ignored."""
     if any(trial.in_training for trial in own):
-        return f"acts in training only, as dropout does: nothing moved from {said} to {altered} otherwise"
+        return "acts in training only, as dropout does"
     rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
+    said = plain(trials.base.values[hf])[:_REASON]
+    altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))[:_REASON]
     return f"nothing moved{rounding} when it changed from {said} to {altered}"
 
 
-def _plain(value: Any) -> str:
-    """`value` as a card's text may hold it."""
-    return "".join(c for c in str(value) if c not in "\"'\\{}\n")[:80]
+def plain(value: Any, length: int = 80) -> str:
+    """`value` as a card's text may hold it, in at most `length` characters."""
+    return "".join(c for c in str(value) if c not in "\"'\\{}\n")[:length]
 
 
 def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial]) -> None:
@@ -137,10 +141,10 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
         measures = trials.base.measures
         assert measures is not None
         if trial.unknown is not None:
-            what = f"at {_plain(trial.changes[hf])}: {trial.unknown.observed}"
+            what = f"at {plain(trial.changes[hf])}: {trial.unknown.observed}"
         elif trial.measures is not None:
             changed = measures.differing(trial.measures)
-            what = f"at {_plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+            what = f"at {plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
     if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
         from levgen.runtime.hf_common import COMMON_FIELDS
 
@@ -152,7 +156,7 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
     where = source_of(trials.tiny.found.config())
     if isinstance(value, list | tuple | Mapping) and value:
         refused = rotation_refusal(value) if isinstance(value, Mapping) else None
-        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{_plain(value)}: {what}"
+        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{plain(value)}: {what}"
         if moved or not own:
             found.unknown.append(Unknown(f"field {hf}", what, where))
         return
@@ -194,7 +198,7 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
                 found.unknown.append(Unknown(f"field {hf}", f"it changes {', '.join(sorted(more))} beside a size"))
 
 
-def _find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -> None:
+def find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -> None:
     """Fields that do something only together: a switch among them is fixed, so that the rest stays idle."""
     rounds = []
     for pick in range(3):
@@ -220,7 +224,7 @@ def _find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) 
             found.fixed[gate] = trials.fields[gate]
             others = [hf for hf in together if hf != gate]
             for hf in others:
-                found.ignored[hf] = f"nothing moves with it while {gate} is {_plain(trials.fields[gate])}"
+                found.ignored[hf] = f"nothing moves with it while {gate} is {plain(trials.fields[gate])}"
             found.evidence.append(
                 Evidence(f"field {gate}", f"fixed to {trials.fields[gate]}", probe=f"moves with {others}")
             )

@@ -1,28 +1,25 @@
 """`python -m levgen.survey.sweep FOLDER`: surveys every causal language model of transformers and writes a table.
 
-Each type runs in a process of its own, with a time limit, one at a time. A result is a file in FOLDER, and a type that
-has one is not run again: an interrupted sweep goes on where it stopped.
+Each type runs in a process of its own, with a time limit. A result is a file in FOLDER, and a type that has one is not
+run again: an interrupted sweep goes on where it stopped. The table is written anew after each type.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_HEAD = """# Types that were surveyed
+from levgen.survey.sweep_page import page, row
 
-Written by `python -m levgen.survey.sweep FOLDER --types @docs/dense_decoders.txt --table docs/survey.md`, not by hand;
-FOLDER keeps the result of each type. With {versions}.
-
-**{good} of {all} types** are surveyed and rebuilt: the model that is written from the answers agrees with transformers'
-own, every parameter random, in fp32. *logits*: relative error in the tiny config, and in one where as many as build
-together of the fields that answers are read from have another value (at most 1e-4). *gradients*: of the loss, in the
-tiny config (at most 1e-3).
-A type that isn't surveyed has the questions that no answer fits, what was observed, and where in the reference.
-
-"""
+_PROJECT = "project"
+# Most of a type's time is XLA's, which optimises programs that run once.
+_FAST_COMPILATION = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,21 +29,39 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--types", nargs="*", help="these types only; @FILE reads them from a file, one a line")
+    parser.add_argument("--first", nargs="*", default=[], help="types that come first, in a section of their own")
     parser.add_argument("--seconds", type=float, default=300, help="time limit of one type")
+    parser.add_argument("--jobs", type=int, default=1, help="types that run at once")
     parser.add_argument("--table", type=Path, help="where the table goes (FOLDER/table.md)")
+    parser.add_argument("--only-table", action="store_true", help="run nothing: write the table of what is in FOLDER")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    given.folder.mkdir(parents=True, exist_ok=True)
+    folder: Path = given.folder
+    folder.mkdir(parents=True, exist_ok=True)
     if given.one:
-        _write(given.folder, given.one, _survey(given.one))
+        _survey(folder, given.one)
         return 0
-    swept = given.types or causal_types()
-    for model_type in swept:
-        if not _path(given.folder, model_type).exists():
-            _run(given.folder, model_type, given.seconds)
-            print(_row(json.loads(_path(given.folder, model_type).read_text())), flush=True)
-    results = [json.loads(_path(given.folder, model_type).read_text()) for model_type in swept]
-    (given.table or given.folder / "table.md").write_text(page(results), encoding="utf-8")
+    rest = given.types if given.types is not None else [t for t in causal_types() if t not in given.first]
+    first, rest = list(given.first), [t for t in rest if t not in given.first]
+    table, lock = given.table or folder / "table.md", threading.Lock()
+
+    def write_table() -> None:
+        results = {model_type: _result(folder, model_type) for model_type in (*first, *rest)}
+        sections = [[results[t] for t in types] for types in (first, rest) if types]
+        table.write_text(page(sections), encoding="utf-8")
+
+    def sweep(model_type: str) -> None:
+        _run(folder, model_type, given.seconds)
+        with lock:
+            print(row(_result(folder, model_type)), flush=True)
+            write_table()
+
+    missing = [model_type for model_type in (*first, *rest) if not _path(folder, model_type).exists()]
+    if missing and not given.only_table:
+        _make_project(folder)
+        with ThreadPoolExecutor(given.jobs) as pool:
+            list(pool.map(sweep, missing))
+    write_table()
     return 0
 
 
@@ -57,80 +72,83 @@ def causal_types() -> list[str]:
     return sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
-def page(results: list[dict[str, Any]]) -> str:
-    """The results as a page of Markdown: how it is rebuilt, the counts, and a row a type."""
-    good = sum(result["surveyed"] for result in results)
-    return _HEAD.format(good=good, all=len(results), versions=_versions()) + table(results)
+def _make_project(folder: Path) -> None:
+    """The project in which every model is generated."""
+    from levgen.scaffold.project import project_files
+    from levgen.survey.columns import write
 
-
-def table(results: list[dict[str, Any]]) -> str:
-    """The results as a Markdown table, sorted by type."""
-    rows = [_row(result) for result in sorted(results, key=lambda result: str(result["type"]))]
-    return "\n".join(["| type | surveyed | logits | gradients | unknown |", "|---|---|---|---|---|", *rows, ""])
-
-
-def _versions() -> str:
-    from importlib.metadata import version
-
-    return ", ".join(f"{package} {version(package)}" for package in ("transformers", "torch", "jax"))
+    root = folder / _PROJECT
+    if not root.exists():
+        write(root, project_files(root))
 
 
 def _run(folder: Path, model_type: str, seconds: float) -> None:
+    """One type in a process of its own; what it had found is kept where its time is over."""
     command = [sys.executable, "-W", "ignore", "-m", "levgen.survey.sweep", str(folder), "--one", model_type]
+    partial = _partial(folder, model_type)
+    partial.unlink(missing_ok=True)
+    problem = None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, check=False, env=os.environ | _FAST_COMPILATION
+        )
+        if not _path(folder, model_type).exists():
+            problem = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+            problem = f"the process ended: {problem}"
     except subprocess.TimeoutExpired:
-        _write(folder, model_type, _failed(model_type, f"not done after {seconds:.0f} s"))
-        return
-    if not _path(folder, model_type).exists():
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        _write(folder, model_type, _failed(model_type, f"the process ended: {last}"))
+        problem = f"not done after {seconds:.0f} s"
+    if problem is not None:
+        found: dict[str, Any] = {"type": model_type, "surveyed": False, "unknown": [], "columns": None}
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            found = json.loads(partial.read_text(encoding="utf-8"))
+        found["unknown"] = [*found["unknown"], ["the sweep", problem, ""]]
+        _write(_path(folder, model_type), found)
+    partial.unlink(missing_ok=True)
 
 
-def _survey(model_type: str) -> dict[str, Any]:
+def _survey(folder: Path, model_type: str) -> None:
+    """Surveys and measures one type, and writes its result."""
     from levgen.architecture.card import as_data
+    from levgen.reference.find import find_type
+    from levgen.reference.tiny import tiny
     from levgen.survey import survey
+    from levgen.survey.columns import measure_columns
 
+    result: dict[str, Any] = {"type": model_type, "surveyed": False, "unknown": [], "columns": None}
     try:
         found = survey(model_type)
+        result["surveyed"] = found.rebuilt
+        result["seconds"] = round(found.seconds, 1)
+        result["unknown"] = [[u.question, u.observed, u.where] for u in found.unknown]
+        if found.architecture is not None:
+            result["card"] = as_data(found.architecture)
+
+            def say(columns: dict[str, Any]) -> None:
+                _write(_partial(folder, model_type), {**result, "columns": columns})
+
+            result["columns"] = measure_columns(found.architecture, tiny(find_type(model_type)), folder / _PROJECT, say)
     except Exception as error:
-        return _failed(model_type, f"{type(error).__name__}: {error}")
-    return {
-        "type": model_type,
-        "surveyed": found.rebuilt,
-        "logits": list(found.errors),
-        "gradients": found.gradient_error,
-        "seconds": round(found.seconds, 1),
-        "unknown": [[u.question, u.observed, u.where] for u in found.unknown],
-        "card": None if found.architecture is None else as_data(found.architecture),
-    }
+        result["unknown"].append(["the sweep", f"{type(error).__name__}: {error}", ""])
+    _write(_path(folder, model_type), result)
 
 
-def _failed(model_type: str, reason: str) -> dict[str, Any]:
-    unknown = [["the survey", reason, ""]]
-    return {"type": model_type, "surveyed": False, "logits": [], "gradients": None, "seconds": None, "unknown": unknown}
-
-
-def _row(result: dict[str, Any]) -> str:
-    logits = ", ".join(f"{error:.0e}" for error in result["logits"])
-    gradients = "" if result["gradients"] is None else f"{result['gradients']:.0e}"
-    unknown = "; ".join(_unknown(*item) for item in result["unknown"])
-    yes = "yes" if result["surveyed"] else "no"
-    return f"| {result['type']} | {yes} | {logits} | {gradients} | {unknown} |"
-
-
-def _unknown(question: str, observed: str, where: str) -> str:
-    """One line: the question, the beginning of what was observed, and where in the reference."""
-    said = " ".join(f"{question}: {observed}".replace("|", "/").split())
-    return (said if len(said) <= 240 else f"{said[:240]} ...") + (f" (`{where}`)" if where else "")
+def _result(folder: Path, model_type: str) -> dict[str, Any]:
+    """What is known of a type; only its name where it wasn't tried."""
+    path = _path(folder, model_type)
+    found: dict[str, Any] = {"type": model_type}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else found
 
 
 def _path(folder: Path, model_type: str) -> Path:
     return folder / f"{model_type}.json"
 
 
-def _write(folder: Path, model_type: str, result: dict[str, Any]) -> None:
-    _path(folder, model_type).write_text(json.dumps(result, indent=1, default=list), encoding="utf-8")
+def _partial(folder: Path, model_type: str) -> Path:
+    return folder / f"{model_type}.partial"
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=1, default=str), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -130,12 +130,19 @@ def begin(tiny: Tiny) -> Trials:
     return Trials(tiny, fields, structure, _snapshot(model), base)
 
 
+def seen_from_outside(trials: Trials, tiny: Tiny) -> Trials:
+    """Trials of `tiny`, another form of the same reference, whose structure is not asked about: attempts that don't
+    examine are all that they are good for."""
+    return Trials(tiny, trials.fields, trials.structure, _snapshot(tiny.build()), trials.base)
+
+
 def alter_every_field(trials: Trials) -> None:
     """Alters one field after another, by several values until one moves something."""
     for name in trials.fields:
         for value in alternatives(name, trials.base.values[name], trials.fields[name]):
             trial = trials.attempt({name: value})
-            if trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value)):
+            settled = trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value))
+            if settled and not isinstance(value, Mapping):
                 break
     _alter_pairs(trials)
 
@@ -173,7 +180,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         from levgen.survey.activation import known_activations
 
         # An activation is altered into one that is unlike it.
-        yield from (v for v in ("relu", "silu") if value in known_activations() and v != value)
+        yield from (v for v in ("relu", "silu", "gelu") if value in known_activations() and v != value)
         yield f"{value}_altered"
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
@@ -195,6 +202,14 @@ def _altered_mappings(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     }
     if altered != value:
         yield altered
+    # Lengths that are longer than a probe, such as the one after which something else happens.
+    shorter = {key: LENGTH // 4 if _is_length(item) else item for key, item in value.items()}
+    if shorter != value:
+        yield shorter
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > LENGTH
 
 
 def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

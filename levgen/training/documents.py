@@ -72,14 +72,18 @@ def read_documents(path: Path, text_key: str) -> Iterator[str]:
     Raises:
         DataError: naming the file, and the line in a `.jsonl`.
     """
+    return (text for text in read_rows(path, text_key) if text.strip())
+
+
+def read_rows(path: Path, text_key: str) -> Iterator[str]:
+    """As `read_documents`, with the empty texts: of a file as a whole, or of each row that isn't blank."""
     text = _decode(path, _unpack(path))
     if _kind(path) == ".txt":
         yield text
         return
     for number, row in enumerate(text.split("\n"), start=1):
-        document = _text_of_row(row, text_key, f"{path}:{number}") if row.strip() else ""
-        if document.strip():
-            yield document
+        if row.strip():
+            yield _text_of_row(row, text_key, f"{path}:{number}")
 
 
 def _kind(path: Path) -> str:

@@ -61,6 +61,8 @@ class _Run:
         if start >= total:
             self.summary.steps = start
             return self.summary
+        for part in self.setup.data.values():
+            self.progress.note(part.summary)
         state, rest = first_state(self.setup.model, self.progress.note) if newest is None else self._restore(newest)
         before = time.perf_counter()
         step = self.setup.training.train_step(rest).lower(state, self.setup.batches.at(start)).compile()

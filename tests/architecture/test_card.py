@@ -55,6 +55,13 @@ def test_unknown_type_names_the_nearest() -> None:
         ),
         ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),
         ({"title": 'Lla"ma'}, "is not plain text"),
+        (
+            {"attention": {"heads": "latent", "sinks": True}},
+            "attention.sinks=true is not known with attention.heads=latent: leave it at false",
+        ),
+        ({"attention": {"heads": "latent"}, "positions": {"kind": "alibi"}}, "it needs positions.kind=rotary"),
+        ({"attention": {"latent_norm_eps": 1e-6}}, "belongs to attention.heads=latent, and attention.heads is grouped"),
+        ({"attention": {"scale": "hidden_dim**-0.5 * "}}, "is not a number, a hyperparameter, or a power of one"),
         ({"attention": {"scale": "__import__('os')"}}, "is not a number, a hyperparameter, or a power of one"),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from levgen.architecture.catalogue import get
+from levgen.architecture.schema import Unknown, UnknownPart
 from levgen.architecture.settings import apply_settings
 from levgen.errors import LevgenError
 from levgen.scaffold.complete import complete
@@ -13,6 +14,16 @@ def test_hyperparameter_keeps_the_reference() -> None:
     assert changed.hyperparameters["tie_word_embeddings"].default is True
     assert changed.hyperparameters["hidden_dim"].default == 64
     assert changed.reference == get("llama").reference
+
+
+@pytest.mark.parametrize(
+    ("part", "setting"), [("mlp", "mlp.kind=plain"), ("activation", "mlp.activation=relu")], ids=["mlp", "activation"]
+)
+def test_answer_of_what_is_unknown_is_refused(part: UnknownPart, setting: str) -> None:
+    partly = get("llama").model_copy(update={"unknown": {part: Unknown(observed="odd", where="odd.py:1")}})
+    with pytest.raises(LevgenError, match="didn't understand what the reference does there"):
+        apply_settings(partly, [setting])
+    assert apply_settings(partly, ["attention.qk_norm=head"]).attention.qk_norm == "head"
 
 
 def test_answer_parts_the_model_from_its_reference() -> None:

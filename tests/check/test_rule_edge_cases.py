@@ -215,6 +215,18 @@ def test_aliases_that_expand_without_end_are_refused(tmp_path: Path, monkeypatch
     assert [one.code for one in found] == ["LEV501"]
 
 
+STUB = CONFIG + (
+    "class ExampleMlp(ModuleWithStateDictSerialization):\n    wide: hnn.Linear\n\n"
+    "    def __call__(self, x: NamedArray) -> NamedArray:\n"
+    '        """`x`: {..., embed} -> the same axes."""\n'
+)
+
+
+def test_stub_uses_none_of_its_weights_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert codes(tmp_path, monkeypatch, STUB + '        raise NotImplementedError("to be written")\n') == []
+    assert codes(tmp_path, monkeypatch, STUB + "        return x\n") == ["LEV211"]
+
+
 @pytest.mark.parametrize(
     ("returned", "found"),
     [("x.array[:, 0]", ["LEV214"]), ("x.array.shape[0]", []), ("other.array[0]", []), ('x["position", 0].array', [])],

@@ -1,5 +1,6 @@
 """Surveys as they come from the process that makes them, without the minute that one takes."""
 
+from levgen.architecture.card import as_data, parse_card
 from levgen.architecture.catalogue import get
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.report import Survey
@@ -23,3 +24,24 @@ def not_understood(model_type: str) -> Survey:
         Unknown("field twist", "at 2 it changes what no question sees"),
     )
     return Survey(model_type, None, (Evidence("embeddings", "1 * soil", 2e-16),), unknown, seconds=4.0)
+
+
+def partly_understood(model_type: str) -> Survey:
+    """A survey that understood all but the channel block: Llama around it."""
+    data = as_data(get("llama"))
+    del data["mlp"], data["names"]["mlp"]
+    data["hyperparameters"]["breadth"] = {"default": 64, "hf": "breadth", "tiny": 40}
+    data["unknown"] = {
+        "mlp": {
+            "observed": "what feeds what in a layer: 2 places where positions mix",
+            "where": "nettle.py:39",
+            "weights": [{"name": "wide.weight", "axes": ["breadth", "embed"], "fresh": "initializer_range"}],
+            "linear": {"wide": True},
+            "axes": {"breadth": "breadth"},
+            "reads": ["breadth"],
+        }
+    }
+    unknown = (Unknown("what feeds what in a layer", "2 places where positions mix", "nettle.py:39"),)
+    evidence = (Evidence("field breadth", "acts in what is unknown alone", probe="breadth: 41: logits move by inf"),)
+    stubbed = parse_card(data, source="a test")
+    return Survey(model_type, None, evidence, unknown, (1.3e-6, 2.4e-6), 3.1e-6, 17.2, stubbed)

@@ -34,9 +34,10 @@ def test_a_stub_is_filled(root, capsys):
     out, err = capsys.readouterr()
     assert err == "note: fills MyModelMlp\n"
     assert [line.split("── ")[-1] for line in out.splitlines() if "(updated)" in line] == [
-        "my_model.yaml     (updated)",
-        "my_model.py       (updated)",
-        "test_my_model.py  (updated)",
+        "my_model.json  (updated)",
+        "my_model.yaml      (updated)",
+        "my_model.py        (updated)",
+        "test_my_model.py   (updated)",
     ]
     assert out.endswith("\nNext:\n  pytest tests/test_my_model.py\n  levgen check\n")
     assert "silu" not in (root / "models/my_model.py").read_text().partition("class MyModelMlp")[2]

@@ -110,6 +110,11 @@ def fail_with(error):
         (LevgenError("an escape \x1b[31m"), 2, "error: an escape \\x1b[31m\n"),
         (FileNotFoundError(2, "No such file or directory", "x.yaml"), 2, "error: No such file or directory: x.yaml\n"),
         (KeyError("x"), 2, "error: levgen failed, which it never should: KeyError: 'x'\n  please report it"),
+        (
+            NotImplementedError("X is to be written"),
+            2,
+            "error: the model isn't whole yet: X is to be written\n  `levgen",
+        ),
         (KeyboardInterrupt(), 130, ""),
         (typer.Exit(1), 1, ""),
         (typer.BadParameter("no good"), 2, "error: Invalid value: no good\n"),

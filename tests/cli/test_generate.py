@@ -1,6 +1,7 @@
 """`levgen generate` as it is called: from a run's checkpoint and from the folder that it was converted to."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,9 @@ def test_checkpoint_and_folder_go_on_alike(trained: Path, capsys: pytest.Capture
 def test_the_text_follows_the_prompt(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (text,) = _texts(capsys, "out", "--prompt", "The", "--max-new-tokens", "4")
     assert run(["generate", "out", "--prompt", "The", "--max-new-tokens", "4"]) == 0
-    assert capsys.readouterr().out == f"The{text['text']}\n"
+    captured = capsys.readouterr()
+    assert captured.out == f"The{text['text']}\n"
+    assert re.search(r"the cache of earlier tokens took [\d,]+ bytes", captured.err)
 
 
 def test_what_is_drawn_follows_from_the_seed(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from canned_surveys import not_understood, understood
+from canned_surveys import not_understood, partly_understood, understood
 
 from levgen.architecture.card import parse_card
 from levgen.architecture.catalogue import get, known_types
@@ -119,6 +119,20 @@ def test_type_without_a_card_is_surveyed(surveyed: Surveyed, capsys: pytest.Capt
     assert "mamba: not understood" in shown
     assert "what feeds what in a layer: 2 places where positions mix [nettle.py:51]" in shown
     assert "1 * soil" in shown
+
+
+def test_what_is_known_around_an_unknown_module_is_shown(
+    surveyed: Surveyed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    surveyed(partly_understood("mamba"))
+    assert run(["inspect", "mamba"]) == 1
+    shown = capsys.readouterr().out
+    assert "grouped-query attention and an MLP that is unknown" in shown
+    assert re.search(r"^breadth +64 +breadth +breadth: 41: logits move by inf", shown, re.MULTILINE)
+    assert re.search(r"│ +mlp +unknown: no experiment explains what it computes", shown)
+    assert re.search(r"^model.layers.\*.mlp.wide.weight +Breadth, Embed +262,144 +32", shown, re.MULTILINE)
+    assert "mlp.kind" not in shown
+    assert "Unknown\n  what feeds what in a layer: 2 places where positions mix [nettle.py:39]" in shown
 
 
 def test_what_is_unknown_stands_in_json_and_stops_a_diagram(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from canned_surveys import not_understood, understood
+from canned_surveys import not_understood, partly_understood, understood
 
 from levgen.architecture.card import parse_card
 from levgen.architecture.catalogue import get
@@ -22,6 +22,7 @@ INVENTED = Path(__file__).parent.parent / "survey" / "invented"
 
 FILES = {
     ".levgen/llama.yaml",
+    ".levgen/rendered/llama.json",
     "config/llama.yaml",
     "config/llama_nano.yaml",
     "models/llama.py",
@@ -47,6 +48,7 @@ def test_existing_project_gets_the_model_only(tmp_path: Path) -> None:
     assert run(["new-model", "my-llama", "--like", "llama", "--dest", str(tmp_path)]) == 0
     assert _files(tmp_path) == {
         ".levgen/my_llama.yaml",
+        ".levgen/rendered/my_llama.json",
         "checks/test_my_llama.py",
         "pyproject.toml",
         "runs/my_llama.yaml",
@@ -248,6 +250,30 @@ def test_what_is_not_understood_is_listed_and_nothing_written(
     assert "field twist: at 2 it changes what no question sees" in said
     assert "levgen new-model my_mamba --defaults" in said
     assert not (tmp_path / "demo").exists()
+
+
+def test_what_is_unknown_in_one_module_is_a_stub_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], surveyed: Callable[[Survey], list[str]]
+) -> None:
+    surveyed(partly_understood("mamba"))
+    assert run(["new-model", "mamba", "--dest", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "Partly a stub: levgen doesn't know what this computes" in out
+    assert "MambaMlp in models/mamba.py, which stands for model.layers.*.mlp" in out
+    assert "observed:  what feeds what in a layer: 2 places where positions mix\n    reference: nettle.py:39" in out
+    assert "levgen train" not in out
+    assert "with what the reference gives in the places of stubs, differs from the reference by logits 2.4e-06" in err
+    model = (tmp_path / "models/mamba.py").read_text()
+    assert "wide: Linear  # Embed -> Breadth" in model
+    assert "MambaMlp.__call__ is to be written" in model
+    record = yaml.safe_load((tmp_path / ".levgen/mamba.yaml").read_text())
+    assert record["architecture"]["unknown"]["mlp"]["where"] == "nettle.py:39"
+    assert run(["list", "--dest", str(tmp_path)]) == 0
+    assert "mamba  scaffolded  [to be written: MambaMlp]  [unproven" in capsys.readouterr().out
+    assert run(["new-model", "mamba", "--dest", str(tmp_path), "--json"]) == 0
+    stub = {"class": "MambaMlp", "file": "models/mamba.py", "module": "model.layers.*.mlp"}
+    observed = "what feeds what in a layer: 2 places where positions mix"
+    assert json.loads(capsys.readouterr().out)["stubs"] == [stub | {"observed": observed, "where": "nettle.py:39"}]
 
 
 def test_dimensions_of_a_folder_whose_type_has_no_card(tmp_path: Path, surveyed: Callable[[Survey], list[str]]) -> None:

@@ -51,6 +51,7 @@ def test_a_few_rungs_are_recorded_and_listed(project):
             "model": "gpt2",
             "status": "shapes",
             "levels": ["scaffolded", "traces", "shapes"],
+            "stubs": [],
             "failed": [],
             "stale": [],
             "proven": True,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from canned_surveys import not_understood, understood
+from canned_surveys import not_understood, partly_understood, understood
 
 from levgen.cli import surveying
 from levgen.cli.surveying import survey_model
@@ -34,9 +34,9 @@ def test_a_survey_arrives_as_it_was_made(monkeypatch: pytest.MonkeyPatch) -> Non
     made = understood("mamba")
     _process(monkeypatch, _saying({"step": "What is a norm?"}, {"survey": made.as_data()}))
     assert survey_model("mamba") == made
-    unknown = not_understood("mamba")
-    _process(monkeypatch, _saying({"survey": unknown.as_data()}))
-    assert survey_model("mamba") == unknown
+    for unknown in (not_understood("mamba"), partly_understood("mamba")):
+        _process(monkeypatch, _saying({"survey": unknown.as_data()}))
+        assert survey_model("mamba") == unknown
 
 
 def test_a_refusal_arrives_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 if importlib.util.find_spec("levanter") is None:
     pytest.skip("marin-levanter is not installed here: it needs an environment of its own", allow_module_level=True)
 
-MODELS = ("llama", "gpt2", "gemma2", "bloom")
+MODELS = ("llama", "gpt2", "gemma2", "bloom", "youtu")
 # Every axis that a rule of Levanter's shards by default, over 4 devices.
 SMALL = {"hidden_dim": 64, "max_seq_len": 64}
 LOSS = re.compile(r'"metrics": \{"train/loss": ([\d.e+-]+), "global_step": (\d+)')

@@ -64,6 +64,47 @@ def test_unset_field_is_computed(tmp_path: Path) -> None:
     assert read.hyperparameters["intermediate_dim"].default == 4 * 96
 
 
+LATENT = {
+    "model_type": "youtu",
+    "hidden_size": 80,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 24,
+    "qk_rope_head_dim": 16,
+}
+
+
+def test_field_that_may_be_none_and_what_follows_from_others(tmp_path: Path) -> None:
+    """A rank of None is one, a key head to each head is what the card derives, and a deviation is a root."""
+    data = read_hf_config(_folder(tmp_path, LATENT))
+    read = with_dimensions_of(get("youtu"), data).hyperparameters
+    assert read["q_lora_rank"].default is None
+    assert read["initializer_range"].default == pytest.approx(2 / 20)
+    assert read["embedding_initializer_range"].default == pytest.approx(4 / 20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("num_key_value_heads", 2, "num_key_value_heads: the model computes 4 only, found 2"),
+        ("rope_interleave", False, "rope_interleave: the model computes True only, found False"),
+    ],
+)
+def test_what_does_not_follow_from_others_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(LevgenError) as caught:
+        with_dimensions_of(get("youtu"), {**LATENT, field: value})
+    assert message in caught.value.message
+
+
+def test_derived_switch_is_read() -> None:
+    data = {"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64, "num_hidden_layers": 2}
+    data["max_window_layers"] = 1
+    read = with_dimensions_of(get("qwen2"), data).hyperparameters
+    assert read["sliding_window"].default == 64
+    assert read["layer_types"].default == ("full_attention", "sliding_attention")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

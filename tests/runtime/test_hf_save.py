@@ -111,12 +111,12 @@ def test_an_error_half_way_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     write, count = Writer.write, 0
 
-    def failing(self, name, values):
+    def failing(self, name, values, first):
         nonlocal count
         count += 1
         if count == 5:
             raise OSError("no space left on device")
-        write(self, name, values)
+        write(self, name, values, first)
 
     monkeypatch.setattr(Writer, "write", failing)
     with pytest.raises(OSError, match="no space left"):

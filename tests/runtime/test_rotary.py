@@ -17,6 +17,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.cohere import modeling_cohere
 from transformers.models.glm import modeling_glm
 from transformers.models.llama import modeling_llama
+from transformers.models.ministral3 import modeling_ministral3
 from transformers.models.phi3 import modeling_phi3
 
 from levgen.errors import LevgenError
@@ -172,6 +173,15 @@ def test_proportional_leaves_the_other_pairs_still():
     np.testing.assert_array_equal(ours.array[..., 8:16], q.array[..., 8:16])
 
 
+@pytest.mark.parametrize("name", list(HF))
+def test_scores_of_latent_attention_are_scaled_as_in_transformers(name):
+    from transformers.models.youtu.modeling_youtu import yarn_apply_mscale
+
+    rope = Rotary.from_hf(HF[name], max_seq_len=MAX_SEQ_LEN)
+    assert 0.3 * rope.score_scaling == pytest.approx(yarn_apply_mscale(HF[name], 0.3), rel=1e-12)
+    assert (rope.score_scaling != 1.0) == (name == "yarn_mscale")
+
+
 @pytest.mark.parametrize("theta", [10000.0, 500000.0, 1e6, 1e7])
 @pytest.mark.parametrize("size", [64, 128])
 def test_frequencies_agree_at_position_4096(theta, size):
@@ -303,3 +313,22 @@ def test_the_old_name_of_rope_type_is_read():
     assert Rotary.from_hf(old, max_seq_len=8) == Rotary(kind="linear", factor=2.0)
     with pytest.raises(LevgenError, match="type"):
         Rotary.from_hf({**old, "type": "dynamic"}, max_seq_len=8)
+
+
+def test_queries_grow_as_the_reference_s() -> None:
+    parameters = {**HF["yarn"], "llama_4_scaling_beta": 0.3}
+    rotary = Rotary.from_hf({**parameters, "max_position_embeddings": MAX_SEQ_LEN}, max_seq_len=MAX_SEQ_LEN)
+    assert rotary.query_scaling == 0.3
+    assert rotary.to_hf() == parameters
+    positions = hax.arange(Axis("position", 200), start=5)
+    q = normal(1, Heads, positions.axes[0])
+    theirs = modeling_ministral3.get_llama_4_attn_scale(torch.arange(5, 205)[None], 0.3, 32)[0, 0, :, 0]
+    expected = q.array * theirs.numpy()
+    assert relative_error(rotary.scaled_queries(q, positions).array, expected) < 1e-6
+    assert rotary.scaled_queries(q.astype(jnp.bfloat16), positions).dtype == jnp.bfloat16
+    assert Rotary().scaled_queries(q, positions) is q
+
+
+def test_only_one_kind_says_how_queries_grow() -> None:
+    with pytest.raises(LevgenError, match="don't read query_scaling"):
+        Rotary.from_hf({**HF["llama3"], "llama_4_scaling_beta": 0.3}, max_seq_len=MAX_SEQ_LEN)

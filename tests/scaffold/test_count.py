@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,18 @@ from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
 
 VOCAB = 1000
-UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen"]
+UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen", "qwen2_moe", "gpt_oss"]
 
 
 def _parameters(folder: Path, model_type: str, settings: list[str]) -> tuple[int, int]:
     """(counted from axes, of the generated model's shapes)"""
+    architecture = complete(apply_settings(get(model_type), settings))
+    config = _config(folder, model_type, settings)
+    return sum(count.total(VOCAB) for count in count_modules(architecture)), config.total_trainable_params(VOCAB)
+
+
+def _config(folder: Path, model_type: str, settings: list[str]) -> Any:
+    """The default config of the generated model."""
     architecture = complete(apply_settings(get(model_type), settings))
     name = f"counted_{model_type}"
     path = folder / f"{name}.py"
@@ -30,8 +38,7 @@ def _parameters(folder: Path, model_type: str, settings: list[str]) -> tuple[int
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    config = getattr(module, f"{model_name(name).camel}Config")()
-    return sum(count.total(VOCAB) for count in count_modules(architecture)), config.total_trainable_params(VOCAB)
+    return getattr(module, f"{model_name(name).camel}Config")()
 
 
 @pytest.mark.parametrize("model_type", UNLIKE)
@@ -40,12 +47,25 @@ def test_counts_are_those_of_the_generated_model(tmp_path: Path, model_type: str
     assert ours == expected
 
 
+def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_path: Path) -> None:
+    """Two for each parameter that is multiplied, the look-up and the gains of norms apart, and the attention."""
+    settings = ["hidden_dim=64", "num_layers=2", "num_experts=16", "max_seq_len=128"]
+    architecture = complete(apply_settings(get("mixtral"), settings))
+    config = _config(tmp_path, "mixtral", settings)
+    counts = [count for count in count_modules(architecture) if "->" in count.axes]
+    products = sum(count.passed(VOCAB) for count in counts)
+    heads, size, keys = 32, 128, 8
+    attention = 2 * keys * (4 * heads * size + 3 * heads)
+    assert config.flops_per_token(VOCAB, keys) == 2 * products + attention
+
+
 @pytest.mark.parametrize(
     "setting",
     [
         "attention.bias=true",
         "attention.sinks=true",
         "attention.qk_norm=full",
+        "attention.heads=latent",
         "mlp.inner_norm=true",
         "embeddings.norm=true",
         "head.bias=true",
@@ -57,6 +77,11 @@ def test_counts_are_those_of_the_generated_model(tmp_path: Path, model_type: str
 )
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
     ours, expected = _parameters(tmp_path, "llama", [setting, "hidden_dim=64", "num_layers=2", "norm.kind=layer"])
+    assert ours == expected
+
+
+def test_queries_of_full_rank_are_counted(tmp_path: Path) -> None:
+    ours, expected = _parameters(tmp_path, "youtu", ["q_lora_rank=null"])
     assert ours == expected
 
 

@@ -131,12 +131,22 @@ def test_sinks_are_the_parameter_that_takes_part_in_the_softmax() -> None:
     assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
 
 
+def test_queries_that_grow_with_their_position() -> None:
+    _, scores = _attention(twist="temperature")
+    assert scores.query_scaling is not None
+    # Nothing tells at position 0, which sees itself only; what is alike everywhere belongs to the scale.
+    grown = [1 + 0.1 * max(position, 1) for position in range(LENGTH)]
+    assert scores.query_scaling == pytest.approx([factor / grown[1] for factor in grown], rel=1e-5)
+    assert scores.scale == pytest.approx(grown[1] * DIM**-0.5, rel=1e-5)
+    assert scores.layout == "half"
+    assert _attention(cap=5.0, window=7)[1].query_scaling is None
+
+
 @pytest.mark.parametrize(
     ("twist", "observed"),
     [
         ("shifted key", "at queries along a key"),
         ("clamped", "moves nothing"),
-        ("temperature", "it differs by position or head"),
         ("temperature of heads", "it differs by head"),
         ("first token", "beyond the window"),
         ("sink", "a row sums to 1"),

@@ -2,35 +2,88 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from levgen.survey import sweep
+from levgen.survey import sweep, sweep_page
 
 
-def _result(model_type: str, *, surveyed: bool) -> dict[str, object]:
-    unknown = [] if surveyed else [["scale", "a | b", "file:1"]]
-    errors = [1e-6, 2e-6] if surveyed else []
-    return {
-        "type": model_type,
-        "surveyed": surveyed,
-        "logits": errors,
-        "gradients": 3e-6 if surveyed else None,
-        "seconds": 4.0,
-        "unknown": unknown,
-    }
+def _config(**changes: Any) -> dict[str, Any]:
+    held = {"forward": 1e-6, "long": 2e-6, "gradients": 3e-6, "round_trip": "", "problem": "", "changes": {}}
+    return {**held, **changes}
+
+
+def _result(model_type: str, **config: Any) -> dict[str, Any]:
+    columns = {"generation": "", "configs": [_config(), _config(), _config(**config)], "growth": 1.0}
+    return {"type": model_type, "surveyed": True, "unknown": [], "columns": columns, "card": {"title": "A"}}
+
+
+def _unknown(model_type: str) -> dict[str, Any]:
+    return {"type": model_type, "surveyed": False, "unknown": [["scale", "a | b", "file:1"]], "columns": None}
 
 
 def test_the_table_is_sorted_and_says_where() -> None:
-    lines = sweep.table([_result("b", surveyed=False), _result("a", surveyed=True)]).splitlines()
-    assert lines[2:4] == ["| a | yes | 1e-06, 2e-06 | 3e-06 |  |", "| b | no |  |  | scale: a / b (`file:1`) |"]
+    lines = sweep_page.table([_unknown("b"), _result("a"), {"type": "c"}]).splitlines()
+    assert lines[2:] == [
+        "| a | green | yes | 1e-06, 1e-06, 1e-06 | 3e-06, 3e-06, 3e-06 | 2e-06, 2e-06, 2e-06 | exact | 1.00 |  |",
+        "| b | not surveyed |  |  |  |  |  |  | scale: a / b (`file:1`) |",
+        "| c | not tried |  |  |  |  |  |  |  |",
+    ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"forward": 2e-4},
+        {"long": 2e-4},
+        {"gradients": 2e-3},
+        {"round_trip": "other bits in w"},
+        {"forward": None, "long": None, "gradients": None, "round_trip": None, "problem": "ValueError: no"},
+        {"gradients": float("nan")},
+    ],
+    ids=lambda config: next(iter(config)),
+)
+def test_one_config_that_does_not_hold_is_red(config: dict[str, Any]) -> None:
+    result = _result("a", **config)
+    assert sweep_page.state(result) == "red"
+    assert config.get("problem", "") in sweep_page.row(result)
+    assert config.get("round_trip") or "" in sweep_page.row(result)
+
+
+def test_a_sweep_that_ran_out_of_time_is_red() -> None:
+    result = _result("a")
+    result["columns"]["growth"] = None
+    assert sweep_page.state(result) == "red"
+    del result["columns"]["configs"][2]
+    result["columns"]["growth"] = 1.0
+    assert sweep_page.state(result) == "red"
+    result["columns"] = None
+    assert sweep_page.state(result) == "red"
+
+
+def test_files_that_ruff_refuses_and_layers_that_are_not_scanned_are_red() -> None:
+    result = _result("a")
+    result["columns"]["generation"] = "ruff check: E501"
+    assert sweep_page.state(result) == "red"
+    assert "ruff check: E501" in sweep_page.row(result)
+    result = _result("a")
+    result["columns"]["growth"] = 3.9
+    assert sweep_page.state(result) == "red"
+
+
+def test_stubs_are_named() -> None:
+    result = _result("a")
+    result["card"] = {"stubs": ["attention", "mlp"]}
+    assert "| partly stubbed: attention, mlp |" in sweep_page.row(result)
 
 
 def test_the_page_counts_and_says_how_it_is_rebuilt() -> None:
-    page = sweep.page([_result("b", surveyed=False), _result("a", surveyed=True)])
-    assert "**1 of 2 types**" in page
+    page = sweep_page.page([[_unknown("b"), _result("a")], [{"type": "c"}]])
+    assert "**1 of 2 types** are green, 1 not surveyed." in page
+    assert "**0 of 1 types** are green, 1 not tried." in page
     assert "`python -m levgen.survey.sweep FOLDER" in page
-    assert page.endswith(sweep.table([_result("a", surveyed=True), _result("b", surveyed=False)]))
+    assert page.endswith(sweep_page.table([{"type": "c"}]))
 
 
 def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,24 +91,46 @@ def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pyte
 
     def run(folder: Path, model_type: str, seconds: float) -> None:
         ran.append(model_type)
-        (folder / f"{model_type}.json").write_text(json.dumps(_result(model_type, surveyed=True)))
+        (folder / f"{model_type}.json").write_text(json.dumps(_result(model_type)))
 
     monkeypatch.setattr(sweep, "_run", run)
-    (tmp_path / "a.json").write_text(json.dumps(_result("a", surveyed=False)))
+    monkeypatch.setattr(sweep, "_make_project", lambda folder: None)
+    (tmp_path / "a.json").write_text(json.dumps(_unknown("a")))
     assert sweep.main([str(tmp_path), "--types", "a", "b"]) == 0
     assert ran == ["b"]
     # What an earlier sweep left of other types is no part of this one.
-    (tmp_path / "c.json").write_text(json.dumps(_result("c", surveyed=False)))
+    (tmp_path / "c.json").write_text(json.dumps(_unknown("c")))
     (tmp_path / "types.txt").write_text("a\nb\n")
     page = tmp_path / "page.md"
     assert sweep.main([str(tmp_path), "--types", f"@{tmp_path / 'types.txt'}", "--table", str(page)]) == 0
     assert page.read_text() == (tmp_path / "table.md").read_text()
     assert "| c |" not in page.read_text()
-    assert "| a | no |" in (tmp_path / "table.md").read_text()
-    assert "| b | yes |" in (tmp_path / "table.md").read_text()
+    assert "| a | not surveyed |" in page.read_text()
+    assert "| b | green |" in page.read_text()
 
 
-def test_a_process_that_takes_too_long_is_a_row(tmp_path: Path) -> None:
+def test_only_the_table_shows_what_was_not_tried(tmp_path: Path) -> None:
+    assert sweep.main([str(tmp_path), "--first", "a", "--types", "b", "--only-table"]) == 0
+    page = (tmp_path / "table.md").read_text()
+    assert page.count("not tried |") == 2
+    assert page.index("| a |") < page.index("## Other causal") < page.index("| b |")
+
+
+def test_a_process_that_takes_too_long_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_make_project", lambda folder: None)
     sweep.main([str(tmp_path), "--types", "llama", "--seconds", "0.01"])
     result = json.loads((tmp_path / "llama.json").read_text())
-    assert result["unknown"] == [["the survey", "not done after 0 s", ""]]
+    assert result["unknown"] == [["the sweep", "not done after 0 s", ""]]
+
+
+def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*arguments: object, **options: object) -> None:
+        (tmp_path / "a.partial").write_text(json.dumps(_result("a")))
+        raise sweep.subprocess.TimeoutExpired("a", 90)
+
+    monkeypatch.setattr(sweep.subprocess, "run", run_out)
+    sweep._run(tmp_path, "a", 90)
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert result["surveyed"]
+    assert result["unknown"] == [["the sweep", "not done after 90 s", ""]]
+    assert not (tmp_path / "a.partial").exists()

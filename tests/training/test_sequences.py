@@ -41,13 +41,25 @@ def test_tokens_are_cached_and_the_cache_follows_the_files(project: Path, yaml_f
     path = yaml_file()
     first = load_example(path)
     files = sorted((project / ".cache" / "tokens" / "shipped").iterdir())
-    assert len(files) == 2
+    assert [file.suffix for file in files] == [".json", ".npy"] * 2  # of training and validation
+    assert load_example(path).summary == first.summary
     assert np.array_equal(load_example(path).train, first.train)
     text = {"text": "x" * 100}
     (project / "data" / "train.jsonl").write_text(json.dumps(text))
     changed = load_example(path)
     assert changed.digest != first.digest
     assert changed.train.tolist() == [[ord("x")] * 32] * 3
+
+
+def test_what_is_left_out_is_counted(project: Path, yaml_file: Edit) -> None:
+    rows = [{"text": "x" * 100}, {"text": ""}, {"text": " "}, {"text": "y"}]
+    (project / "data" / "train.jsonl").write_text("\n\n".join(map(json.dumps, rows)) + "\n")
+    path = yaml_file()
+    for data in (load_example(path), load_example(path)):  # tokenised, and out of the cache
+        assert data.summary == (
+            "data 'shipped': 2 documents (2 rows without text left out), 3 sequences of 32; the last 7 tokens fill none"
+        )
+    assert load_example(path, seq_len=103).summary.endswith("out), 1 sequence of 103")
 
 
 def test_too_little_text(project: Path, yaml_file: Edit) -> None:

@@ -1,6 +1,7 @@
 """Trackers, with stand-ins for the packages that record what they are told."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -95,3 +96,18 @@ def test_event_files_of_the_real_package(project: Path) -> None:
     log(project, Tensorboard())
     (events,) = (project / "tblogs" / "run").iterdir()
     assert b"train/loss" in events.read_bytes()
+
+
+def test_a_file_of_tensorboard_holds_what_was_logged(project: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    log(project, Tensorboard())
+    [file] = (project / "tblogs" / "run").iterdir()
+    content, events = file.read_bytes(), []
+    while content:  # each event is its length (8 bytes), a checksum of 4 bytes, the event, another checksum
+        [length] = struct.unpack("<Q", content[:8])
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    logged = {value.tag: (event.step, value.simple_value) for event in events for value in event.summary.value}
+    assert logged == {"train/loss": (4, 2.0), "eval/web/loss": (4, 3.0)}

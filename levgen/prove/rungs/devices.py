@@ -16,7 +16,11 @@ from levgen.runtime.testing import gradients_by_hf_name, relative_error, without
 
 DATA, MODEL = 4, 2
 # Axis name -> axis of the mesh: parameters are cut along both, as in training with FSDP and tensor parallelism.
-_MAPPING = {"batch": "data", "embed": "data", "mlp": "model", "heads": "model", "kv_head": "model", "vocab": "model"}
+_MAPPING = {
+    "batch": "data",
+    "embed": "data",
+    **dict.fromkeys(("mlp", "shared_mlp", "expert", "heads", "kv_head", "vocab"), "model"),
+}
 # Sums come out in another order where they are cut.
 _GRADIENT = 10 * MODULE
 

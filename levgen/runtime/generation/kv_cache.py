@@ -19,7 +19,8 @@ from levgen.errors import LevgenError
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmHeadModel, split_activations
 
-# Keys and values of one layer, {batch, heads..., key_position, head_size} each, with room for later tokens.
+# Keys and values of one layer, {batch, heads..., key_position, head_size} each, with room for later tokens. Of latent
+# attention what all heads' are made from: {batch, key_position, kv_latent} and {batch, key_position, rope_head_size}.
 Kept = tuple[jax.Array, jax.Array]
 
 
@@ -51,6 +52,11 @@ class LayerCache:
         self._before = before
         self._length = length
         self._kept: Kept | None = None
+
+    @property
+    def holds_earlier(self) -> bool:
+        """Whether there are earlier tokens than those of this step."""
+        return self._before is not None
 
     def extend(self, key: jax.Array, value: jax.Array) -> Kept:
         """All keys and values: those of earlier tokens, the new ones, and where there are earlier ones, the room.

@@ -19,7 +19,7 @@ from levgen.scaffold.edit.style import restyle
 from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.names import ModelName, model_name
 from levgen.scaffold.parts import class_name
-from levgen.scaffold.port import render_module
+from levgen.scaffold.port import ancestor_file, render_module
 from levgen.scaffold.view import PortView
 
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
@@ -59,7 +59,7 @@ def choose_model(project: Project, name: str | None) -> str:
     if name is None:
         if len(known) == 1:
             return known[0]
-        raise LevgenError("which model is it added to?", "\n".join(f"--to {model}" for model in known))
+        raise LevgenError("which model is it?", f"the models are {', '.join(known)}")
     model = name.replace("-", "_")
     if model not in known:
         near = did_you_mean(model, known) or f"the models are {', '.join(known)}"
@@ -77,7 +77,7 @@ def add_module(project: Project, model: str, request: Request) -> Addition:
     shown = f"{project.models}/{model}.py"
     file = read_source(project.root / shown, shown)
     target = ModelFile(file.source, model, model_name(model).camel)
-    name = _checked(request.name) or class_name(kind.part, target.prefix)
+    name = _checked(request.name) or kind.class_name(target.prefix, target.stubs)
     target.check_free(kind.name, name)
     names = ModelName(model, target.prefix)
 
@@ -100,8 +100,9 @@ def add_module(project: Project, model: str, request: Request) -> Addition:
     PythonSource(styled, f"{shown}, as edited")  # refuses what is no longer Python
     files = [tests_file, PlannedFile(shown, file.with_source(styled), replaces=file.text)]
     if edit.filled and record is not None:
-        recorded = record.with_architecture(answers_after_filling(before, answers, kind))
-        files.insert(0, PlannedFile(record_path, recorded, replaces=record.text))
+        after = answers_after_filling(before, answers, kind)
+        recorded = PlannedFile(record_path, record.with_architecture(after), replaces=record.text)
+        files = [recorded, ancestor_file(after, names, project), *files]
     changed = tuple(one for one in files if one.content != one.replaces)
     return Addition(changed, (*_notes(target, kind, name, edit), *notes))
 

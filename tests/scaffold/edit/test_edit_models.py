@@ -4,6 +4,7 @@ import ast
 import difflib
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,10 +52,10 @@ def removed(before, after):
     return [line[2:] for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("- ")]
 
 
-def run_tests(project):
+def run_tests(project, *arguments):
     """What `pytest` of the project says in its last line."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=project.root,
         capture_output=True,
         text=True,
@@ -189,6 +190,53 @@ def test_a_second_attention(project_with):
     assert_in_style(project)
     with pytest.raises(LevgenError, match="has MyLlamaLocalAttention already"):
         add(project, "llama", "attention", name="MyLlamaLocalAttention")
+
+
+def test_latent_attention_beside_another(project_with):
+    """Its sizes are fields and axes of its own: those of the attention that is there stay what they were."""
+    project = project_with("qwen3")
+    before, _ = texts(project, "qwen3")
+    notes = add(project, "qwen3", "mla")
+    assert notes[0] == "adds Qwen3LatentAttention"
+    model, tests = texts(project, "qwen3")
+    own = model[model.index("class Qwen3LatentAttention") : model.index("class Qwen3Mlp")]
+    assert "latent_attention(" in own
+    assert "HeadSize" not in re.sub(r"(Qk|V|Nope|Rope)HeadSize", "", own)
+    assert "q_norm" not in own
+    assert removed(before, model) == []
+    assert "def test_latent_attention_forward" in tests
+    assert_in_style(project)
+    with pytest.raises(LevgenError, match="has Qwen3LatentAttention already"):
+        add(project, "qwen3", "mla")
+
+
+def test_latent_attention_fills_a_stub(project_with):
+    project = project_with("my_model")
+    assert add(project, "my_model", "mla")[0] == "fills MyModelAttention"
+    record = read_record(project.root / ".levgen/my_model.yaml", "record").architecture
+    assert record.attention.heads == "latent"
+    assert record.hyperparameters["kv_lora_rank"].default == 512
+    assert_in_style(project)
+
+
+def test_latent_attention_is_refused_where_it_does_not_fit(project_with):
+    project = project_with("gemma2")
+    before = texts(project, "gemma2")
+    with pytest.raises(LevgenError, match=r"attention\.softcap=attn_logit_softcapping is not known with"):
+        add(project, "gemma2", "mla")
+    assert texts(project, "gemma2") == before
+
+
+@pytest.mark.slow
+def test_a_model_works_with_latent_attention_in_place_of_its_own(project_with):
+    project = project_with("llama")
+    add(project, "llama", "mla")
+    path = project.root / "models/llama.py"
+    layer = path.read_text().replace("self_attn: LlamaAttention", "self_attn: LlamaLatentAttention")
+    path.write_text(layer.replace("self_attn=LlamaAttention.init", "self_attn=LlamaLatentAttention.init"))
+    last = run_tests(project, "-k", "latent or scanned or files_round_trip")
+    assert "passed" in last
+    assert "failed" not in last
 
 
 def test_an_answer_may_name_a_field_that_a_person_added(project_with):
@@ -327,7 +375,7 @@ def test_the_model_that_is_meant(project_with):
     assert models_of(project) == ["llama", "my_model"]
     assert choose_model(project, "my-model") == "my_model"
     for name, said in (
-        (None, "which model is it added to?\n--to llama\n--to my_model"),
+        (None, "which model is it?\nthe models are llama, my_model"),
         ("lama", "no model 'lama' in .*\ndid you mean 'llama'?"),
         ("../llama", "no model '../llama'"),
     ):

@@ -1,7 +1,8 @@
 """A module makes a parameter or a submodule that its forward never uses.
 
 Why: The weights are trained by nothing, saved, and loaded from the checkpoint, while the function lacks them: a
-q_norm that is created and not called is another model than the reference.
+q_norm that is created and not called is another model than the reference. A stub, whose forward raises
+NotImplementedError and nothing else, uses nothing yet.
 
 Bad:
 ```python models/example.py
@@ -39,6 +40,7 @@ Fix: Call it where the reference does, or remove it.
 from collections.abc import Iterator
 
 from levgen.check.analysis.reads import attributes_read
+from levgen.check.analysis.unwritten import is_unwritten
 from levgen.check.files.model_file import ModelFile
 from levgen.check.files.names import last_name
 from levgen.check.rule import Problem, model_rule
@@ -55,6 +57,8 @@ def check(model: ModelFile) -> Iterator[Problem]:
     for module in model.modules:
         # A class without a forward only holds data.
         if not any(name in module.methods for name in ("__call__", "activations", "embed")):
+            continue
+        if is_unwritten(module.node):
             continue
         if own is None:
             own = attributes_read(model, model.tree)

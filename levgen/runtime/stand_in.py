@@ -1,0 +1,136 @@
+"""Modules that are still to be written, stood in for by what the reference's own give: all around them can be proven.
+
+torch is imported where it is used.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import equinox as eqx
+import haliax as hax
+import jax
+from haliax import Axis, NamedArray
+from jax.lax import stop_gradient
+
+from levgen.errors import LevgenError
+from levgen.runtime.model import LmHeadModel
+from levgen.runtime.parity import Ported, first_tensor
+from levgen.runtime.testing import to_torch
+
+M = TypeVar("M", bound=LmHeadModel)
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A class of ours that is to be written. `path`: the reference's module in a layer, as `model.layers.{}.mlp`;
+    `axis`: the last axis of what goes in and out."""
+
+    module: type[Any]
+    path: str
+    axis: Axis
+
+
+class StandIn(eqx.Module):
+    """What the reference's module gave, and however much more it is given now than that one was.
+
+    So a wrong input shows in the output, a right one gives exactly what was recorded, and gradients pass through. Under
+    a stack both arrays have a layer axis, and each layer is handed its own.
+    """
+
+    given: NamedArray
+    gave: NamedArray
+
+    def __call__(self, x: NamedArray, *others: Any, **more: Any) -> NamedArray:
+        """`x`: {batch, position, axis} -> the same axes. What else a module is told doesn't matter."""
+        gave, given = (jax.tree.map(stop_gradient, array) for array in (self.gave, self.given))
+        out: NamedArray = gave + (x - given)
+        return out.rearrange(x.axes)
+
+
+def stand_in(ported: Ported[M], stubs: Iterable[Stub], tokens: NamedArray) -> Ported[M]:
+    """`ported` with both sides' `stubs` replaced by what the reference's modules give for `tokens` {batch, position}.
+
+    The reference's logits stay what they were; its gradients pass these modules as ours pass a stand-in. It holds for
+    these tokens only.
+
+    Raises LevgenError where the reference has no such module, and where a class is not in the model.
+    """
+    model, reference = ported.model, copy.deepcopy(ported.reference)
+    modules = dict(reference.named_modules())
+    for stub in stubs:
+        Layers = _stack_of(model, stub.module)
+        paths = [stub.path.format(layer) for layer in range(Layers.size)]
+        missing = [path for path in paths if path not in modules]
+        if missing:
+            raise LevgenError(f"{type(reference).__name__} has no module {missing[0]!r}")
+        recorded = _record(ported.reference, paths, tokens)
+        axes = (*tokens.axes, stub.axis)
+        given, gave = (
+            hax.stack(Layers, [hax.named(recorded[path][i].reshape([a.size for a in axes]), axes) for path in paths])
+            for i in (0, 1)
+        )
+        model = _replaced(model, stub.module, StandIn(given, gave))
+        for path in paths:
+            modules[path].register_forward_hook(_standing_in(*recorded[path]), with_kwargs=True)
+    return dataclasses.replace(ported, model=model, reference=reference)
+
+
+def _stack_of(model: Any, module: type[Any]) -> Axis:
+    from haliax.nn.scan import Stacked
+
+    stacks = [
+        leaf for leaf in jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, Stacked)) if isinstance(leaf, Stacked)
+    ]
+    for stack in stacks:
+        if any(isinstance(leaf, module) for leaf in _with_leaves(stack.stacked, module)):
+            return stack.Block
+    raise LevgenError(f"no stack of layers of {type(model).__name__} holds a {module.__name__}")
+
+
+def _with_leaves(tree: Any, module: type[Any]) -> list[Any]:
+    return jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, module))
+
+
+def _replaced(model: M, module: type[Any], new: StandIn) -> M:
+    found: M = jax.tree.map(
+        lambda x: new if isinstance(x, module) else x, model, is_leaf=lambda x: isinstance(x, module)
+    )
+    return found
+
+
+def _record(reference: Any, paths: list[str], tokens: NamedArray) -> dict[str, tuple[Any, Any]]:
+    """Path -> what goes into the module, and what comes out of it: copies."""
+    import torch
+
+    modules = dict(reference.named_modules())
+    seen: dict[str, tuple[Any, Any]] = {}
+
+    def hook(path: str) -> Callable[..., None]:
+        def after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            given = first_tensor([*args, *kwargs.values()])
+            gave = first_tensor(output if isinstance(output, list | tuple) else [output])
+            seen[path] = given.detach().clone(), gave.detach().clone()
+
+        return after
+
+    handles = [modules[path].register_forward_hook(hook(path), with_kwargs=True) for path in paths]
+    try:
+        with torch.no_grad():
+            reference(to_torch(tokens))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _standing_in(given: Any, gave: Any) -> Callable[..., Any]:
+    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        out = gave + (first_tensor([*args, *kwargs.values()]) - given)
+        if not isinstance(output, tuple):
+            return out
+        return (out, *output[1:])
+
+    return hook

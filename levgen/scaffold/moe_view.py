@@ -1,0 +1,115 @@
+"""What the template of a mixture of experts reads: the fields of its class and the statements of its forward."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from levgen.scaffold.view import PortView
+
+
+class MoeView:
+    """The mixture of experts of a port: a router, experts, and perhaps one that every token goes to."""
+
+    def __init__(self, port: "PortView") -> None:
+        self._port = port
+        self._answers = port.architecture.moe
+        self.key_map: dict[str, str | None] = {}
+        self.router = self._field("router")
+        self.correction_bias = self._field("correction_bias") if self._answers.correction else None
+        self.experts = self._field("experts")
+        self.shared = self._field("shared") if self._answers.shared != "none" else None
+        self.shared_gate = self._field("shared_gate") if self._answers.shared == "gated" else None
+
+    def _field(self, role: str) -> str:
+        return self._port.field("moe", role, self.key_map)
+
+    @property
+    def keys(self) -> list[str]:
+        """What `init` splits its key for."""
+        own = {"router": self.router, "experts": self.experts, "shared": self.shared, "shared_gate": self.shared_gate}
+        return [name for name, field in own.items() if field]
+
+    @property
+    def residual_std(self) -> bool:
+        """Whether the projections back into the residual stream are drawn with a deviation of their own."""
+        return self._port.std_name("mlp") == "residual_std"
+
+    @property
+    def experts_arguments(self) -> str:
+        """Keyword arguments of `Experts.init`, after its axes and its key."""
+        answers = self._answers
+        roles = ("gate", "up", "down") if answers.stored == "each" else ("gate_up", "down")
+        names = {role: self._port.weight("moe", role) or role for role in roles}
+        given = {"std": "std"}
+        if self.residual_std:
+            given["down_std"] = "residual_std"
+        given |= {
+            argument: "True"
+            for argument, holds in (
+                ("use_bias", answers.bias),
+                ("transposed", answers.transposed),
+                ("interleaved", answers.interleaved),
+            )
+            if holds
+        }
+        if answers.stored == "each" or names != {"gate_up": "gate_up_proj", "down": "down_proj"}:
+            given["in_files"] = str(names).replace("'", '"')
+        return ", ".join(f"{argument}={value}" for argument, value in given.items())
+
+    # Words ------------------------------------------------------------------------------------------------------
+
+    @property
+    def summary(self) -> str:
+        """`Mixture of experts: a token goes to those with the largest probabilities, and to one that all share`"""
+        scores = {"softmax": "probabilities", "chosen_softmax": "logits", "sigmoid": "scores"}[self._answers.scores]
+        shared = {"none": "", "plain": ", and to one that all share", "gated": ", and through a gate to a shared one"}
+        return f"Mixture of experts: a token goes to those with the largest {scores}{shared[self._answers.shared]}"
+
+    # Forward ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def body(self) -> list[str]:
+        """The statements of the forward."""
+        answers = self._answers
+        lines = [f"logits = self.{self.router}(x).astype(jnp.float32)"]
+        if answers.balance:
+            lines.append("note_routing(logits, self.config.TopExperts)")
+        scores = {"softmax": "hnn.softmax(logits, self.config.Experts)", "sigmoid": "hnn.sigmoid(logits)"}
+        if answers.scores in scores:
+            lines.append(f"scores = {scores[answers.scores]}")
+        lines += [*self._choice, *self._weights]
+        gated = "self.gated" if answers.gating == "clamped" else "lambda gate, up: self.act(gate) * up"
+        mixed = f"self.{self.experts}(x, chosen, weights, {gated})"
+        if self.shared is None:
+            return [*lines, f"return {mixed}"]
+        shared = f"self.{self.shared}(x)"
+        if self.shared_gate is not None:
+            shared = f"hnn.sigmoid(self.{self.shared_gate}(x)) * {shared}"
+        return [*lines, f"mixed = {mixed}", f"return mixed + {shared}"]
+
+    @property
+    def _choice(self) -> list[str]:
+        answers = self._answers
+        arguments = ["logits" if answers.scores == "chosen_softmax" else "scores", "self.config.TopExperts"]
+        if self.correction_bias is not None:
+            arguments.append(f"bias=self.{self.correction_bias}")
+        if answers.groups:
+            arguments += ["groups=self.config.num_expert_groups", "kept_groups=self.config.num_kept_groups"]
+        return [f"chosen, weights = top_experts({', '.join(arguments)})"]
+
+    @property
+    def _weights(self) -> list[str]:
+        """What makes weights of the scores of those that were chosen."""
+        answers = self._answers
+        if answers.scores == "chosen_softmax":
+            lines = ["weights = hnn.softmax(weights, self.config.TopExperts)"]
+        elif answers.normalized is True:
+            lines = ["weights = weights / hax.sum(weights, self.config.TopExperts)"]
+        elif isinstance(answers.normalized, str):
+            lines = [
+                f"if {self._port.value(answers.normalized)}:",
+                "    weights = weights / hax.sum(weights, self.config.TopExperts)",
+            ]
+        else:
+            lines = []
+        return lines if answers.scale is None else [*lines, f"weights = weights{self._port.times(answers.scale)}"]
