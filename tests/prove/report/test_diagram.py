@@ -9,6 +9,11 @@ from levgen.scaffold.complete import complete
 from levgen.scaffold.dataflow import dataflow_of
 
 
+def test_a_long_name_goes_on_after_an_underscore() -> None:
+    mlp = layer_drawing(dataflow_of(complete(get("qwen2_moe"))))
+    assert ("shared_", "expert") in [tuple(text for _, text in box.names) for box in mlp.boxes]
+
+
 @pytest.mark.parametrize("model", known_types())
 def test_a_card_is_drawn_whole(model: str) -> None:
     flow = dataflow_of(complete(get(model)))
