@@ -219,8 +219,8 @@ class _Artist:
     def _box(self, step: Step, left: float, right: float) -> Box:
         """A box at `_y` from `left` to `right`, as high as its text."""
         room = right - left - 2 * _PAD
-        names = textwrap.wrap(step.name, max(1, int(room / _NAME_CHAR)))
-        does = textwrap.wrap(step.does, max(1, int(room / _DOES_CHAR)))
+        names = _wrapped(step.name, int(room / _NAME_CHAR))
+        does = _wrapped(step.does, int(room / _DOES_CHAR))
         y = self._y + _PAD - 3
         named, said = [], []
         for text in names:
@@ -232,3 +232,9 @@ class _Artist:
         box = Box(left, self._y, right - left, y + _PAD - self._y, tuple(named), tuple(said))
         self._drawing.boxes.append(box)
         return box
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; a name that is longer goes on after an underscore."""
+    words = [word if len(word) <= width else word.replace("_", "_ ") for word in text.split()]
+    return [line.replace("_ ", "_") for line in textwrap.wrap(" ".join(words), width)]

@@ -147,7 +147,7 @@ def _survey(record: Mapping[str, Any]) -> dict[str, Any] | None:
     rows = [
         {
             "question": entry["question"],
-            "chosen": answer(entry.get("chosen", ""), entry.get("error")),
+            "chosen": answer(entry.get("chosen", "none"), entry.get("error")),
             "next": answer(entry["runner_up"], entry.get("runner_up_error")) if "runner_up" in entry else "",
             "probe": entry.get("probe", ""),
         }

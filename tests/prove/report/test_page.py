@@ -52,6 +52,7 @@ def surveyed(project):
     evidence = (
         Evidence("layout of rotary positions", "half", 1.84e-15, "interleaved", 2.0, "unit queries & keys"),
         Evidence("field of hidden_dim", "hidden_size", 0.0, probe="2 configs"),
+        Evidence("window", None, probe="a value that was moved"),
     )
     unknown = (Unknown("field twist", "it changes nothing that was asked"),)
     survey = Survey("willow", get("llama"), evidence, unknown, (1.3e-6, 2.4e-6), 3.1e-6, 17.2)
@@ -103,6 +104,7 @@ def test_it_shows_what_a_survey_went_by(surveyed, page):
     row = r"<td>layout of rotary positions</td><td><strong>half \(1\.8e-15\)</strong></td>"
     row += r"<td[^>]*>interleaved \(2\.0e\+00\)</td><td[^>]*>unit queries &amp; keys</td>"
     assert re.search(row, surveyed)
+    assert "<td>window</td><td><strong>none</strong></td>" in surveyed
     assert "field twist: it changes nothing that was asked" in surveyed
     assert "By experiment" not in page, "a card was not surveyed now"
 
