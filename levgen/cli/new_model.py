@@ -77,15 +77,15 @@ def new_model(
     stubs = [own.as_data(f"{project.models}/{model.snake}.py") for own in unknown]
     if not project.exists:
         files = [*project_files(project.root), *files]
+    if choice.is_blank:
+        last = [f"levgen add-module attention --to {model.snake}"]
+    else:
+        last = [] if stubs else [f"levgen train {project.config}/{model.snake}_nano.yaml"]
     write_files(
         project.root,
         files,
         WriteOptions(dry_run=dry_run, diff=diff, force=force, skip=skip, json=json),
-        next_commands=[
-            "pytest",
-            "levgen check",
-            *([] if stubs else [f"levgen train {project.config}/{model.snake}_nano.yaml"]),
-        ],
+        next_commands=["pytest", "levgen check", *last],
         dest=dest,
         stubs=stubs,
     )
