@@ -123,7 +123,9 @@ class Draw:
             if name not in self.architecture.hyperparameters:
                 continue
             default: Any = self.architecture.hyperparameters[name].default
-            known = sorted({*getattr(self.base, name), *default})
+            # One of thetas has that of the rotation, or none: a port refuses others.
+            both = {self.base.rope.theta, 0.0} if name == "layer_thetas" else {*getattr(self.base, name), *default}
+            known = sorted(both)
             entries = [self._random.choice(known) for _ in range(depth)]
             drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
         if "attention_types" in self.architecture.hyperparameters:
@@ -139,7 +141,8 @@ class Draw:
         rotations = {}
         config = dataclasses.replace(self.base, **drawn)
         sources = PortView(self.architecture, model_name("surveyed")).parity.ropes
-        for name in sorted({"rope", "local_rope"} & self._free):
+        bound = {"rope"} if "layer_thetas" in drawn else set()
+        for name in sorted({"rope", "local_rope"} & self._free - bound):
             held: Rotary = getattr(config, name)
             rotation: Rotary = eval(self._random.choice(sources), {"Rotary": Rotary, "TINY": config})
             fraction = held.fraction

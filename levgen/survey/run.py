@@ -122,9 +122,11 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     """As many mapped fields off the tiny config's values as build together."""
     kept: dict[str, Any] = {}
     real = trials if trials.tiny.plugs is None else seen_from_outside(trials, replace(trials.tiny, plugs=None))
-    for hf in sorted({*fields.mapped(), *fields.derived}, key=list(trials.fields).index):
-        if fields.lists and hf == fields.sizes.get("num_layers"):
-            continue  # a list by layer would say more than there are layers, which a port refuses
+    # A list by layer says how many layers there are, and one of thetas repeats the rotation's: a port refuses others.
+    said = {fields.sizes.get("num_layers")} if fields.lists else set()
+    if "layer_thetas" in fields.lists:
+        said.add(fields.rope)
+    for hf in sorted({*fields.mapped(), *fields.derived} - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
