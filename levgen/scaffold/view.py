@@ -109,7 +109,8 @@ class PortView:
         if not isinstance(factor, str):
             return repr(factor)
         product = " * ".join(self._power(power, owner) for power in factor.split(" * "))
-        return re.sub(r" \* (\S+)\*\*-1(?=$| )", r" / \1", product)
+        product = re.sub(r" \* (\S+)\*\*-1(?=$| )", r" / \1", product)
+        return re.sub(r" \* (\S+)\*\*-0\.5(?=$| )", r" / math.sqrt(\1)", product)  # int**-0.5 has no type
 
     def _power(self, power: str, owner: str) -> str:
         name, raised, exponent = power.partition("**")

@@ -60,7 +60,7 @@ def rendered(model_type: str, tmp_path: Path) -> Iterator[Rendered]:
 @pytest.mark.slow
 @pytest.mark.parametrize("model_type", LATENT)
 def test_yarn_scales_the_scores_past_its_trained_length(rendered: Rendered) -> None:
-    config = dataclasses.replace(rendered.tiny, rope=YARN, num_layers=2)
+    config = dataclasses.replace(rendered.tiny, rope=YARN)
     assert YARN.score_scaling > 1.3
     assert logits_error(rendered.port(config), 200) <= MODEL
 
