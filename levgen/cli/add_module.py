@@ -37,21 +37,13 @@ def add_module(
     A stub of that kind is filled. Your own code, comments and layout stay as they are.
     """
     from levgen.cli.console import print_note
-    from levgen.cli.writing import WriteOptions, write_files
-    from levgen.errors import LevgenError
+    from levgen.cli.writing import WriteOptions, project_to_edit, write_files
     from levgen.scaffold.edit.add_module import Request, choose_model
     from levgen.scaffold.edit.add_module import add_module as plan
     from levgen.scaffold.edit.kinds import find_kind
-    from levgen.scaffold.journal import recover
-    from levgen.scaffold.project import find_project
 
     request = Request(find_kind(kind), name, variant, settings or [], force)
-    project = find_project(dest)
-    if not project.exists:
-        raise LevgenError(f"{dest.absolute()} is in no project", "go to one, or make one: levgen new-model my_model")
-    # What is edited has to be whole first: a write that was interrupted is finished before anything is read.
-    if not (dry_run or diff) and recover(project.root):
-        print_note(f"finished a write in {project.root} that was interrupted")
+    project = project_to_edit(dest, only_show=dry_run or diff)
     model = choose_model(project, to)
     addition = plan(project, model, request)
     for note in addition.notes:

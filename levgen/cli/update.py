@@ -29,22 +29,15 @@ def update(
     nothing is written and they are listed; --conflict then says what shall stand there.
     """
     from levgen.cli.console import print_note
-    from levgen.cli.writing import WriteOptions, write_files
+    from levgen.cli.writing import WriteOptions, project_to_edit, write_files
     from levgen.errors import LevgenError
-    from levgen.project import find_project
     from levgen.scaffold.edit.add_module import choose_model
-    from levgen.scaffold.journal import recover
     from levgen.scaffold.merge import Side
     from levgen.scaffold.names import model_name
     from levgen.scaffold.update import plan_update
 
-    project = find_project(dest)
-    if not project.exists:
-        raise LevgenError(f"{dest.absolute()} is in no project", "go to one, or make one: levgen new-model my_model")
     only_show = dry_run or diff
-    # What is merged has to be whole first: a write that was interrupted is finished before anything is read.
-    if not only_show and recover(project.root):
-        print_note(f"finished a write in {project.root} that was interrupted")
+    project = project_to_edit(dest, only_show=only_show)
     name = model_name(choose_model(project, model))
     side = Side.MARKERS if conflict == "refuse" else Side(conflict)
     plan = plan_update(project, name, settings or [], side=side)

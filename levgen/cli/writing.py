@@ -9,6 +9,7 @@ from pathlib import Path
 
 from levgen.cli.console import BOLD, YELLOW, ask, can_ask, print_note, printable, styled
 from levgen.errors import LevgenError
+from levgen.project import Project, find_project
 from levgen.scaffold.files import Change, Plan, PlannedFile, plan_files, settle
 from levgen.scaffold.journal import JOURNAL, recover
 from levgen.scaffold.tree import plan_tree
@@ -23,6 +24,20 @@ class WriteOptions:
     force: bool = False
     skip: bool = False
     json: bool = False
+
+
+def project_to_edit(dest: Path, *, only_show: bool) -> Project:
+    """The project that `dest` lies in, whose files are to be read and changed; with `only_show` nothing is written.
+
+    What is edited has to be whole first: a write that was interrupted is finished before anything is read.
+    Raises LevgenError where there is no project.
+    """
+    project = find_project(dest)
+    if not project.exists:
+        raise LevgenError(f"{dest.absolute()} is in no project", "go to one, or make one: levgen new-model my_model")
+    if not only_show and recover(project.root):
+        print_note(f"finished a write in {project.root} that was interrupted")
+    return project
 
 
 def write_files(

@@ -1,7 +1,7 @@
 """Bringing a port up to date: its answers, rendered by this levgen and merged into the files as they are now."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,8 +49,7 @@ def plan_update(project: Project, name: ModelName, settings: Sequence[str], *, s
     if record.architecture.reference is not None and changed.reference is None:
         notes.append(f"no model of transformers has this architecture: {name.snake} has no parity tests any more")
     notes += _news_of_the_card(record.architecture)
-    now = {file.path: file.content for file in port_files(record.architecture, name, project)}
-    base = _written_before(project, name, now)
+    base = _written_before(project, name, record.architecture)
     files: list[PlannedFile] = []
     conflicts: list[str] = []
     for file in port_files(changed, name, project):
@@ -76,7 +75,7 @@ def plan_update(project: Project, name: ModelName, settings: Sequence[str], *, s
     return Update(tuple(files), tuple(notes), tuple(conflicts))
 
 
-def _written_before(project: Project, name: ModelName, now: Mapping[str, str]) -> dict[str, str]:
+def _written_before(project: Project, name: ModelName, recorded: Architecture) -> dict[str, str]:
     """What levgen wrote, by path.
 
     It is kept beside the record. Where it isn't, the record's hashes say which files nobody has edited, and which ones
@@ -85,6 +84,7 @@ def _written_before(project: Project, name: ModelName, now: Mapping[str, str]) -
     kept = read_rendered(project.root / rendered_path(name.snake))
     if kept:
         return kept
+    now = {file.path: file.content for file in port_files(recorded, name, project)}
     hashes = read_record_data(project.root / f".levgen/{name.snake}.yaml").get("files", {})
     found = {}
     for path, expected in hashes.items():
