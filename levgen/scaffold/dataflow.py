@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
-from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch, UnknownPart
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
