@@ -19,7 +19,7 @@ from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
-from levgen.scaffold.parts import AxisSpec, classes_of, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
 from levgen.scaffold.unknown_view import UnknownView
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
@@ -100,10 +100,6 @@ class PortView:
             *(f'"{name}": {value!r}' for name, value in fixed.items()),
             *(f'"{name}": lambda hf: {over_hf(expression)}' for name, expression in derived.items()),
         ]
-
-    def has(self, when: str) -> bool:
-        """Whether a condition over the answers holds: `has('attention.heads == "grouped"')`."""
-        return holds(when, self.architecture)
 
     def value(self, factor: Factor | Switch | None, owner: str = "self.config") -> str:
         """Python source of an answer that is a number, a truth value, a hyperparameter, a power of one or a product."""
