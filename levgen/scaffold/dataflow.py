@@ -89,7 +89,8 @@ class _Reader:
     def _before(self) -> tuple[Step, ...]:
         answers, positions = self._a.embeddings, self._a.positions
         fields = self._view.embedding_fields
-        steps = [Step(fields["token"], "one vector a token")]
+        extra = f", and {answers.extra_rows} more than the vocabulary has" if answers.extra_rows else ""
+        steps = [Step(fields["token"], f"one vector a token{extra}")]
         if answers.scale is not None:
             steps.append(Step(self._times(answers.scale)))
         if positions.kind == "learned":

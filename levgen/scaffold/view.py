@@ -449,7 +449,7 @@ class PortView:
             return False
         return (
             len(self.embedding_fields) == 1
-            and self.architecture.embeddings == Embeddings()
+            and self.architecture.embeddings.model_copy(update={"extra_rows": 0}) == Embeddings()
             and not self.positions_in_embeddings
         )
 
@@ -475,6 +475,12 @@ class PortView:
     @cached_property
     def embeddings_need_config(self) -> bool:
         return isinstance(self.architecture.embeddings.scale, str) or self.architecture.positions.kind == "sinusoidal"
+
+    @cached_property
+    def tokens_axis(self) -> str:
+        """The axis of the token embedding, over `Vocab`: another one where it has more rows than the head."""
+        extra = self.architecture.embeddings.extra_rows
+        return f'Axis("token", Vocab.size + {extra})' if extra else "Vocab"
 
     @cached_property
     def position_table(self) -> str:

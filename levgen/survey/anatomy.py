@@ -108,8 +108,10 @@ def _may_be_norm(name: str, by_name: dict[str, list[Call]], holding: dict[str, A
     import torch
 
     one = by_name[name][0]
-    if len(by_name[name]) != 1 or any(name.startswith(f"{leaf}.") for leaf in holding):
+    if len(by_name[name]) != 1:
         return False
+    if any(name.startswith(f"{leaf}.") or leaf.startswith(f"{name}.") for leaf in holding):
+        return False  # in a module with parameters, or around one
     x, y = one.input, one.output
     if x is None or y is None or x.shape != y.shape or x.dtype != y.dtype or torch.equal(x, y) or x.shape[-1] < 2:
         return False
