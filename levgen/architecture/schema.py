@@ -226,7 +226,7 @@ class Attention(Answers):
 
 
 Activation = Literal[
-    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh"
+    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "xielu"
 ]
 
 
@@ -406,6 +406,8 @@ class Architecture(Answers):
     def _fits(self) -> Self:
         if self.initialization.gain != 1.0 and not self.norm.weight:
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
+        if self.mlp.activation == "xielu" and self.moe.layers != "none":
+            raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
         if self.embeddings.extra_rows and self.head.tied != "never":
             raise ValueError("embeddings.extra_rows are no rows of the head: it needs head.tied=never")
         if self.attention.norm_after_rotation and self.positions.kind != "rotary":

@@ -142,6 +142,8 @@ class _Counter:
             heads = self._values["num_heads"]
             counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
         counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+        if part == "mlp" and view.learned_activation is not None:
+            counts.append(Count(self._below(part, part, "act"), "-", view.learned_activation.numbers, times=times))
         if part == "mlp" and "activation" in view.unknown:
             counts += self._unknown(view.unknown["activation"], times)
         return counts

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.survey.evidence import Evidence, Unknown
+from levgen.survey.learned_activation import FORMS
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
 from levgen.survey.shapes import LENGTH
@@ -359,7 +360,7 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
     for hf, value in trials.base.values.items():
         own = [t for t in trials.of(hf) if t.measures is not None]
         follows = own and all(t.measures is not None and t.values[hf] in t.measures.activation for t in own)
-        if isinstance(value, str) and value in base.activation and follows:
+        if isinstance(value, str) and value in base.activation and follows and value not in FORMS:
             found.activation = hf
             seen = [t.values[hf] for t in own]
             found.evidence.append(Evidence("field of the activation", hf, 0.0, probe=f"{value}, {seen}"))

@@ -178,9 +178,11 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
     elif isinstance(value, str):
         from levgen.survey.activation import known_activations
+        from levgen.survey.learned_activation import FORMS
 
         # An activation is altered into one that is unlike it.
-        yield from (v for v in ("relu", "silu", "gelu") if value in known_activations() and v != value)
+        named = value in known_activations() or value in FORMS
+        yield from (v for v in ("relu", "silu", "gelu") if named and v != value)
         yield f"{value}_altered"
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
