@@ -243,6 +243,8 @@ class _Reader:
         configured = answers.activation == "configured" and "activation" not in self._a.unknown
         name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if self._view.learned_activation is not None:
+            act = Step(self._weight("mlp", "act"), f"{name}, with parameters of its own")
         if "activation" in self._a.unknown:
             act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")

@@ -75,6 +75,7 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
         "head.final_norm=false",
         "mlp.projections=concat",
         "mlp.joint_width=true",
+        "mlp.activation=xielu",
         "head.tied=never",
     ],
 )
