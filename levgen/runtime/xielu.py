@@ -1,7 +1,5 @@
 """An activation with parameters of its own: xIELU, https://arxiv.org/abs/2411.13010."""
 
-from typing import ClassVar
-
 import haliax as hax
 import jax
 import jax.numpy as jnp
@@ -25,11 +23,10 @@ class XIelu(ModuleWithStateDictSerialization):
 
     alpha_p: NamedArray  # {slope}
     alpha_n: NamedArray  # {slope}
-    beta: NamedArray  # one number
-    eps: NamedArray  # one number
-
-    # Stored with the model, and no parameters of it: no gradient reaches them, and no weight decay may.
-    buffers: ClassVar[tuple[str, ...]] = ("beta", "eps")
+    # One number each, stored with the model and no parameters of it: no gradient reaches them, and no weight decay
+    # either, ours or Levanter's, since that spares what is called a bias.
+    beta_bias: NamedArray
+    eps_bias: NamedArray
 
     @staticmethod
     def init() -> "XIelu":
@@ -38,15 +35,18 @@ class XIelu(ModuleWithStateDictSerialization):
         return XIelu(
             alpha_p=hax.full(_Slope, _before_softplus(slope)),
             alpha_n=hax.full(_Slope, _before_softplus(slope - beta)),
-            beta=hax.full((), beta),
-            eps=hax.full((), -1e-6),
+            beta_bias=hax.full((), beta),
+            eps_bias=hax.full((), -1e-6),
         )
 
     def __call__(self, x: NamedArray) -> NamedArray:
         """Any axes, in and out, dtype kept; computed in fp32."""
         wide = x.array.astype(jnp.float32)
         alpha_p, alpha_n = (jax.nn.softplus(a.array.astype(jnp.float32)[0]) for a in (self.alpha_p, self.alpha_n))
-        beta, eps = (jax.lax.stop_gradient(b.array.astype(jnp.float32)) for b in (self.beta, self.eps))
+        beta, eps = (jax.lax.stop_gradient(b.array.astype(jnp.float32)) for b in (self.beta_bias, self.eps_bias))
         negative = (beta + alpha_n) * (jnp.expm1(jnp.minimum(wide, eps)) - wide)
         curved = jnp.where(wide > 0, alpha_p * jnp.square(wide), negative)
         return NamedArray((curved + beta * wide).astype(x.dtype), x.axes)
+
+    def _state_dict_key_map(self) -> dict[str, str | None]:
+        return {"beta_bias": "beta", "eps_bias": "eps"}

@@ -13,4 +13,4 @@ class LearnedActivation:
 
 
 # By the answer `mlp.activation`.
-LEARNED_ACTIVATIONS = {"xielu": LearnedActivation("XIelu", ("beta", "eps"), 4)}
+LEARNED_ACTIVATIONS = {"xielu": LearnedActivation("XIelu", ("beta_bias", "eps_bias"), 4)}

@@ -76,8 +76,7 @@ def make_optimizer(settings: options.Optimizer, num_steps: int) -> optax.Gradien
 def decay_mask(model: Any) -> Any:
     """True at each array of `model` that has weight decay.
 
-    Levanter's default: all but biases and what stands directly in a norm or an embedding (so a tied head neither); and
-    not what a module says are its `buffers`, which nothing trains.
+    Levanter's default: all but biases and what stands directly in a norm or an embedding (so a tied head neither).
     """
 
     def of_module(module: Any) -> Any:
@@ -86,8 +85,7 @@ def decay_mask(model: Any) -> Any:
                 return of_module(part)
             undecayed_class = any(name in type(module).__name__ for name in UNDECAYED_CLASSES)
             is_bias = any(str(getattr(entry, "name", "")).endswith("bias") for entry in path)
-            is_buffer = any(getattr(entry, "name", "") in getattr(module, "buffers", ()) for entry in path)
-            return not (undecayed_class or is_bias or is_buffer)
+            return not (undecayed_class or is_bias)
 
         return jax.tree_util.tree_map_with_path(
             of_part, module, is_leaf=lambda part: part is not module and isinstance(part, eqx.Module)
