@@ -192,7 +192,7 @@ class Attention(Answers):
 
 
 Activation = Literal[
-    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh"
+    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "xielu"
 ]
 
 
@@ -207,9 +207,14 @@ class Mlp(Answers):
     multiple: int | Identifier | None = (
         None  # the width as a multiple of hidden_dim, where it is no hyperparameter of its own
     )
+    joint_width: bool = False  # the width counts gate and up together: each has half of it
     inner_norm: bool = False  # a norm before the down projection
 
     def _fits(self) -> None:
+        if self.joint_width and (self.kind == "plain" or self.multiple is not None):
+            raise ValueError(
+                "mlp.joint_width=true halves a width between gate and up: it needs mlp.kind=gated and mlp.multiple=null"
+            )
         if self.kind == "plain" and self.projections != "separate":
             raise ValueError(
                 "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
@@ -276,9 +281,12 @@ class Layer(Answers):
 class Embeddings(Answers):
     scale: Factor | None = None  # multiplies the token embedding
     norm: bool = False  # a norm after the embedding
+    # Rows after those of the vocabulary: tokens that are given and never predicted.
+    extra_rows: Annotated[int, Meta(ge=0, le=16)] = 0
 
 
 class Head(Answers):
+    tied: Literal["configured", "never"] = "configured"  # to the embeddings: a hyperparameter says so, or nothing does
     bias: bool = False
     scale: Factor | None = None  # multiplies the logits
     softcap: Factor | None = None
@@ -357,6 +365,10 @@ class Architecture(Answers, kw_only=True):
     def _fits(self) -> None:
         if self.initialization.gain != 1.0 and not self.norm.weight:
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
+        if self.mlp.activation == "xielu" and self.moe.layers != "none":
+            raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
+        if self.embeddings.extra_rows and self.head.tied != "never":
+            raise ValueError("embeddings.extra_rows are no rows of the head: it needs head.tied=never")
         if self.attention.norm_after_rotation and self.positions.kind != "rotary":
             raise ValueError(
                 f"attention.norm_after_rotation=true needs positions.kind=rotary, and positions.kind is "

@@ -129,6 +129,9 @@ def _size_problems(
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
     if architecture.attention.projections == "blocks" and heads % 4:
         problems.append(f"num_heads ({heads}) must be a multiple of 4, the number of blocks")
+    width = values.get("intermediate_dim", 0)
+    if architecture.mlp.joint_width and width % 2:
+        problems.append(f"intermediate_dim ({width}) must be even: gate and up have half of it each")
     for answer, counted in (
         ("mlp.multiple", architecture.mlp.multiple),
         ("positions.rotary_dim", architecture.positions.rotary_dim),

@@ -74,6 +74,11 @@ class Measures:
     # weights
     names: Mapping[str, Mapping[str, str | None]]
 
+    @property
+    def joint_width(self) -> int | None:
+        """Of gate and up together, where there are both."""
+        return 2 * self.intermediate_dim if self.mlp_kind == "gated" else None
+
     def differing(self, other: "Measures") -> list[str]:
         """The measures in which two models differ; those by layer as far as both were examined."""
         found = []
