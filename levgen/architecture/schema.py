@@ -293,6 +293,10 @@ class Moe(Answers):
         return self
 
 
+# In which layers a thing is: all of them, or all but one, at an end of the stack, that is unlike the others.
+InLayers = Literal["every", "first", "last", "but_first", "but_last"]
+
+
 class Layer(Answers):
     """What feeds what in a decoder layer."""
 
@@ -303,6 +307,11 @@ class Layer(Answers):
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
     residual_scale: Factor | None = None  # multiplies what a block adds
+    # Which layers have the norm before a block.
+    attention_norm: InLayers = "every"
+    mlp_norm: InLayers = "every"
+    # Which layers add a bias, beside that of the output projection, to what attention puts out.
+    added_bias: InLayers | Literal["none"] = "none"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -310,7 +319,35 @@ class Layer(Answers):
             raise ValueError(
                 f"layer.parallel={self.parallel} is known with layer.norms=pre only, and layer.norms is {self.norms}"
             )
+        for answer in ("attention_norm", "mlp_norm"):
+            if getattr(self, answer) != "every" and self.norms not in ("pre", "sandwich"):
+                raise ValueError(
+                    f"layer.{answer} is of norms before a block: layer.norms=pre or sandwich, and layer.norms is "
+                    f"{self.norms}"
+                )
+        if self.mlp_norm != "every" and self.parallel == "shared":
+            raise ValueError("layer.parallel=shared has one norm before both blocks, which is layer.attention_norm")
+        if len(self._odd) > 1:
+            raise ValueError(
+                f"layers are unlike the others at one end of the stack, and not at both: "
+                f"{' and '.join(f'layer.{answer}={which}' for answer, which in self.in_some.items())}"
+            )
         return self
+
+    @property
+    def in_some(self) -> dict[str, InLayers]:
+        """Answer -> in which layers that thing is, of those that aren't in every layer, or in none."""
+        held = {answer: getattr(self, answer) for answer in ("attention_norm", "mlp_norm", "added_bias")}
+        return {answer: which for answer, which in held.items() if which not in ("every", "none")}
+
+    @property
+    def _odd(self) -> set[str]:
+        return {which.removeprefix("but_") for which in self.in_some.values()}
+
+    @property
+    def odd(self) -> str | None:
+        """The layer that is unlike the others: first, last, or None where all are alike."""
+        return next(iter(self._odd), None)
 
 
 class Embeddings(Answers):
@@ -413,6 +450,11 @@ class Architecture(Answers):
             answer = "local_rope" if self.positions.local_rope else "layers"
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
+            )
+        if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
+            raise ValueError(
+                f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
+                "would make more: these are known with moe.layers=none or every"
             )
         return self
 

@@ -39,6 +39,7 @@ class NormField:
     axis: str
     call: str
     when: str | None = None  # Python source: where there is one at all
+    remark: str = ""  # the same in words
 
     @property
     def init(self) -> str:

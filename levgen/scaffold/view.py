@@ -333,6 +333,28 @@ class PortView:
         return self.architecture.moe.layers in ("after", "listed")
 
     @cached_property
+    def layer_kinds(self) -> tuple[str, str, str] | None:
+        """Where layers hold unlike things: the config's property with the kind of each, and the two kinds of layers."""
+        if self.mixed:
+            return "mlp_layer_types", "sparse", "dense"
+        odd = self.architecture.layer.odd
+        others = {"first": "later", "last": "earlier"}
+        return None if odd is None else ("layer_kinds", odd, others[odd])
+
+    def layers_with(self, answer: str) -> tuple[str | None, str]:
+        """(whether a layer of the kind `kind` has what `answer` is about, in Python; the same in words).
+
+        None and no words where every layer has it.
+        """
+        which = self.architecture.layer.in_some.get(answer)
+        if which is None or self.layer_kinds is None:
+            return None, ""
+        _, odd, other = self.layer_kinds
+        if which == odd:
+            return f'kind == "{odd}"', f"in the {odd} layer only"
+        return f'kind == "{other}"', f"not in the {odd} layer"
+
+    @cached_property
     def mlp_takes_axis(self) -> bool:
         """Whether the MLP is told how wide it is: it serves as a layer's own and as the shared expert."""
         return self.mixed and self.architecture.moe.shared != "none"
@@ -353,10 +375,23 @@ class PortView:
         for role in ("attention", "mlp"):
             self.field("decoder_layer", role, key_map)
         norms = [
-            NormField(self.field("decoder_layer", role, key_map), role, "Embed", self.norm_init("config.Embed"))
+            NormField(
+                self.field("decoder_layer", role, key_map),
+                role,
+                "Embed",
+                self.norm_init("config.Embed"),
+                *self.layers_with(role),
+            )
             for role in self.layer_norm_roles
         ]
+        if self.added_bias is not None:
+            self.field("decoder_layer", "added_bias", key_map)
         return PartView([], norms, key_map)
+
+    @cached_property
+    def added_bias(self) -> str | None:
+        """The field of a bias that a layer adds to what attention puts out."""
+        return None if self.architecture.layer.added_bias == "none" else self.field("decoder_layer", "added_bias", {})
 
     @cached_property
     def layer_norm_roles(self) -> list[str]:
@@ -386,28 +421,45 @@ class PortView:
     def _layer_sums(self, scale: str) -> list[str]:
         """The same, with the end of a product that multiplies what a block adds."""
         layer, fields = self.architecture.layer, self.layer_fields
+        lines: list[str] = []
 
         def norm(role: str, x: str) -> str:
-            return f"self.{fields[role]}({x})" if role in fields else x
+            """`x` after a norm, or as it is where no layer has that one; what some layers have takes a statement."""
+            call = f"self.{fields[role]}({x})" if role in fields else x
+            if self.layers_with(role)[0] is None:
+                return call
+            name = f"to_{role.removesuffix('_norm')}"
+            lines.append(f"{name} = {x} if self.{fields[role]} is None else {call}")
+            return name
 
         def attention(x: str) -> str:
-            return f"self.{fields['attention']}({x}{self.layer_arguments})"
+            call, bias = f"self.{fields['attention']}({x}{self.layer_arguments})", self.added_bias
+            if bias is None:
+                return call
+            if self.layers_with("added_bias")[0] is None:
+                lines.append(f"attended = {call} + self.{bias}")
+            else:
+                lines.extend((f"attended = {call}", f"if self.{bias} is not None:"))
+                lines.append(f"    attended = attended + self.{bias}")
+            return "attended"
 
         def mlp(x: str) -> str:
             return f"self.{fields['mlp']}({x})"
 
         if layer.parallel == "shared":
-            return [f"h = {norm('attention_norm', 'x')}", f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
+            lines.append(f"h = {norm('attention_norm', 'x')}")
+            return [*lines, f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
         if layer.parallel == "separate":
             attended, mixed = attention(norm("attention_norm", "x")), mlp(norm("mlp_norm", "x"))
-            return [f"return x + {attended}{scale} + {mixed}{scale}"]
+            return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
         if layer.norms == "post":
             first = norm("attention_norm", f"x + {attention('x')}{scale}")
             second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
-            return [f"h = {first}", f"return {second}"]
+            return [*lines, f"h = {first}", f"return {second}"]
         attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
+        lines.append(f"h = x + {attended}{scale}")
         mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
-        return [f"h = x + {attended}{scale}", f"return h + {mixed}{scale}"]
+        return [*lines, f"return h + {mixed}{scale}"]
 
     @cached_property
     def layer_summary(self) -> str:

@@ -1,7 +1,7 @@
 """Putting the answers together: findings and field map -> an architecture."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from levgen.architecture.card import parse_card
@@ -22,6 +22,7 @@ _ORDER = (
     "max_seq_len",
     "hidden_dim",
     "intermediate_dim",
+    "mlp_multiple",
     "num_layers",
     "num_heads",
     "num_kv_heads",
@@ -38,6 +39,16 @@ _ORDER = (
     "layer_thetas",
     "attention_types",
 )
+
+# In which layers a thing is: (number of the layer, how many there are) -> whether it is there.
+_WHICH_LAYERS: dict[str, Callable[[int, int], bool]] = {
+    "every": lambda i, depth: True,
+    "none": lambda i, depth: False,
+    "first": lambda i, depth: i == 0,
+    "last": lambda i, depth: i == depth - 1,
+    "but_first": lambda i, depth: i > 0,
+    "but_last": lambda i, depth: i < depth - 1,
+}
 
 # Where a class has no parameters of its own: the base of all configs of transformers.
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
@@ -72,6 +83,8 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "residual_scale": _scale(found, "residual_scale", 1.0),
+            **{role: _in_layers(trials, f"a {role}", role) for role in ("attention_norm", "mlp_norm")},
+            "added_bias": _in_layers(trials, "an added bias", None),
         },
         "embeddings": {"scale": _scale(found, "embedding_scale", 1.0), "norm": measures.embedding_norm},
         "head": {
@@ -85,6 +98,29 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
         "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _in_layers(trials: Trials, what: str, norm: str | None) -> str:
+    """Which layers have a norm of the role `norm`, or None for an added bias: as a card has it, at every depth.
+
+    Raises UnresolvedError where none of the card's words fits, or where nothing tells which of them does.
+    """
+    seen: dict[int, tuple[bool, ...]] = {}
+    for trial in trials.examined:
+        m = trial.measures
+        if m is not None and len(m.missing_norm) == m.num_layers:  # all of them were examined
+            seen[m.num_layers] = m.added_bias if norm is None else tuple(role != norm for role in m.missing_norm)
+    fitting = [
+        which
+        for which, has in _WHICH_LAYERS.items()
+        if all(tuple(has(i, depth) for i in range(depth)) == held for depth, held in seen.items())
+    ]
+    shown = "; ".join(f"of {depth}: {[i for i, has in enumerate(held) if has]}" for depth, held in seen.items())
+    if len(fitting) != 1 or (norm is not None and fitting == ["none"]):
+        raise UnresolvedError("layers that differ", f"layers with {what}, {shown}")
+    if len(seen) == 1 and fitting[0] not in ("every", "none"):
+        raise UnresolvedError("layers that differ", f"layers with {what}, {shown}; no other depth tells which others")
+    return fitting[0]
 
 
 def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> None:
@@ -380,7 +416,9 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         if not known:
             raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
         mlp["activation"] = known[-1]
-    if "intermediate_dim" not in found.sizes:
+    if "mlp_multiple" in found.sizes:
+        mlp["multiple"] = "mlp_multiple"
+    elif "intermediate_dim" not in found.sizes:
         sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
         multiples = {m.intermediate_dim / m.hidden_dim for m in sizes}
         if len(multiples) != 1:

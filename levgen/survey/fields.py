@@ -16,6 +16,7 @@ from levgen.survey.trials import ROUNDING, Trial, Trials
 _SIZES = {
     "hidden_dim": "hidden_dim",
     "intermediate_dim": "intermediate_dim",
+    "mlp_multiple": "mlp_multiple",
     "num_layers": "num_layers",
     "num_heads": "num_heads",
     "num_kv_heads": "num_kv_heads",
@@ -89,6 +90,8 @@ def map_fields(trials: Trials) -> FieldMap:
 
 def _map_sizes(trials: Trials, found: FieldMap) -> None:
     for ours, name in _SIZES.items():
+        if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
+            continue
         candidates = [
             hf
             for hf, value in trials.base.values.items()

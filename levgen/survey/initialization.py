@@ -81,7 +81,8 @@ def _gain(tiny: Tiny, measures: Measures, found: FieldMap) -> float:
     if not measures.norm_weight:
         return 1.0
     names = measures.names
-    role = next((r for r in names["decoder_layer"] if r.endswith("_norm")), None)
+    some = set(measures.missing_norm)  # a role of theirs is no weight of every layer
+    role = next((r for r in names["decoder_layer"] if r.endswith("_norm") and r not in some), None)
     path = names["transformer"].get("norm") if role is None else _in_layer(measures, names["decoder_layer"][role])
     weight = dict(tiny.build(random=False).named_parameters()).get(f"{path}.weight")
     if weight is None:

@@ -27,6 +27,8 @@ _FOLLOWS_SIZES = {
     "rotary_scaling",
     "attention_scale",
     "embedding_scale",
+    "missing_norm",
+    "added_bias",
 }
 
 # Characters of a value in a reason: a generated file holds the reason on one line.
