@@ -356,11 +356,27 @@ class Embeddings(Answers):
 
 
 class Head(Answers):
-    bias: bool = False
+    bias: Switch = False
     scale: Factor | None = None  # multiplies the logits
     softcap: Factor | None = None
 
     final_norm: bool = True  # a norm between the last layer and the head
+
+
+class HeadTransform(Answers):
+    """What stands between the last hidden state and the output matrix: a linear map, an activation, a norm."""
+
+    kind: Literal["none", "dense"] = "none"
+    bias: Switch = False
+    activation: Activation = "configured"  # a hyperparameter, `head_activation`, or always the same
+    norm: bool = True
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if self.kind == "none" and given:
+            raise ValueError(f"head_transform.{given[0]} needs a transform: head_transform.kind=dense")
+        return self
 
 
 class Initialization(Answers):
@@ -372,6 +388,14 @@ class Initialization(Answers):
     gain: Annotated[float, Field(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
+    head_scaled: bool = False  # so do a head that is not tied, and the transform before it
+    cutoff: Factor | None = None  # no weight is further from 0 than so many standard deviations
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.head_scaled and self.head_std is not None:
+            raise ValueError("initialization.head_scaled and head_std are both about the head: give one of them")
+        return self
 
 
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
@@ -426,6 +450,7 @@ class Architecture(Answers):
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()
+    head_transform: HeadTransform = HeadTransform()
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
@@ -451,6 +476,8 @@ class Architecture(Answers):
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
             )
+        if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
+            raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
         if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
             raise ValueError(
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "

@@ -255,7 +255,20 @@ class PortView:
     def head_std(self) -> str:
         """The same for a head that is not tied."""
         own = self.architecture.initialization.head_std
+        if self.architecture.initialization.head_scaled:
+            return self.head_transform_std
         return self.embedding_std if own is None else self.value(own, "config")
+
+    @cached_property
+    def head_transform_std(self) -> str:
+        """The same for the linear map before the output matrix."""
+        return self.std + (" / (2 * config.num_layers) ** 0.5" if self.architecture.initialization.head_scaled else "")
+
+    @cached_property
+    def cutoff(self) -> str | None:
+        """How many standard deviations a fresh weight may be from 0, over `config`; None for any number."""
+        cutoff = self.architecture.initialization.cutoff
+        return None if cutoff is None else self.value(cutoff, "config")
 
     def std_name(self, part: str) -> str:
         """The variable with the deviation of `part`'s projection back into the residual stream."""
@@ -305,7 +318,9 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
+            Projection(
+                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=self.cutoff
+            )
             for role, inputs, outputs, shape, std in specs
         ]
         norms = []
@@ -368,6 +383,29 @@ class PortView:
         """Whether the loss has a term for routers that are out of balance."""
         moe = self.architecture.moe
         return moe.layers != "none" and moe.balance
+
+    @cached_property
+    def head_transform(self) -> PartView:
+        """What stands before the output matrix; names are those below the module that holds it in the checkpoint."""
+        answers, key_map, prefix = self.architecture.head_transform, {}, self.head_transform_prefix
+        fields: dict[str, str] = {}
+        for role in ("dense", "norm") if answers.norm else ("dense",):
+            theirs = _below(self.weight("head_transform", role) or role, prefix)
+            fields[role] = theirs if usable(theirs) else role
+            if fields[role] != theirs:
+                key_map[fields[role]] = theirs
+        axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
+        dense = Projection(
+            fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=self.cutoff
+        )
+        norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
+        return PartView([dense], norms, key_map)
+
+    @cached_property
+    def head_transform_prefix(self) -> str | None:
+        """The common prefix of the names in the checkpoint of what stands before the output matrix."""
+        roles = ("dense", "norm") if self.architecture.head_transform.norm else ("dense",)
+        return _common_prefix([self.weight("head_transform", role) or role for role in roles])
 
     @cached_property
     def layer(self) -> PartView:
@@ -548,6 +586,8 @@ class PortView:
     def model_key_map(self) -> dict[str, str | None]:
         embeddings, transformer = self.embeddings_prefix, self.transformer_key_map[0]
         names: dict[str, str | None] = {"embeddings": embeddings, "transformer": transformer}
+        if self.architecture.head_transform.kind != "none":
+            names["head_transform"] = self.head_transform_prefix
         head = self.weight("lm_head", "head") or "lm_head"
         if head != "lm_head":
             names["lm_head"] = head

@@ -1,7 +1,7 @@
 """Putting the answers together: findings and field map -> an architecture."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from levgen.architecture.card import parse_card
@@ -40,16 +40,6 @@ _ORDER = (
     "attention_types",
 )
 
-# In which layers a thing is: (number of the layer, how many there are) -> whether it is there.
-_WHICH_LAYERS: dict[str, Callable[[int, int], bool]] = {
-    "every": lambda i, depth: True,
-    "none": lambda i, depth: False,
-    "first": lambda i, depth: i == 0,
-    "last": lambda i, depth: i == depth - 1,
-    "but_first": lambda i, depth: i > 0,
-    "but_last": lambda i, depth: i < depth - 1,
-}
-
 # Where a class has no parameters of its own: the base of all configs of transformers.
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
 
@@ -83,44 +73,21 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "residual_scale": _scale(found, "residual_scale", 1.0),
-            **{role: _in_layers(trials, f"a {role}", role) for role in ("attention_norm", "mlp_norm")},
-            "added_bias": _in_layers(trials, "an added bias", None),
+            **found.in_layers,
         },
         "embeddings": {"scale": _scale(found, "embedding_scale", 1.0), "norm": measures.embedding_norm},
         "head": {
-            "bias": measures.head_bias,
+            "bias": found.switches.get("head_bias", measures.head_bias),
             "scale": _scale(found, "logit_scale", 1.0),
             "softcap": _scale(found, "logit_softcap", None),
             "final_norm": measures.final_norm,
         },
+        "head_transform": _head_transform(found, measures),
         "initialization": dataclasses.asdict(init),
         "names": names,
         "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
-
-
-def _in_layers(trials: Trials, what: str, norm: str | None) -> str:
-    """Which layers have a norm of the role `norm`, or None for an added bias: as a card has it, at every depth.
-
-    Raises UnresolvedError where none of the card's words fits, or where nothing tells which of them does.
-    """
-    seen: dict[int, tuple[bool, ...]] = {}
-    for trial in trials.examined:
-        m = trial.measures
-        if m is not None and len(m.missing_norm) == m.num_layers:  # all of them were examined
-            seen[m.num_layers] = m.added_bias if norm is None else tuple(role != norm for role in m.missing_norm)
-    fitting = [
-        which
-        for which, has in _WHICH_LAYERS.items()
-        if all(tuple(has(i, depth) for i in range(depth)) == held for depth, held in seen.items())
-    ]
-    shown = "; ".join(f"of {depth}: {[i for i, has in enumerate(held) if has]}" for depth, held in seen.items())
-    if len(fitting) != 1 or (norm is not None and fitting == ["none"]):
-        raise UnresolvedError("layers that differ", f"layers with {what}, {shown}")
-    if len(seen) == 1 and fitting[0] not in ("every", "none"):
-        raise UnresolvedError("layers that differ", f"layers with {what}, {shown}; no other depth tells which others")
-    return fitting[0]
 
 
 def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> None:
@@ -194,11 +161,15 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     made.setdefault("max_seq_len", {"default": 2048, "hf": "max_position_embeddings", "unset": "2048"})
     if found.activation is not None:
         made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
+    if found.transform_activation is not None:
+        made["head_activation"] = {"default": trials.fields[found.transform_activation], "hf": found.transform_activation}
     eps = found.factors["norm_eps"]
     if isinstance(eps, str):
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    if found.cutoff is not None:
+        made["initializer_cutoff"] = {"default": trials.fields[found.cutoff], "hf": found.cutoff}
     made |= _rope(trials, found, measures)
     for ours, list_field in found.lists.items():
         entries = list(trials.fields[list_field])
@@ -211,7 +182,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
-        if measure in ("attention_bias", "output_bias", "mlp_bias"):
+        if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
     tie: dict[str, Any] = {"default": measures.tied}
     if "tied" in found.switches:
@@ -412,10 +383,7 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "inner_norm": measures.mlp_inner_norm,
     }
     if found.activation is None and "activation" not in inside.parts:
-        known = [name for name in get_args(Activation) if name in measures.activation]
-        if not known:
-            raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
-        mlp["activation"] = known[-1]
+        mlp["activation"] = _always("activation", measures.activation)
     if "mlp_multiple" in found.sizes:
         mlp["multiple"] = "mlp_multiple"
     elif "intermediate_dim" not in found.sizes:
@@ -426,6 +394,27 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         multiple = multiples.pop()
         mlp["multiple"] = int(multiple) if multiple == int(multiple) else multiple
     return mlp
+
+
+def _head_transform(found: FieldMap, measures: Measures) -> dict[str, Any]:
+    if not measures.head_transform:
+        return {}
+    transform: dict[str, Any] = {
+        "kind": "dense",
+        "bias": found.switches.get("transform_bias", measures.transform_bias),
+        "norm": measures.transform_norm,
+    }
+    if found.transform_activation is None:
+        transform["activation"] = _always("activation before the head", measures.transform_activation)
+    return transform
+
+
+def _always(question: str, names: tuple[str, ...]) -> str:
+    """The name, of those of one function, by which a card calls an activation that no field of the config sets."""
+    known = [name for name in get_args(Activation) if name in names]
+    if not known:
+        raise UnresolvedError(question, f"{names}, and no field of the config says so")
+    return known[-1]
 
 
 def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:

@@ -48,10 +48,13 @@ class FieldMap:
     factors: dict[str, Any] = field(default_factory=dict)
     switches: dict[str, str] = field(default_factory=dict)  # measure -> HF field
     activation: str | None = None
+    transform_activation: str | None = None
     rope: str | None = None
     local_rope: str | None = None
     lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
+    in_layers: dict[str, str] = field(default_factory=dict)  # answer about a layer -> in which layers that is
     initializer: str | None = None
+    cutoff: str | None = None  # of fresh weights
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
@@ -60,7 +63,14 @@ class FieldMap:
 
     def mapped(self) -> set[str]:
         """The HF fields that an answer is read from."""
-        single = (self.activation, self.rope, self.local_rope, self.initializer)
+        single = (
+            self.activation,
+            self.transform_activation,
+            self.rope,
+            self.local_rope,
+            self.initializer,
+            self.cutoff,
+        )
         names = {
             *self.sizes.values(),
             *self.switches.values(),
@@ -330,7 +340,7 @@ def _is_identifier(name: str) -> bool:
 
 
 def _map_switches(trials: Trials, found: FieldMap) -> None:
-    for name in ("attention_bias", "output_bias", "mlp_bias", "head_bias", "tied"):
+    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied"):
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
@@ -346,11 +356,13 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
     assert base is not None
     for hf, value in trials.base.values.items():
         own = [t for t in trials.of(hf) if t.measures is not None]
-        follows = own and all(t.measures is not None and t.values[hf] in t.measures.activation for t in own)
-        if isinstance(value, str) and value in base.activation and follows:
-            found.activation = hf
-            seen = [t.values[hf] for t in own]
-            found.evidence.append(Evidence("field of the activation", hf, 0.0, probe=f"{value}, {seen}"))
+        for measure in ("activation", "transform_activation"):
+            follows = own and all(t.values[hf] in getattr(t.measures, measure) for t in own)
+            if isinstance(value, str) and value in getattr(base, measure) and follows:
+                setattr(found, measure, hf)
+                seen = [t.values[hf] for t in own]
+                what = "of the activation" if measure == "activation" else "of the activation before the head"
+                found.evidence.append(Evidence(f"field {what}", hf, 0.0, probe=f"{value}, {seen}"))
         if isinstance(value, Mapping) and base.position_kind == "rotary":
             _map_rope(trials, found, hf, own)
         if isinstance(value, list | tuple) and own:

@@ -69,6 +69,10 @@ class Measures:
     parallel: str
     embedding_norm: bool
     final_norm: bool
+    head_transform: bool
+    transform_bias: bool
+    transform_activation: tuple[str, ...]
+    transform_norm: bool
     # by layer
     windowed: tuple[bool, ...]
     rotating: tuple[bool, ...]
@@ -191,6 +195,7 @@ def _all_names(layers: list[Measures]) -> dict[str, dict[str, str | None]]:
 def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     flow, roles, scores, block = layer.dataflow, layer.roles, layer.scores, layer.block
     embeddings, head = structure.embeddings, structure.head
+    transform = head.transform
     leaves = layer.anatomy.leaves
     projections = [_affine(leaves[name]) for name in flow.attention_inputs]
     output, down = _affine(leaves[flow.attention_output]), _affine(leaves[flow.mlp_output])
@@ -254,6 +259,10 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         parallel=flow.parallel,
         embedding_norm=embeddings.norm is not None,
         final_norm=head.norm is not None,
+        head_transform=transform is not None,
+        transform_bias=transform is not None and transform.bias,
+        transform_activation=() if transform is None else transform.activations,
+        transform_norm=transform is not None and transform.norm is not None,
         windowed=(roles.window is not None,),
         rotating=(scores.layout is not None,),
         frequencies=(tuple(abs(f) for f in scores.frequencies),),
@@ -279,10 +288,8 @@ def _same(what: str, values: list[bool]) -> bool:
 def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
     """The norm that stands for all: every one is of the same kind."""
     norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
-    for name, outer in (
-        (structure.embeddings.norm, structure.embeddings.norm_leaf),
-        (structure.head.norm, structure.head.norm_leaf),
-    ):
+    outside = [structure.embeddings, structure.head, structure.head.transform]
+    for name, outer in ((own.norm, own.norm_leaf) for own in outside if own is not None):
         if name is not None and outer is not None:
             norms[name] = outer
     if not norms:

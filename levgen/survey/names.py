@@ -116,16 +116,22 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         "position": structure.embeddings.position,
         "norm": structure.embeddings.norm,
     }
-    transformer = {"layers": structure.chain.name, "norm": structure.head.norm}
+    transform = structure.head.transform
     added = {} if flow.added_bias is None else {"added_bias": flow.added_bias}
     return {
-        "embeddings": {role: name for role, name in embeddings.items() if name is not None},
-        "transformer": {role: name for role, name in transformer.items() if name is not None},
+        "embeddings": _named(**embeddings),
+        "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),
         "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles, **added},
         "attention": _below(attention, attention_prefix),
         "mlp": _below(mlp, mlp_prefix),
+        **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},
     }
+
+
+def _named(**names: str | None) -> dict[str, str | None]:
+    """The roles that something plays."""
+    return {role: name for role, name in names.items() if name is not None}
 
 
 def _prefix(names: Iterable[str]) -> str:
