@@ -260,6 +260,10 @@ class Moe(Answers):
             raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")
 
 
+# In which layers a thing is: all of them, or all but one, at an end of the stack, that is unlike the others.
+InLayers = Literal["every", "first", "last", "but_first", "but_last"]
+
+
 class Layer(Answers):
     """What feeds what in a decoder layer."""
 
@@ -270,12 +274,45 @@ class Layer(Answers):
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
     residual_scale: Factor | None = None  # multiplies what a block adds
+    # Which layers have the norm before a block.
+    attention_norm: InLayers = "every"
+    mlp_norm: InLayers = "every"
+    # Which layers add a bias, beside that of the output projection, to what attention puts out.
+    added_bias: InLayers | Literal["none"] = "none"
 
     def _fits(self) -> None:
         if self.parallel != "no" and self.norms != "pre":
             raise ValueError(
                 f"layer.parallel={self.parallel} is known with layer.norms=pre only, and layer.norms is {self.norms}"
             )
+        for answer in ("attention_norm", "mlp_norm"):
+            if getattr(self, answer) != "every" and self.norms not in ("pre", "sandwich"):
+                raise ValueError(
+                    f"layer.{answer} is of norms before a block: layer.norms=pre or sandwich, and layer.norms is "
+                    f"{self.norms}"
+                )
+        if self.mlp_norm != "every" and self.parallel == "shared":
+            raise ValueError("layer.parallel=shared has one norm before both blocks, which is layer.attention_norm")
+        if len(self._odd) > 1:
+            raise ValueError(
+                f"layers are unlike the others at one end of the stack, and not at both: "
+                f"{' and '.join(f'layer.{answer}={which}' for answer, which in self.in_some.items())}"
+            )
+
+    @property
+    def in_some(self) -> dict[str, InLayers]:
+        """Answer -> in which layers that thing is, of those that aren't in every layer, or in none."""
+        held = {answer: getattr(self, answer) for answer in ("attention_norm", "mlp_norm", "added_bias")}
+        return {answer: which for answer, which in held.items() if which not in ("every", "none")}
+
+    @property
+    def _odd(self) -> set[str]:
+        return {which.removeprefix("but_") for which in self.in_some.values()}
+
+    @property
+    def odd(self) -> str | None:
+        """The layer that is unlike the others: first, last, or None where all are alike."""
+        return next(iter(self._odd), None)
 
 
 class Embeddings(Answers):
@@ -287,11 +324,25 @@ class Embeddings(Answers):
 
 class Head(Answers):
     tied: Literal["configured", "never"] = "configured"  # to the embeddings: a hyperparameter says so, or nothing does
-    bias: bool = False
+    bias: Switch = False
     scale: Factor | None = None  # multiplies the logits
     softcap: Factor | None = None
 
     final_norm: bool = True  # a norm between the last layer and the head
+
+
+class HeadTransform(Answers):
+    """What stands between the last hidden state and the output matrix: a linear map, an activation, a norm."""
+
+    kind: Literal["none", "dense"] = "none"
+    bias: Switch = False
+    activation: Activation = "configured"  # a hyperparameter, `head_activation`, or always the same
+    norm: bool = True
+
+    def _fits(self) -> None:
+        given = [answer for answer, _ in self.differing()]
+        if self.kind == "none" and given:
+            raise ValueError(f"head_transform.{given[0]} needs a transform: head_transform.kind=dense")
 
 
 class Initialization(Answers):
@@ -303,6 +354,12 @@ class Initialization(Answers):
     gain: Annotated[float, Meta(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
+    head_scaled: bool = False  # so do a head that is not tied, and the transform before it
+    cutoff: Factor | None = None  # no weight is further from 0 than so many standard deviations
+
+    def _fits(self) -> None:
+        if self.head_scaled and self.head_std is not None:
+            raise ValueError("initialization.head_scaled and head_std are both about the head: give one of them")
 
 
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
@@ -357,6 +414,7 @@ class Architecture(Answers, kw_only=True):
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()
+    head_transform: HeadTransform = HeadTransform()
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
@@ -384,6 +442,13 @@ class Architecture(Answers, kw_only=True):
             answer = "local_rope" if self.positions.local_rope else "layers"
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
+            )
+        if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
+            raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
+        if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
+            raise ValueError(
+                f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
+                "would make more: these are known with moe.layers=none or every"
             )
 
     def factors(self) -> Iterator[tuple[str, str]]:

@@ -121,6 +121,8 @@ def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
                 continue
             if group == "moe" and answer != "layers" and architecture.moe.layers == "none":
                 continue  # there is nothing that they say
+            if group == "head_transform" and answer != "kind" and architecture.head_transform.kind == "none":
+                continue
             yield f"{group}.{answer}", str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -18,7 +18,7 @@ from levgen.resources import templates
 from levgen.scaffold.compiled_templates import CompiledTemplates
 
 # The order in which the classes of a file appear.
-ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "lm_head")
+ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "head_transform", "lm_head")
 
 
 def class_name(part: str, model: str) -> str:
@@ -27,7 +27,18 @@ def class_name(part: str, model: str) -> str:
 
 
 # The order in which a config lists what they add.
-_CONFIG_ORDER = ("model", "mlp", "moe", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
+_CONFIG_ORDER = (
+    "model",
+    "mlp",
+    "moe",
+    "transformer",
+    "attention",
+    "norm",
+    "decoder_layer",
+    "embeddings",
+    "head_transform",
+    "lm_head",
+)
 
 
 @dataclass(frozen=True)
@@ -99,10 +110,16 @@ def load_part(name: str) -> Part:
         )
         for key, spec in data.get("axes", {}).items()
     )
-    hyperparameters = tuple(
-        HyperparameterSpec(name=key, **spec) for key, spec in data.get("hyperparameters", {}).items()
-    )
+    hyperparameters = tuple(_specified(key, **spec) for key, spec in data.get("hyperparameters", {}).items())
     return Part(name, data["summary"], data.get("kinds", {}), hyperparameters, axes, data.get("names", {}))
+
+
+def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> HyperparameterSpec:
+    """A hyperparameter of a `part.yaml`. `choices_of`: the one, as PART.NAME, that has the same choices."""
+    if choices_of is not None:
+        part, _, other = choices_of.partition(".")
+        spec["choices"] = next(own.choices for own in load_part(part).hyperparameters if own.name == other)
+    return HyperparameterSpec(name=name, **spec)
 
 
 def classes_of(architecture: Architecture) -> list[str]:
@@ -112,6 +129,8 @@ def classes_of(architecture: Architecture) -> list[str]:
         absent.add("moe")
     elif architecture.moe.layers == "every" and architecture.moe.shared == "none":
         absent.add("mlp")
+    if architecture.head_transform.kind == "none":
+        absent.add("head_transform")
     return [part for part in ORDER if part not in absent]
 
 
