@@ -143,8 +143,8 @@ def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
 def measure(structure: Structure) -> Measures:
     """The measures of a model.
 
-    Raises UnresolvedError where layers differ in more than window, rotation, and a norm or a bias that some haven't got.
     Raises UnresolvedError where layers differ in more than window, rotation, and a norm or bias that some haven't got.
+    """
     layers = [_measure_layer(structure, layer) for layer in structure.layers]
     first = layers[0]
     allowed = {
