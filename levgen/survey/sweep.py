@@ -11,12 +11,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep_page import page, row, state
+from levgen.survey.sweep_page import STATES, page, row, state
 
 _PROJECT = "project"
 # Most of a type's time is XLA's, which optimises programs that run once.
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--share", default="1/1", help="I/N: the I-th of N shares of the types, mixed so that each is like the whole"
     )
-    parser.add_argument("--against", type=Path, help="a table: exit with 1 where what it says of a type doesn't hold")
+    parser.add_argument("--against", type=Path, help="a table: exit with 1 where a type is worse than it says")
     parser.add_argument("--only-table", action="store_true", help="run nothing: write the table of what is in FOLDER")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -70,9 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.against is None:
         return 0
     states = {model_type: state(_result(folder, model_type)) for model_type in (*first, *rest)}
-    broken = list(disagreements(given.against.read_text(encoding="utf-8"), states))
-    print("\n".join(broken) or f"{given.against} says the same of these {len(states)} types")
-    return 1 if broken else 0
+    worse, better = compare(given.against.read_text(encoding="utf-8"), states)
+    print("\n".join([*worse, *better]) or f"{given.against} says the same of these {len(states)} types")
+    return 1 if worse else 0
 
 
 def share(types: Sequence[str], which: str) -> list[str]:
@@ -81,13 +81,22 @@ def share(types: Sequence[str], which: str) -> list[str]:
     return list(types[int(one) % int(of) :: int(of)])
 
 
-def disagreements(page: str, states: Mapping[str, str]) -> Iterator[str]:
-    """A line for each type whose state is another than the table in `page` says."""
+def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """A line for each type that is worse than the table in `page` says, and for each that is better.
+
+    A type that the table doesn't have is worse, and so is one that was taken for right and is not.
+    """
     rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
     said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
+    worse, better = [], []
     for model_type, found in states.items():
-        if said.get(model_type) != found:
-            yield f"{model_type}: the table says {said.get(model_type, 'nothing')}, and it is {found}"
+        before = said.get(model_type, "nothing")
+        line = f"{model_type}: the table says {before}, and it is {found}"
+        if before not in STATES or STATES.index(found) > STATES.index(before):
+            worse.append(line)
+        elif found != before:
+            better.append(line)
+    return worse, better
 
 
 def causal_types() -> list[str]:

@@ -136,14 +136,17 @@ def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "a.partial").exists()
 
 
-def test_a_table_that_says_something_else_is_found_out() -> None:
-    page = sweep_page.page([[_result("a"), _result("b"), _unknown("c")]])
-    assert list(sweep.disagreements(page, {"a": "green", "c": "not surveyed"})) == []
-    assert list(sweep.disagreements(page, {"a": "green", "b": "red", "c": "green", "d": "green"})) == [
-        "b: the table says green, and it is red",
-        "c: the table says not surveyed, and it is green",
-        "d: the table says nothing, and it is green",
-    ]
+def test_a_table_is_compared_with_what_comes_out() -> None:
+    page = sweep_page.page([[_result("a"), _result("b"), _unknown("c"), _unknown("d")]])
+    assert sweep.compare(page, {"a": "green", "c": "not surveyed"}) == ([], [])
+    assert sweep.compare(page, {"a": "green", "b": "red", "c": "green", "d": "red", "e": "green"}) == (
+        [
+            "b: the table says green, and it is red",
+            "d: the table says not surveyed, and it is red",
+            "e: the table says nothing, and it is green",
+        ],
+        ["c: the table says not surveyed, and it is green"],
+    )
 
 
 def test_shares_are_the_whole() -> None:
