@@ -41,9 +41,9 @@ def complete(architecture: Architecture) -> Architecture:
     kept = {name: own[name] for name in own if name in wanted}
     layers = own["num_layers"].default if "num_layers" in own else specs["num_layers"].default
     added = {name: Hyperparameter(default=_default(spec, layers)) for name, spec in specs.items() if name not in kept}
-    completed = architecture.model_copy(update={"hyperparameters": kept | added})
+    completed = architecture.changed(hyperparameters=kept | added)
     if added and completed.reference is not None and set(added) - {"head_dim"}:
-        completed = completed.model_copy(update={"reference": None})
+        completed = completed.changed(reference=None)
     _check_values(completed, specs)
     return completed
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 
@@ -77,6 +78,7 @@ class _Reader:
                 ("window", self._by_layer_window),
                 ("rotation", self._by_layer_rope),
                 ("experts", self._view.mixed),
+                ("what the one at an end holds", self._a.layer.odd is not None),
             )
             if yes
         ]
@@ -105,8 +107,14 @@ class _Reader:
     def _after(self) -> tuple[Step, ...]:
         head, view = self._a.head, self._view
         steps = [Step(view.weight("transformer", "norm") or "norm", self._norm)] if head.final_norm else []
+        transform = self._a.head_transform
+        if transform.kind != "none":
+            bias, configured = self._bias(transform.bias).lstrip(", "), transform.activation == "configured"
+            steps.append(Step(view.weight("head_transform", "dense") or "dense", bias))
+            steps.append(Step(self._said("head_activation") if configured else transform.activation))
+            steps += [Step(view.weight("head_transform", "norm") or "norm", self._norm)] if transform.norm else []
         tied = ["tied to the embeddings"] if self._values.get("tie_word_embeddings") else []
-        bias = ["with a bias"] if head.bias else []
+        bias = [said] if (said := self._bias(head.bias).lstrip(", ")) else []
         steps.append(Step(view.weight("lm_head", "head") or "lm_head", ", ".join([*tied, *bias])))
         if head.scale is not None:
             steps.append(Step(self._times(head.scale)))
@@ -119,14 +127,19 @@ class _Reader:
     def _residuals(self) -> tuple[Residual, ...]:
         layer = self._a.layer
         own = {
-            norm.role: (Step(self._weight("decoder_layer", norm.role), self._norm),) for norm in self._view.layer.norms
+            norm.role: (
+                Step(self._weight("decoder_layer", norm.role), ", ".join(s for s in (self._norm, norm.remark) if s)),
+            )
+            for norm in self._view.layer.norms
         }
         post = layer.norms == "post"
         scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
 
         def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
-            output = (*own.get(f"{part}_output_norm", ()), *scale)
+            added = (Step(f"+ {self._weight('decoder_layer', 'added_bias')}", self._view.layers_with("added_bias")[1]),)
+            bias = added if part == "attention" and layer.added_bias != "none" else ()
+            output = (*bias, *own.get(f"{part}_output_norm", ()), *scale)
             if part in self._a.unknown:
                 unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
                 return Branch(part, (*before, unknown), (), None, output)

@@ -146,6 +146,8 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
     order = list(anatomy.leaves)
     earlier = order if name == OUTPUT else order[: order.index(name)]
     terms = {INPUT: canonical(anatomy.probe.input), **{leaf: anatomy.gave[leaf] for leaf in earlier}}
+    # A vector that no module of the layer holds may be added as it is, at every position.
+    terms |= {n: p.detach().expand(target.shape) for n, p in anatomy.loose.items() if p.shape == target.shape[1:]}
     found: Sum | Columns | Core | None = explain(target, terms)
     if isinstance(found, Sum):
         anatomy.evidence.append(

@@ -17,6 +17,7 @@ from levgen.survey.trials import ROUNDING, Trial, Trials
 _SIZES = {
     "hidden_dim": "hidden_dim",
     "intermediate_dim": "intermediate_dim",
+    "mlp_multiple": "mlp_multiple",
     "num_layers": "num_layers",
     "num_heads": "num_heads",
     "num_kv_heads": "num_kv_heads",
@@ -48,13 +49,16 @@ class FieldMap:
     factors: dict[str, Any] = field(default_factory=dict)
     switches: dict[str, str] = field(default_factory=dict)  # measure -> HF field
     activation: str | None = None
+    transform_activation: str | None = None
     rope: str | None = None
     local_rope: str | None = None
     joint_width: bool = False  # the field of the MLP's width counts gate and up together
     extra_rows: int = 0  # of the token embedding, after those of the vocabulary
     never_tied: bool = False  # the head is a matrix of its own, and no field says so
     lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
+    in_layers: dict[str, str] = field(default_factory=dict)  # answer about a layer -> in which layers that is
     initializer: str | None = None
+    cutoff: str | None = None  # of fresh weights
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
@@ -63,7 +67,14 @@ class FieldMap:
 
     def mapped(self) -> set[str]:
         """The HF fields that an answer is read from."""
-        single = (self.activation, self.rope, self.local_rope, self.initializer)
+        single = (
+            self.activation,
+            self.transform_activation,
+            self.rope,
+            self.local_rope,
+            self.initializer,
+            self.cutoff,
+        )
         names = {
             *self.sizes.values(),
             *self.switches.values(),
@@ -94,6 +105,8 @@ def map_fields(trials: Trials) -> FieldMap:
 def map_sizes(trials: Trials, found: FieldMap) -> None:
     """Notes the field of each size that follows one: it is what was measured in every trial, and was altered."""
     for ours, name in _SIZES.items():
+        if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
+            continue
         _map_size(trials, found, ours, name)
     if "intermediate_dim" not in found.sizes:
         _map_size(trials, found, "intermediate_dim", "joint_width")
@@ -343,7 +356,7 @@ def _is_identifier(name: str) -> bool:
 
 
 def _map_switches(trials: Trials, found: FieldMap) -> None:
-    for name in ("attention_bias", "output_bias", "mlp_bias", "head_bias", "tied"):
+    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied"):
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
@@ -359,11 +372,13 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
     assert base is not None
     for hf, value in trials.base.values.items():
         own = [t for t in trials.of(hf) if t.measures is not None]
-        follows = own and all(t.measures is not None and t.values[hf] in t.measures.activation for t in own)
-        if isinstance(value, str) and value in base.activation and follows and value not in FORMS:
-            found.activation = hf
-            seen = [t.values[hf] for t in own]
-            found.evidence.append(Evidence("field of the activation", hf, 0.0, probe=f"{value}, {seen}"))
+        for measure in ("activation", "transform_activation"):
+            follows = own and all(t.measures is not None and t.values[hf] in getattr(t.measures, measure) for t in own)
+            if isinstance(value, str) and value in getattr(base, measure) and follows and value not in FORMS:
+                setattr(found, measure, hf)
+                seen = [t.values[hf] for t in own]
+                what = "of the activation" if measure == "activation" else "of the activation before the head"
+                found.evidence.append(Evidence(f"field {what}", hf, 0.0, probe=f"{value}, {seen}"))
         if isinstance(value, Mapping) and base.position_kind == "rotary":
             _map_rope(trials, found, hf, own)
         if isinstance(value, list | tuple) and own:

@@ -27,6 +27,8 @@ _FOLLOWS_SIZES = {
     "rotary_scaling",
     "attention_scale",
     "embedding_scale",
+    "missing_norm",
+    "added_bias",
 }
 
 # Characters of a value in a reason: a generated file holds the reason on one line.
@@ -191,8 +193,9 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
     for measure, factor in found.factors.items():
         if isinstance(factor, str):
             explained.setdefault(factor.partition("**")[0], set()).add(measure)
-    if found.activation is not None:
-        explained.setdefault(found.activation, set()).add("activation")
+    for measure in ("activation", "transform_activation"):
+        if (hf := getattr(found, measure)) is not None:
+            explained.setdefault(hf, set()).add(measure)
     for hf, known in explained.items():
         for trial in trials.of(hf):
             if trial.measures is None or hf in sizes:

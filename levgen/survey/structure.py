@@ -60,7 +60,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         dataflow = find_dataflow(anatomy)
         roles = find_roles(anatomy, dataflow.attention_core)
         scores = find_scores(anatomy, roles)
-        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks})
+        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias})
         if unclaimed:
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module

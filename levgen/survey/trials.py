@@ -88,8 +88,10 @@ class Trials:
             try:
                 ids = token_ids(VOCAB, LENGTH)
                 measures = measure(find_structure(model, ids, every_layer=False))
-                assert self.base.measures is not None
-                if not self.base.measures.differing(measures):
+                base = self.base.measures
+                assert base is not None
+                # Where layers hold unlike things, which one is unlike may go with their number.
+                if not base.differing(measures) or (base.uneven and measures.num_layers != base.num_layers):
                     measures = measure(find_structure(model, ids))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
