@@ -108,7 +108,7 @@ def map_sizes(trials: Trials, found: FieldMap) -> None:
         if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
             continue
         _map_size(trials, found, ours, name)
-    if "intermediate_dim" not in found.sizes:
+    if not {"intermediate_dim", "mlp_multiple"} & found.sizes.keys():
         _map_size(trials, found, "intermediate_dim", "joint_width")
         found.joint_width = "intermediate_dim" in found.sizes
 

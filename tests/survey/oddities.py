@@ -10,7 +10,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    ApertusConfig,
+    ApertusForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from levgen.reference.find import Found
@@ -305,18 +314,6 @@ def _gated(gate: Callable[..., Any], up: Callable[..., Any] = _same) -> Callable
 _silu = nn.functional.silu
 
 
-def _narrow(share: int) -> Change:
-    """An MLP of a `share` of the width that the config states."""
-
-    def change(model: Any) -> None:
-        for layer in model.model.layers:
-            width, inner = layer.mlp.hidden_size, layer.mlp.intermediate_size // share
-            layer.mlp.gate_proj, layer.mlp.up_proj = (nn.Linear(width, inner, bias=False) for _ in range(2))
-            layer.mlp.down_proj = nn.Linear(inner, width, bias=False)
-
-    return change
-
-
 def _shifted(x: Any) -> Any:
     """`x` [B, T, N] mixed with the position before."""
     return x + 0.1 * torch.cat((x[:, :1], x[:, :-1]), dim=1)
@@ -352,7 +349,6 @@ def _limited(self: Any, x: Any, attend: Any) -> Any:
 
 BLOCKS = [
     Oddity("a gate of another slope", _mlp(_gated(lambda g: g * torch.sigmoid(1.01 * g)))),
-    Oddity("half of the width to each", _narrow(2), right={"mlp.joint_width": True}),
     Oddity("a gate that stops at 20", _mlp(_gated(lambda g: _silu(g.clamp(max=20))))),
     Oddity("a gate that stops at 100", _mlp(_gated(lambda g: _silu(g.clamp(max=100))))),
     Oddity("ups that stop at 20", _mlp(_gated(_silu, lambda _, u: u.clamp(-20, 20)))),
@@ -397,6 +393,7 @@ ENDS = [
 ]
 
 _GPT2, _QWEN3 = (GPT2Config, GPT2LMHeadModel), (Qwen3Config, Qwen3ForCausalLM)
+_LEARNED = (ApertusConfig, ApertusForCausalLM)  # an activation with parameters
 
 
 def _rows(rows: Callable[[Any], Any]) -> Change:
@@ -434,6 +431,17 @@ def _normed_after(model: Any) -> None:
     _attention_after(model)
 
 
+def _bent(model: Any) -> None:
+    """What is not positive is bent once more, by a number that is no tensor."""
+    for layer in model.model.layers:
+        layer.mlp.act_fn.register_forward_hook(lambda module, given, y: torch.where(given[0] > 0, y, 1.1 * y))
+
+
+def _one_activation(model: Any) -> None:
+    for layer in model.model.layers:
+        layer.mlp.act_fn = model.model.layers[0].mlp.act_fn
+
+
 _attention_after = attention(rotated=lambda a, q, k, v: (a.after_q(q), a.after_k(k), v))
 
 OTHERS = [
@@ -444,6 +452,8 @@ OTHERS = [
     Oddity("a scale by depth", _by_depth, _GPT2),
     Oddity("one norm for queries and keys", _one_norm, _QWEN3),
     Oddity("no norm of keys", _no_key_norm, _QWEN3),
+    Oddity("an activation with parameters, bent", _bent, _LEARNED),
+    Oddity("one activation with parameters for all layers", _one_activation, _LEARNED),
     Oddity("norms after rotation", _normed_after, _QWEN3, right={"attention.norm_after_rotation": True}),
 ]
 

@@ -68,7 +68,7 @@ def test_a_width_of_gate_and_up(share: int, kind: str, expected: tuple[str, bool
     """The MLP's width is a `share` of the field's."""
 
     def trial(width: int) -> Trial:
-        measures = dataclasses.replace(dataclasses.replace(_EMPTY, mlp_kind=kind), intermediate_dim=width // share)
+        measures = dataclasses.replace(_EMPTY, mlp_kind=kind, hidden_dim=77, intermediate_dim=width // share)
         return Trial({} if width == 60 else {"width": width}, {"width": width}, float("inf"), measures)
 
     trials: Any = Trials(None, {"width": 600}, None, None, trial(60), [trial(90), trial(120)])  # type: ignore[arg-type]
