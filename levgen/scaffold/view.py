@@ -306,7 +306,7 @@ class PortView:
     def mlp(self) -> PartView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
-        bias, out_first = self.value(answers.bias, "config"), not answers.transposed
+        bias, out_first, cut = self.value(answers.bias, "config"), not answers.transposed, self.cutoff is not None
         width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
         owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
@@ -319,7 +319,7 @@ class PortView:
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
             Projection(
-                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=self.cutoff
+                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut
             )
             for role, inputs, outputs, shape, std in specs
         ]
@@ -395,9 +395,8 @@ class PortView:
             if fields[role] != theirs:
                 key_map[fields[role]] = theirs
         axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
-        dense = Projection(
-            fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=self.cutoff
-        )
+        cut = self.cutoff is not None
+        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=cut)
         norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
         return PartView([dense], norms, key_map)
 
