@@ -318,9 +318,7 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(
-                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut
-            )
+            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut)
             for role, inputs, outputs, shape, std in specs
         ]
         norms = []
@@ -387,7 +385,8 @@ class PortView:
     @cached_property
     def head_transform(self) -> PartView:
         """What stands before the output matrix; names are those below the module that holds it in the checkpoint."""
-        answers, key_map, prefix = self.architecture.head_transform, {}, self.head_transform_prefix
+        answers, prefix = self.architecture.head_transform, self.head_transform_prefix
+        key_map: dict[str, str | None] = {}
         fields: dict[str, str] = {}
         for role in ("dense", "norm") if answers.norm else ("dense",):
             theirs = _below(self.weight("head_transform", role) or role, prefix)

@@ -366,7 +366,6 @@ BLOCKS = [
 ]
 
 
-
 def _without(norm: str, which: Callable[[int, int], bool]) -> Change:
     """A norm of Llama's layers left out where `which` says so: which(index, number of layers)."""
 
