@@ -4,6 +4,7 @@ torch and transformers are imported where they are used.
 """
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,9 +71,12 @@ class Ported(Generic[M]):
         """
         import torch
 
-        positions = {} if pos_ids is None else {"position_ids": to_torch(pos_ids)[None]}
+        ids = to_torch(tokens)
+        told = {} if pos_ids is None else {"position_ids": to_torch(pos_ids)[None]}
+        if told and "attention_mask" in inspect.signature(self.reference.forward).parameters:
+            told["attention_mask"] = torch.ones_like(ids)  # without one, a gap may begin another document
         with torch.no_grad():
-            out = self.reference(to_torch(tokens), **positions).logits
+            out = self.reference(ids, **told).logits
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
 
     def settled(self, draw: Callable[..., NamedArray], *args: Any) -> NamedArray:
@@ -93,8 +97,6 @@ class Ported(Generic[M]):
     @property
     def takes_positions(self) -> bool:
         """Whether the reference can be told where its tokens stand."""
-        import inspect
-
         return "position_ids" in inspect.signature(self.reference.forward).parameters
 
     def unlike_parameters(self) -> list[str]:

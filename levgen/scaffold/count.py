@@ -110,7 +110,8 @@ class _Counter:
     def _embeddings(self) -> list[Count]:
         width = self._sizes["Embed"]
         fields = self._view.embedding_fields
-        counts = [Count(fields["token"], "Vocab, Embed", 0, per_token=width)]
+        extra = self._a.embeddings.extra_rows
+        counts = [Count(fields["token"], f"Vocab + {extra}, Embed" if extra else "Vocab, Embed", extra * width, width)]
         if "position" in fields:
             rows = self._values["max_seq_len"] + self._a.positions.offset
             counts.append(Count(fields["position"], f"{rows}, Embed", rows * width))
@@ -151,6 +152,8 @@ class _Counter:
             heads = self._values["num_heads"]
             counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
         counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+        if part == "mlp" and view.learned_activation is not None:
+            counts.append(Count(self._below(part, part, "act"), "-", view.learned_activation.numbers, times=times))
         if part == "mlp" and "activation" in view.unknown:
             counts += self._unknown(view.unknown["activation"], times)
         return counts

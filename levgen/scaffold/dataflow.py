@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 
@@ -90,7 +91,8 @@ class _Reader:
     def _before(self) -> tuple[Step, ...]:
         answers, positions = self._a.embeddings, self._a.positions
         fields = self._view.embedding_fields
-        steps = [Step(fields["token"], "one vector a token")]
+        extra = f", and {answers.extra_rows} more than the vocabulary has" if answers.extra_rows else ""
+        steps = [Step(fields["token"], f"one vector a token{extra}")]
         if answers.scale is not None:
             steps.append(Step(self._times(answers.scale)))
         if positions.kind == "learned":
@@ -254,6 +256,8 @@ class _Reader:
         configured = answers.activation == "configured" and "activation" not in self._a.unknown
         name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if self._view.learned_activation is not None:
+            act = Step(self._weight("mlp", "act"), f"{name}, with parameters of its own")
         if "activation" in self._a.unknown:
             act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")

@@ -6,7 +6,7 @@ called by default.
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.plain_yaml import load_yaml
 from levgen.resources import templates
+from levgen.scaffold.compiled_templates import CompiledTemplates
 
 # The order in which the classes of a file appear.
 ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "head_transform", "lm_head")
@@ -84,6 +85,11 @@ class Part:
     axes: tuple[AxisSpec, ...]
     names: dict[str, str]
 
+    @property
+    def conditions(self) -> list[str]:
+        """All that decides on what it adds."""
+        return [spec.when for specs in (self.hyperparameters, self.axes) for spec in specs if spec.when is not None]
+
 
 def over_self(expression: str) -> str:
     """`num_heads // 2` -> `self.num_heads // 2`: every name read from the config itself."""
@@ -133,28 +139,37 @@ def all_parts() -> list[Part]:
     return [load_part(name) for name in _CONFIG_ORDER]
 
 
-_expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
+# All that parts say of answers is one template, compiled once for a machine.
+_expressions = jinja2.Environment(
+    loader=jinja2.FunctionLoader(str), undefined=jinja2.StrictUndefined, bytecode_cache=CompiledTemplates()
+)
 
 
-@functools.cache
-def _condition(when: str) -> Callable[..., Any]:
-    return _expressions.compile_expression(when)
+def _evaluated(expressions: Iterable[str], architecture: Architecture) -> dict[str, str]:
+    """{expression: its value as text}, over the answers of `architecture`."""
+    kept = list(dict.fromkeys(expressions))
+    if not kept:
+        return {}
+    values = _expressions.get_template("\n".join(kept)).render(architecture.groups())
+    return dict(zip(kept, values.split("\n"), strict=True))
 
 
-def holds(when: str | None, architecture: Architecture) -> bool:
-    """Whether the condition of a part holds for `architecture`."""
-    if when is None:
-        return True
-    return bool(_condition(when)(**architecture.groups()))
+def holding(architecture: Architecture) -> Callable[[str | None], bool]:
+    """Whether a condition of the parts holds for `architecture`."""
+    whens = [when for part in all_parts() for when in part.conditions]
+    conditions = {when: f"{{{{ 1 if {when} else 0 }}}}" for when in whens}
+    values = _evaluated(conditions.values(), architecture)
+    return lambda when: when is None or values[conditions[when]] == "1"
 
 
 def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:
     """By name, the hyperparameters that the parts of `architecture` need. A part that is unknown needs its own."""
+    holds = holding(architecture)
     return {
         spec.name: spec
         for part in _known_parts(architecture)
         for spec in part.hyperparameters
-        if holds(spec.when, architecture) and spec.name not in architecture.unknown
+        if holds(spec.when) and spec.name not in architecture.unknown
     }
 
 
@@ -164,13 +179,10 @@ def _known_parts(architecture: Architecture) -> list[Part]:
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:
     """The axes that the parts of `architecture` need, in the order of the config."""
-    groups = architecture.groups()
-    known = [
-        replace(spec, size=_expressions.from_string(spec.size).render(groups))
-        for part in _known_parts(architecture)
-        for spec in part.axes
-        if holds(spec.when, architecture)
-    ]
+    holds = holding(architecture)
+    needed = [spec for part in _known_parts(architecture) for spec in part.axes if holds(spec.when)]
+    sizes = _evaluated((spec.size for spec in needed if "{" in spec.size), architecture)
+    known = [replace(spec, size=sizes.get(spec.size, spec.size)) for spec in needed]
     own = {name: size for unknown in architecture.unknown.values() for name, size in unknown.axes.items()}
     return [*known, *(_unknown_axis(name, size) for name, size in own.items())]
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
-from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch, UnknownPart
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
 from levgen.scaffold.latent_attention_view import LatentAttentionView
+from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
-from levgen.scaffold.parts import AxisSpec, classes_of, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
 from levgen.scaffold.unknown_view import UnknownView
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
@@ -99,10 +101,6 @@ class PortView:
             *(f'"{name}": {value!r}' for name, value in fixed.items()),
             *(f'"{name}": lambda hf: {over_hf(expression)}' for name, expression in derived.items()),
         ]
-
-    def has(self, when: str) -> bool:
-        """Whether a condition over the answers holds: `has('attention.heads == "grouped"')`."""
-        return holds(when, self.architecture)
 
     def value(self, factor: Factor | Switch | None, owner: str = "self.config") -> str:
         """Python source of an answer that is a number, a truth value, a hyperparameter, a power of one or a product."""
@@ -325,8 +323,21 @@ class PortView:
         if answers.inner_norm:
             name = self.field("mlp", "inner_norm", key_map)
             norms.append(NormField(name, "inner_norm", width, self.norm_init(f"{owner}{width}")))
-        act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
+        is_module = "activation" in self.architecture.unknown or self.learned_activation is not None
+        act = self.field("mlp", "act", key_map) if is_module else "act"
         return PartView(projections, norms, key_map, act=act)
+
+    @cached_property
+    def learned_activation(self) -> LearnedActivation | None:
+        """The activation of the MLP, where it has parameters and is known."""
+        known = not {"mlp", "activation"} & set(self.architecture.unknown)
+        return LEARNED_ACTIVATIONS.get(self.architecture.mlp.activation) if known else None
+
+    @cached_property
+    def untrained(self) -> list[str]:
+        """The fields of what the reference keeps in buffers: no gradient reaches them."""
+        own = [] if self.learned_activation is None else self.learned_activation.buffers
+        return [*own, *(name for unknown in self.unknown.values() for name in unknown.untrained)]
 
     @cached_property
     def classes(self) -> list[str]:
@@ -537,7 +548,7 @@ class PortView:
             return False
         return (
             len(self.embedding_fields) == 1
-            and self.architecture.embeddings == Embeddings()
+            and self.architecture.embeddings.changed(extra_rows=0) == Embeddings()
             and not self.positions_in_embeddings
         )
 
@@ -563,6 +574,12 @@ class PortView:
     @cached_property
     def embeddings_need_config(self) -> bool:
         return isinstance(self.architecture.embeddings.scale, str) or self.architecture.positions.kind == "sinusoidal"
+
+    @cached_property
+    def tokens_axis(self) -> str:
+        """The axis of the token embedding, over `Vocab`: another one where it has more rows than the head."""
+        extra = self.architecture.embeddings.extra_rows
+        return f'Axis("token", Vocab.size + {extra})' if extra else "Vocab"
 
     @cached_property
     def position_table(self) -> str:

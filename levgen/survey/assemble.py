@@ -75,8 +75,13 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
             "residual_scale": _scale(found, "residual_scale", 1.0),
             **found.in_layers,
         },
-        "embeddings": {"scale": _scale(found, "embedding_scale", 1.0), "norm": measures.embedding_norm},
+        "embeddings": {
+            "scale": _scale(found, "embedding_scale", 1.0),
+            "norm": measures.embedding_norm,
+            "extra_rows": found.extra_rows,
+        },
         "head": {
+            "tied": "never" if found.never_tied else "configured",
             "bias": found.switches.get("head_bias", measures.head_bias),
             "scale": _scale(found, "logit_scale", 1.0),
             "softcap": _scale(found, "logit_softcap", None),
@@ -188,7 +193,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     tie: dict[str, Any] = {"default": measures.tied}
     if "tied" in found.switches:
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
-    made["tie_word_embeddings"] = tie
+    if not found.never_tied:
+        made["tie_word_embeddings"] = tie
     taken = sorted(made.keys() & inside.hyperparameters.keys())
     if taken:
         raise UnresolvedError("fields of hyperparameters", f"{taken} are names of two hyperparameters each")
@@ -381,6 +387,7 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "projections": measures.mlp_projections,
         "transposed": measures.mlp_transposed,
         "bias": found.switches.get("mlp_bias", measures.mlp_bias),
+        "joint_width": found.joint_width,
         "inner_norm": measures.mlp_inner_norm,
     }
     if found.activation is None and "activation" not in inside.parts:

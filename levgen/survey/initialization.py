@@ -44,6 +44,7 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     untied = _untied(trials, found, roles)
     fresh = _deviations(trials.tiny, untied, roles)
     gain = _gain(trials.tiny, measures, found)
+    _check_activation(trials.tiny, measures, found)
     for hf, value in trials.base.values.items():
         if isinstance(value, bool) or not isinstance(value, float) or hf in found.mapped() or value <= 0:
             continue
@@ -152,6 +153,25 @@ def _gain(tiny: Tiny, measures: Measures, found: FieldMap) -> float:
         found.unknown.append(Unknown("initialisation", f"the gain of {path} is no constant"))
         return 1.0
     return round(float(weight.detach().mean()) + measures.norm_offset, 6)
+
+
+def _check_activation(tiny: Tiny, measures: Measures, found: FieldMap) -> None:
+    """Notes where a fresh activation with parameters holds other numbers than the runtime's."""
+    import levgen.runtime
+    from levgen.runtime.testing import gradients_by_hf_name
+    from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS
+
+    names = measures.names
+    if "act" not in names["mlp"] or measures.activation[0] not in LEARNED_ACTIVATIONS:
+        return
+    fresh = tiny.build(random=False).get_submodule(
+        _in_layer(measures, names["decoder_layer"]["mlp"], names["mlp"]["act"])
+    )
+    made = getattr(levgen.runtime, LEARNED_ACTIVATIONS[measures.activation[0]].class_name).init()
+    ours = {name: float(array.reshape(())) for name, array in gradients_by_hf_name(made).items()}
+    theirs = {name: float(tensor.reshape(())) for name, tensor in fresh.state_dict().items()}
+    if any(abs(theirs[name] - value) > 1e-6 * abs(value) for name, value in ours.items()):
+        found.unknown.append(Unknown("initialisation", f"a fresh {measures.activation[0]} holds {theirs}, not {ours}"))
 
 
 def _in_layer(measures: Measures, *path: str | None) -> str:

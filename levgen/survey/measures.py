@@ -84,6 +84,11 @@ class Measures:
     names: Mapping[str, Mapping[str, str | None]]
 
     @property
+    def joint_width(self) -> int | None:
+        """Of gate and up together, where there are both."""
+        return 2 * self.intermediate_dim if self.mlp_kind == "gated" else None
+
+    @property
     def mlp_multiple(self) -> float:
         """The MLP's width over the model's."""
         return self.intermediate_dim / self.hidden_dim

@@ -108,6 +108,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
             if block.projections == "separate"
             else {"gate_up": block.up, "down": mlp["down"]}
         )
+    if block.act is not None:
+        mlp["act"] = block.act
     if flow.mlp_core.target != flow.mlp_output:
         mlp["inner_norm"] = flow.mlp_core.target
     attention_prefix, mlp_prefix = _prefix(attention.values()), _prefix(mlp.values())

@@ -65,5 +65,11 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, roles, scores, find_channel_block(anatomy, dataflow.mlp_core)))
+        block = find_channel_block(anatomy, dataflow.mlp_core)
+        elsewhere = sorted(anatomy.learned.keys() - {block.act})
+        if elsewhere:
+            raise UnresolvedError(
+                "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
+            )
+        layers.append(LayerFindings(anatomy, dataflow, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))

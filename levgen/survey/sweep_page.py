@@ -37,6 +37,8 @@ _COLUMNS = (
     "compile growth",
     "unknown",
 )
+# What may be found of a type, the best first. Red: surveyed, and a column doesn't hold.
+STATES = ("green", "partly stubbed", "not surveyed", "not tried", "red")
 _TITLES = ("Standard dense decoders", "Other causal language models")
 
 
@@ -57,7 +59,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def state(result: dict[str, Any]) -> str:
-    """green, red (surveyed, and a column doesn't hold), partly stubbed, not surveyed, or not tried."""
+    """One of `STATES`."""
     if "surveyed" not in result:
         return "not tried"
     if result.get("card", {}).get("stubs"):

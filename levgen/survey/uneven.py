@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from levgen.architecture.answers import usual
 from levgen.architecture.schema import Layer
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.fields import FieldMap
@@ -50,7 +51,7 @@ def find_uneven(trials: Trials, found: FieldMap) -> None:
         (which,) = fitting
         if which not in ("every", "none") and len(seen) == 1:
             raise UnresolvedError(question, f"{shown}, and no other depth could be examined")
-        if which == Layer.model_fields[answer].default:
+        if which == usual(Layer)[answer]:
             continue
         found.in_layers[answer] = which
         found.evidence.append(Evidence(question, which, probe=shown))

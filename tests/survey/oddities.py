@@ -305,6 +305,18 @@ def _gated(gate: Callable[..., Any], up: Callable[..., Any] = _same) -> Callable
 _silu = nn.functional.silu
 
 
+def _narrow(share: int) -> Change:
+    """An MLP of a `share` of the width that the config states."""
+
+    def change(model: Any) -> None:
+        for layer in model.model.layers:
+            width, inner = layer.mlp.hidden_size, layer.mlp.intermediate_size // share
+            layer.mlp.gate_proj, layer.mlp.up_proj = (nn.Linear(width, inner, bias=False) for _ in range(2))
+            layer.mlp.down_proj = nn.Linear(inner, width, bias=False)
+
+    return change
+
+
 def _shifted(x: Any) -> Any:
     """`x` [B, T, N] mixed with the position before."""
     return x + 0.1 * torch.cat((x[:, :1], x[:, :-1]), dim=1)
@@ -340,6 +352,7 @@ def _limited(self: Any, x: Any, attend: Any) -> Any:
 
 BLOCKS = [
     Oddity("a gate of another slope", _mlp(_gated(lambda g: g * torch.sigmoid(1.01 * g)))),
+    Oddity("half of the width to each", _narrow(2), right={"mlp.joint_width": True}),
     Oddity("a gate that stops at 20", _mlp(_gated(lambda g: _silu(g.clamp(max=20))))),
     Oddity("a gate that stops at 100", _mlp(_gated(lambda g: _silu(g.clamp(max=100))))),
     Oddity("ups that stop at 20", _mlp(_gated(_silu, lambda _, u: u.clamp(-20, 20)))),

@@ -134,3 +134,24 @@ def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert result["surveyed"]
     assert result["unknown"] == [["the sweep", "not done after 90 s", ""]]
     assert not (tmp_path / "a.partial").exists()
+
+
+def test_a_table_is_compared_with_what_comes_out() -> None:
+    page = sweep_page.page([[_result("a"), _result("b"), _unknown("c"), _unknown("d")]])
+    assert sweep.compare(page, {"a": "green", "c": "not surveyed"}) == ([], [])
+    assert sweep.compare(page, {"a": "green", "b": "red", "c": "green", "d": "red", "e": "green"}) == (
+        [
+            "b: the table says green, and it is red",
+            "d: the table says not surveyed, and it is red",
+            "e: the table says nothing, and it is green",
+        ],
+        ["c: the table says not surveyed, and it is green"],
+    )
+
+
+def test_shares_are_the_whole() -> None:
+    types = [f"t{i}" for i in range(11)]
+    shares = [sweep.share(types, f"{i}/4") for i in range(1, 5)]
+    assert sorted(t for share in shares for t in share) == sorted(types)
+    assert {len(share) for share in shares} == {2, 3}
+    assert sweep.share(types, "1/1") == types
