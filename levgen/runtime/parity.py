@@ -21,6 +21,7 @@ from levgen.errors import LevgenError
 from levgen.runtime.config import LmConfig
 from levgen.runtime.hf_common import COMMON_FIELDS
 from levgen.runtime.hf_torch import checkpoint_names
+from levgen.runtime.hf_values import HfConfigError
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (
@@ -281,14 +282,28 @@ def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -
     import torch
     from transformers import AutoModelForCausalLM
 
-    # torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
-    hf_config = config.to_hf_config(Vocab.size, {"pad_token_id": None})
+    hf_config = reference_config(config, Vocab.size)
     # One thread: small tensors gain nothing from more, and sums come out in one order.
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if folder is not None:
         return _from_folder(hf_config, folder)
-    return AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+    for module in model.modules():
+        if hf_config.pad_token_id is not None and isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
+    return model
+
+
+def reference_config(config: LmConfig, vocab_size: int) -> Any:
+    """The transformers config of `config`, in which no token pads where its class can say so.
+
+    torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
+    """
+    try:
+        return config.to_hf_config(vocab_size, {"pad_token_id": None})
+    except HfConfigError:
+        return config.to_hf_config(vocab_size)
 
 
 def _from_folder(hf_config: Any, folder: Path) -> Any:

@@ -68,8 +68,9 @@ class Embedding(hnn.Embedding):
 
 def _normal(key: PRNGKeyArray, axes: AxisSpec, std: float, cutoff: float | None) -> NamedArray:
     """Normal(0, std), or that between -cutoff * std and cutoff * std, whose deviation is smaller."""
-    drawn = hax.random.normal(key, axes) if cutoff is None else hax.random.truncated_normal(key, axes, -cutoff, cutoff)
-    return drawn * std
+    if cutoff is None:
+        return cast(NamedArray, hax.random.normal(key, axes) * std)
+    return cast(NamedArray, hax.random.truncated_normal(key, axes, -cutoff, cutoff) * std)
 
 
 def split_axis(x: NamedArray, axis: Axis, *parts: Sequence[Axis]) -> tuple[NamedArray, ...]:

@@ -217,15 +217,17 @@ class _Counter:
         if self._a.head.final_norm:
             counts += self._norm(self._view.weight("transformer", "norm") or "norm", "Embed")
         if self._a.head_transform.kind != "none":
-            own = self._view.head_transform
-            name = self._view.weight("head_transform", "dense") or "dense"
-            counts += [self._projection(name, projection, 1) for projection in own.projections]
-            counts += [
-                c for n in own.norms for c in self._norm(self._view.weight("head_transform", "norm") or "", n.axis)
-            ]
+            counts += self._head_transform()
         tied = bool(self._values.get("tie_word_embeddings"))
         width = (0 if tied else self._sizes["Embed"]) + self._is_on(self._view.value(self._a.head.bias, "config"))
         if width:
             axes = "Vocab" if tied else "Embed -> Vocab"
             counts.append(Count(self._view.weight("lm_head", "head") or "lm_head", axes, 0, per_token=width))
+        return counts
+
+    def _head_transform(self) -> list[Count]:
+        own, named = self._view.head_transform, self._view.weight
+        counts = [self._projection(named("head_transform", p.role) or p.role, p, 1) for p in own.projections]
+        for norm in own.norms:
+            counts += self._norm(named("head_transform", norm.role) or norm.role, norm.axis)
         return counts

@@ -109,10 +109,10 @@ class _Reader:
         steps = [Step(view.weight("transformer", "norm") or "norm", self._norm)] if head.final_norm else []
         transform = self._a.head_transform
         if transform.kind != "none":
-            bias, configured = self._bias(transform.bias).lstrip(", "), transform.activation == "configured"
-            steps.append(Step(view.weight("head_transform", "dense") or "dense", bias))
+            configured = transform.activation == "configured"
+            steps.append(Step(self._weight("head_transform", "dense"), self._bias(transform.bias).lstrip(", ")))
             steps.append(Step(self._said("head_activation") if configured else transform.activation))
-            steps += [Step(view.weight("head_transform", "norm") or "norm", self._norm)] if transform.norm else []
+            steps += [Step(self._weight("head_transform", "norm"), self._norm)] if transform.norm else []
         tied = ["tied to the embeddings"] if self._values.get("tie_word_embeddings") else []
         bias = [said] if (said := self._bias(head.bias).lstrip(", ")) else []
         steps.append(Step(view.weight("lm_head", "head") or "lm_head", ", ".join([*tied, *bias])))

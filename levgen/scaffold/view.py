@@ -304,7 +304,7 @@ class PortView:
     def mlp(self) -> PartView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
-        bias, out_first = self.value(answers.bias, "config"), not answers.transposed
+        bias, out_first, cut = self.value(answers.bias, "config"), not answers.transposed, self.cutoff is not None
         width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
         owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
@@ -316,9 +316,7 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(
-                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=self.cutoff
-            )
+            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut)
             for role, inputs, outputs, shape, std in specs
         ]
         norms = []
@@ -398,7 +396,8 @@ class PortView:
     @cached_property
     def head_transform(self) -> PartView:
         """What stands before the output matrix; names are those below the module that holds it in the checkpoint."""
-        answers, key_map, prefix = self.architecture.head_transform, {}, self.head_transform_prefix
+        answers, prefix = self.architecture.head_transform, self.head_transform_prefix
+        key_map: dict[str, str | None] = {}
         fields: dict[str, str] = {}
         for role in ("dense", "norm") if answers.norm else ("dense",):
             theirs = _below(self.weight("head_transform", role) or role, prefix)
@@ -406,7 +405,8 @@ class PortView:
             if fields[role] != theirs:
                 key_map[fields[role]] = theirs
         axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
-        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=self.cutoff)
+        cut = self.cutoff is not None
+        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=cut)
         norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
         return PartView([dense], norms, key_map)
 

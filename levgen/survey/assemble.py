@@ -167,10 +167,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     if found.activation is not None:
         made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
     if found.transform_activation is not None:
-        made["head_activation"] = {
-            "default": trials.fields[found.transform_activation],
-            "hf": found.transform_activation,
-        }
+        hf = found.transform_activation
+        made["head_activation"] = {"default": trials.fields[hf], "hf": hf}
     eps = found.factors["norm_eps"]
     if isinstance(eps, str):
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
@@ -421,7 +419,7 @@ def _head_transform(found: FieldMap, measures: Measures) -> dict[str, Any]:
 
 def _always(question: str, names: tuple[str, ...]) -> str:
     """The name, of those of one function, by which a card calls an activation that no field of the config sets."""
-    known = [name for name in get_args(Activation) if name in names]
+    known: list[str] = [name for name in get_args(Activation) if name in names]
     if not known:
         raise UnresolvedError(question, f"{names}, and no field of the config says so")
     return known[-1]

@@ -10,6 +10,7 @@ from levgen.survey.leaves import Affine, NormLeaf
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.structure import LayerFindings, Structure
 
+# One value a layer, which layers may differ in.
 BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias")
 
 
@@ -143,7 +144,7 @@ def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
 def measure(structure: Structure) -> Measures:
     """The measures of a model.
 
-    Raises UnresolvedError where layers differ in more than window, rotation, and a norm or bias that some haven't got.
+    Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
     """
     layers = [_measure_layer(structure, layer) for layer in structure.layers]
     first = layers[0]
@@ -292,8 +293,12 @@ def _same(what: str, values: list[bool]) -> bool:
 def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
     """The norm that stands for all: every one is of the same kind."""
     norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
-    outside = [structure.embeddings, structure.head, structure.head.transform]
-    for name, outer in ((own.norm, own.norm_leaf) for own in outside if own is not None):
+    embeddings, head, transform = structure.embeddings, structure.head, structure.head.transform
+    for name, outer in (
+        (embeddings.norm, embeddings.norm_leaf),
+        (head.norm, head.norm_leaf),
+        (None, None) if transform is None else (transform.norm, transform.norm_leaf),
+    ):
         if name is not None and outer is not None:
             norms[name] = outer
     if not norms:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from levgen.architecture.answers import usual
+from levgen.architecture.schema import Layer
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.fields import FieldMap
 from levgen.survey.measures import Measures
@@ -47,9 +49,9 @@ def find_uneven(trials: Trials, found: FieldMap) -> None:
         if len(fitting) != 1 or (fitting == ["none"] and answer != "added_bias"):
             raise UnresolvedError(question, f"{shown}: as no answer says")
         (which,) = fitting
-        if which in ("every", "none"):
-            continue
-        if len(seen) == 1:
+        if which not in ("every", "none") and len(seen) == 1:
             raise UnresolvedError(question, f"{shown}, and no other depth could be examined")
+        if which == usual(Layer)[answer]:
+            continue
         found.in_layers[answer] = which
         found.evidence.append(Evidence(question, which, probe=shown))

@@ -374,6 +374,72 @@ BLOCKS = [
     Oddity("a stream that fades by position", _hook("model.layers.1", lambda x: x / (1 + _positions(x)[:, None] / 90))),
 ]
 
+
+def _without(norm: str, which: Callable[[int, int], bool]) -> Change:
+    """A norm of Llama's layers left out where `which` says so: which(index, number of layers)."""
+
+    def change(model: Any) -> None:
+        layers = model.model.layers
+        for index, layer in enumerate(layers):
+            if which(index, len(layers)):
+                setattr(layer, norm, nn.Identity())
+
+    return change
+
+
+def _with_bias(which: Callable[[int, int], bool], *, to: str = "attention", factor: float = 1.0) -> Change:
+    """A bias added in some of Llama's layers: to attention, or to the MLP."""
+
+    def forward(self: Any, x: Any, attend: Any) -> Any:
+        added = factor * self.extra if hasattr(self, "extra") else 0.0
+        x = x + attend(self.input_layernorm(x)) + (added if to == "attention" else 0.0)
+        return x + self.mlp(self.post_attention_layernorm(x)) + (added if to == "mlp" else 0.0)
+
+    def change(model: Any) -> None:
+        layers = model.model.layers
+        for index, layer in enumerate(layers):
+            if which(index, len(layers)):
+                layer.extra = nn.Parameter(torch.zeros(model.config.hidden_size))
+        _layer(forward)(model)
+
+    return change
+
+
+def _both(*changes: Change) -> Change:
+    def change(model: Any) -> None:
+        for one in changes:
+            one(model)
+
+    return change
+
+
+UNEVEN = [
+    Oddity(
+        "no norm before the last attention",
+        _without("input_layernorm", lambda i, n: i == n - 1),
+        right={"layer.attention_norm": "but_last"},
+    ),
+    Oddity(
+        "no norm before the first MLP",
+        _without("post_attention_layernorm", lambda i, n: i == 0),
+        right={"layer.mlp_norm": "but_first"},
+    ),
+    Oddity("no norm before the second attention", _without("input_layernorm", lambda i, n: i == 1)),
+    Oddity("no norm before attention", _without("input_layernorm", lambda i, n: True)),
+    Oddity(
+        "no norm before the first attention and the last MLP",
+        _both(
+            _without("input_layernorm", lambda i, n: i == 0),
+            _without("post_attention_layernorm", lambda i, n: i == n - 1),
+        ),
+    ),
+    Oddity("a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}),
+    Oddity("a bias in all layers", _with_bias(lambda i, n: True), right={"layer.added_bias": "every"}),
+    Oddity("a bias in the fourth layer", _with_bias(lambda i, n: i == 3)),
+    Oddity("twice a bias in the last layer", _with_bias(lambda i, n: i == n - 1, factor=2.0)),
+    Oddity("a bias of the last MLP", _with_bias(lambda i, n: i == n - 1, to="mlp")),
+]
+
 ENDS = [
     Oddity("a scaled embedding", _hook("model.embed_tokens", lambda x: 3 * x), right={"embeddings.scale": 3.0}),
     Oddity(
@@ -457,4 +523,4 @@ OTHERS = [
     Oddity("norms after rotation", _normed_after, _QWEN3, right={"attention.norm_after_rotation": True}),
 ]
 
-ODDITIES = [*ATTENTIONS, *BLOCKS, *ENDS, *OTHERS]
+ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS]
