@@ -441,7 +441,9 @@ UNEVEN = [
         ),
         rare=True,
     ),
-    Oddity("a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}),
+    Oddity(
+        "a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}, rare=True
+    ),
     Oddity("a bias in all layers", _with_bias(lambda i, n: True), right={"layer.added_bias": "every"}, rare=True),
     Oddity("a bias in the fourth layer", _with_bias(lambda i, n: i == 3)),
     Oddity("twice a bias in the last layer", _with_bias(lambda i, n: i == n - 1, factor=2.0)),
