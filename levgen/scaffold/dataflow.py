@@ -78,7 +78,7 @@ class _Reader:
                 ("window", self._by_layer_window),
                 ("rotation", self._by_layer_rope),
                 ("experts", self._view.mixed),
-                ("what the one at an end holds", self._a.layer.odd is not None),
+                (f"what the {self._a.layer.odd} one holds", self._a.layer.odd is not None),
             )
             if yes
         ]

@@ -21,7 +21,7 @@ _HEAD = {False: (), True: ("head", "transform")}
 _FIELD, _CUTOFF = "initializer_range", "initializer_cutoff"  # our names of what a deviation follows
 # Of as many values as a projection has here, drawn without a cutoff, the largest is further out than this many
 # deviations; and with one, as near to it as this part of it.
-_UNCUT, _NEAR = 3.0, 0.04
+_UNCUT, _NEAR = 3.3, 0.04
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
 
 
 @dataclass(frozen=True)
-class _Cutoff:
+class Cutoff:
     """A field that says how many deviations of a normal distribution fresh weights may be from 0."""
 
     value: float
@@ -106,7 +106,7 @@ def _untied(trials: Trials, found: FieldMap, roles: dict[str, str]) -> dict[str,
     return {field: False} if _fresh(trials.tiny, {field: False}, roles) else {}
 
 
-def _cutoff(trials: Trials, found: FieldMap, untied: dict[str, Any], roles: dict[str, str]) -> _Cutoff | None:
+def _cutoff(trials: Trials, found: FieldMap, untied: dict[str, Any], roles: dict[str, str]) -> Cutoff | None:
     """The cutoff of fresh weights, with its field noted in `found`: where they end moves as the field does."""
     weights = _fresh(trials.tiny, untied, roles)
     if any(float(w.abs().max() / w.std()) > _UNCUT for w in weights.values()):
@@ -115,11 +115,11 @@ def _cutoff(trials: Trials, found: FieldMap, untied: dict[str, Any], roles: dict
         if isinstance(value, bool) or not isinstance(value, float) or hf in found.mapped() or value <= 0:
             continue
         halved = _fresh(trials.tiny, {**untied, hf: value / 2}, roles)
-        if _Cutoff(value).fits(weights) and halved and _Cutoff(value / 2).fits(halved):
+        if Cutoff(value).fits(weights) and halved and Cutoff(value / 2).fits(halved):
             found.cutoff = hf
             found.ignored.pop(hf, None)
             found.fixed.pop(hf, None)
-            return _Cutoff(value)
+            return Cutoff(value)
     return None
 
 

@@ -53,6 +53,20 @@ def test_unknown_type_names_the_nearest() -> None:
             {"layer": {"norms": "post", "parallel": "shared"}},
             "parallel=shared is known with layer.norms=pre only",
         ),
+        (
+            {"layer": {"norms": "output", "attention_norm": "but_first"}},
+            "layer.attention_norm is of norms before a block: layer.norms=pre or sandwich",
+        ),
+        (
+            {"layer": {"attention_norm": "but_first", "added_bias": "last"}},
+            "at one end of the stack, and not at both: layer.attention_norm=but_first and layer.added_bias=last",
+        ),
+        (
+            {"layer": {"added_bias": "first"}, "moe": {"layers": "after"}},
+            "moe.layers=after makes two kinds of layers, and layer.added_bias would make more",
+        ),
+        ({"head_transform": {"norm": False}}, "head_transform.norm needs a transform: head_transform.kind=dense"),
+        ({"initialization": {"head_scaled": True, "head_std": 0.1}}, "are both about the head"),
         ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),
         ({"title": 'Lla"ma'}, "is not plain text"),
         (

@@ -31,6 +31,13 @@ def test_a_right_model_passes(subject):
     assert set(outcomes.values()) == {Status.PASSED}
 
 
+@pytest.mark.slow
+def test_a_model_whose_layers_are_not_all_alike_passes(subject):
+    """Its layers are in two runs, and what enters its head is not what the model puts out."""
+    outcomes = climbed(Bench(subject("modernbert_decoder")), "axes", "modules")
+    assert set(outcomes.values()) == {Status.PASSED}
+
+
 @pytest.mark.parametrize(
     ("rung", "right", "wrong", "reason"),
     [

@@ -68,6 +68,27 @@ def test_padding_token_beyond_the_vocabulary_is_left_out() -> None:
     assert PaddedConfig().to_hf_config(32064).pad_token_id == 32000
 
 
+@dataclass(frozen=True)
+class AlwaysPaddedConfig(LmConfig):
+    """A config of a class that takes no None for its padding token."""
+
+    max_seq_len: int = 64
+    hf_fields = HfFields(
+        "ModernBertDecoderConfig",
+        {"max_seq_len": "max_position_embeddings"},
+        ignored={"sliding_window": "half of local_attention"},
+    )
+
+    @property
+    def model_type(self):
+        raise NotImplementedError
+
+
+def test_the_last_token_pads_where_one_must() -> None:
+    assert AlwaysPaddedConfig().to_hf_config(97).pad_token_id == 96
+    assert AlwaysPaddedConfig().to_hf_config(50368).pad_token_id == 50283
+
+
 def test_trained_length_is_the_one_of_the_rope_parameters() -> None:
     factors = tuple(1.0 + i for i in range(48))
     rope = Rotary(

@@ -38,6 +38,15 @@ def test_weights_are_normal_and_not_truncated():
     assert 0.002 < float((jnp.abs(weights) > 0.15).mean()) < 0.0035
 
 
+def test_a_cutoff_leaves_what_is_within_so_many_deviations():
+    embedding = Embedding.init(Axis("vocab", 400), Axis("embed", 500), key=KEY, std=0.05, cutoff=2.0).weight.array
+    linear = Linear.init(Axis("embed", 400), Axis("mlp", 500), key=KEY, std=0.05, use_bias=False, cutoff=2.0)
+    for weights in (embedding, linear.weight.array):
+        # https://en.wikipedia.org/wiki/Truncated_normal_distribution: 0.8796 of the deviation is left.
+        assert abs(float(weights.std()) - 0.8796 * 0.05) < 5e-4
+        assert 0.0999 < float(jnp.abs(weights).max()) <= 0.1
+
+
 def test_std_zero_gives_zeros_and_biases_start_at_zero():
     layer = Linear.init(Embed, HeadSize, key=KEY, std=0.0, use_bias=True)
     assert not np.asarray(layer.weight.array).any()

@@ -77,6 +77,9 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
         "mlp.joint_width=true",
         "mlp.activation=xielu",
         "head.tied=never",
+        "layer.attention_norm=but_first",
+        "layer.added_bias=last",
+        "head_transform.kind=dense",
     ],
 )
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:

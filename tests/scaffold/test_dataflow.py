@@ -94,6 +94,10 @@ def test_norms_stand_where_the_answers_say(setting: str, places: list[str]) -> N
         (["embeddings.scale=hidden_dim**0.5"], "* hidden_dim**0.5"),
         (["head.scale=0.5", "head.softcap=30.0"], "lm_head * 0.5 soft cap ±30 logits"),
         (["norm.offset=true"], "RMS norm, gain 1 + weight"),
+        (["layer.added_bias=last"], "which differ in what the last one holds"),
+        (["layer.added_bias=last"], "o_proj with a bias if attention_bias + added_bias in the last layer only"),
+        (["layer.attention_norm=but_first"], "input_layernorm RMS norm, not in the first layer"),
+        (["head_transform.kind=dense"], "lm_head.dense gelu lm_head.norm RMS norm"),
     ],
     ids=str,
 )

@@ -116,10 +116,12 @@ class Block(nn.Module):
         self.order, self.factor, self.act = order, factor, act
         torch.manual_seed(4)
         self.m = mix
-        count = {"sandwich": 4, "shared": 1}.get(order, 2)
-        for name in "stuv"[:count]:
+        count = {"sandwich": 4, "shared": 1, "no first norm": 1, "no second norm": 1}.get(order, 2)
+        for name in {"no first norm": "t"}.get(order, "stuv"[:count]):
             self.add_module(name, nn.LayerNorm(WIDTH))
         self.g, self.h, self.i = nn.Linear(WIDTH, 14), nn.Linear(WIDTH, 14), nn.Linear(14, WIDTH)
+        if "bias" in order:
+            self.w = nn.Parameter(torch.zeros(WIDTH))
         self.double()
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.4)
@@ -147,6 +149,21 @@ class Block(nn.Module):
                 return x + f * self.m(y) + f * self._thick(y)
             case "separate":
                 return x + f * self.m(self.s(x)) + f * self._thick(self.t(x))
+            case "no first norm":
+                x = x + f * self.m(x)
+                return x + f * self._thick(self.t(x))
+            case "no second norm":
+                x = x + f * self.m(self.s(x))
+                return x + f * self._thick(x)
+            case "added bias":
+                x = x + f * (self.m(self.s(x)) + self.w)
+                return x + f * self._thick(self.t(x))
+            case "bias of the stream":
+                x = x + self.w + f * self.m(self.s(x))
+                return x + f * self._thick(self.t(x))
+            case "bias of the MLP":
+                x = x + f * self.m(self.s(x))
+                return x + f * (self._thick(self.t(x)) + self.w)
             case "normed residual":
                 x = self.s(x)
                 return x + f * self.m(x) + f * self._thick(self.t(x))

@@ -31,7 +31,7 @@ Change = Callable[[Any], None]
 class Oddity:
     """`change` is made to each model of `base`. `right`: the answers that the survey gives, where it is not 'unknown'.
 
-    `same`: the change is none, to the model's function.
+    `same`: the change is none, to the model's function. `rare`: surveyed by the exhaustive tests only.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Oddity:
     base: tuple[Any, Any] = (LlamaConfig, LlamaForCausalLM)
     right: dict[str, Any] = field(default_factory=dict)
     same: bool = False
+    rare: bool = False
 
     def found(self) -> Found:
         """The changed model as an implementation that the survey can build."""
@@ -418,11 +419,13 @@ UNEVEN = [
         "no norm before the last attention",
         _without("input_layernorm", lambda i, n: i == n - 1),
         right={"layer.attention_norm": "but_last"},
+        rare=True,
     ),
     Oddity(
         "no norm before the first MLP",
         _without("post_attention_layernorm", lambda i, n: i == 0),
         right={"layer.mlp_norm": "but_first"},
+        rare=True,
     ),
     Oddity("no norm before the second attention", _without("input_layernorm", lambda i, n: i == 1)),
     Oddity("no norm before attention", _without("input_layernorm", lambda i, n: True)),
@@ -432,9 +435,12 @@ UNEVEN = [
             _without("input_layernorm", lambda i, n: i == 0),
             _without("post_attention_layernorm", lambda i, n: i == n - 1),
         ),
+        rare=True,
     ),
-    Oddity("a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}),
-    Oddity("a bias in all layers", _with_bias(lambda i, n: True), right={"layer.added_bias": "every"}),
+    Oddity(
+        "a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}, rare=True
+    ),
+    Oddity("a bias in all layers", _with_bias(lambda i, n: True), right={"layer.added_bias": "every"}, rare=True),
     Oddity("a bias in the fourth layer", _with_bias(lambda i, n: i == 3)),
     Oddity("twice a bias in the last layer", _with_bias(lambda i, n: i == n - 1, factor=2.0)),
     Oddity("a bias of the last MLP", _with_bias(lambda i, n: i == n - 1, to="mlp")),

@@ -53,6 +53,28 @@ def test_a_factor_on_what_blocks_add() -> None:
     assert find_dataflow(_dissect(Block(Mix(), factor=0.6))).residual_scale == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(
+    ("order", "missing", "kept"),
+    [("no first norm", "attention_norm", {"mlp_norm": "t"}), ("no second norm", "mlp_norm", {"attention_norm": "s"})],
+)
+def test_a_norm_that_a_layer_has_not_got(order: str, missing: str, kept: dict[str, str]) -> None:
+    flow = find_dataflow(_dissect(Block(Mix(), order=order)))
+    assert (flow.norms, flow.parallel, flow.missing, flow.norm_roles) == ("pre", "no", missing, kept)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.6])
+def test_a_bias_that_is_added_to_what_attention_puts_out(factor: float) -> None:
+    flow = find_dataflow(_dissect(Block(Mix(), order="added bias", factor=factor)))
+    assert (flow.norms, flow.added_bias, flow.missing) == ("pre", "w", None)
+    assert flow.residual_scale == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("order", "factor"), [("bias of the stream", 0.6), ("bias of the MLP", 1.0)])
+def test_another_added_bias_is_unknown(order: str, factor: float) -> None:
+    with pytest.raises(UnresolvedError, match="added to more or less than the attention"):
+        find_dataflow(_dissect(Block(Mix(), order=order, factor=factor)))
+
+
 def test_roles_of_norms_around_blocks() -> None:
     flow = find_dataflow(_dissect(Block(Mix(), order="sandwich")))
     assert flow.norm_roles == {

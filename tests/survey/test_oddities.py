@@ -30,7 +30,11 @@ def _moved(oddity: Oddity, std: float) -> float:
     return float((before - after).abs().max() / before.abs().max())
 
 
-@pytest.mark.parametrize("oddity", ODDITIES, ids=lambda oddity: oddity.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "oddity",
+    [pytest.param(one, marks=pytest.mark.exhaustive if one.rare else ()) for one in ODDITIES],
+    ids=lambda oddity: oddity.name.replace(" ", "-"),
+)
 def test_a_change_is_found_or_unknown(oddity: Oddity) -> None:
     found = survey_found(oddity.found(), around=False)
     if found.architecture is None:

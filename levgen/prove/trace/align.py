@@ -33,7 +33,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Guide:
-    """What our run is led by: the reference's trace, its hidden states where ours is fed, and what enters the head."""
+    """What our run is led by: the reference's trace, its hidden states where ours is fed, and what enters the head, or
+    the transform before it."""
 
     trace: Trace
     feed: Mapping[str, Array]
@@ -66,10 +67,23 @@ def guide(reference: Any, case: Case, stack: str) -> Guide:
             feed.setdefault(event.path, event.inputs[0].array)
     head = getattr(reference, "get_output_embeddings", lambda: None)()
     name = next((name for name, module in reference.named_modules() if module is head), None)
-    entry = trace.at(name) if name is not None else None
+    entry = _after_the_model(reference, trace, stack) if name is not None else None
+    entry = trace.at(name) if entry is None and name is not None else entry
     if name is not None:
         feed.pop(name, None)
     return Guide(trace, feed, entry.inputs[0].array if entry and entry.inputs else None)
+
+
+def _after_the_model(reference: Any, trace: Trace, stack: str) -> Event | None:
+    """The first call, beside that of the module which holds the layers, of one with parameters: of the head, or of what
+    stands before it. None where the reference holds its layers itself."""
+    holder, dot, _ = stack.partition(".")
+    held = {name.partition(".")[0] for name, _ in reference.named_parameters(remove_duplicate=False)}
+    paths = [event.path for event in trace.events]
+    if not dot or holder not in paths:
+        return None
+    later = trace.events[paths.index(holder) + 1 :]
+    return next((event for event in later if event.path in held - {holder}), None)
 
 
 def compare(model: Any, module: Any, case: Case, led: Guide, *, only: Any = None, fed: bool = True) -> list[Pair]:
