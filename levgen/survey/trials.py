@@ -79,7 +79,7 @@ class Trials:
             return None
         try:
             model = self.tiny.build(**changes)
-            snapshot = _snapshot(model)
+            snapshot = snapshot_of(model)
         except Exception:
             return self._attempt_in_float32(changes, values)
         moved = self.snapshot.change(snapshot)
@@ -88,8 +88,10 @@ class Trials:
             try:
                 ids = token_ids(VOCAB, LENGTH)
                 measures = measure(find_structure(model, ids, every_layer=False))
-                assert self.base.measures is not None
-                if not self.base.measures.differing(measures):
+                base = self.base.measures
+                assert base is not None
+                # Where layers hold unlike things, which one is unlike may go with their number.
+                if not base.differing(measures) or (base.uneven and measures.num_layers != base.num_layers):
                     measures = measure(find_structure(model, ids))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
@@ -105,7 +107,7 @@ class Trials:
     def _attempt_in_float32(self, changes: Mapping[str, Any], values: dict[str, Any]) -> Trial | None:
         """What moves in fp32, for a config that fp64 does not run in; it is not examined."""
         try:
-            before, after = (_snapshot(self.tiny.build(dtype="float32", **c)) for c in ({}, changes))
+            before, after = (snapshot_of(self.tiny.build(dtype="float32", **c)) for c in ({}, changes))
         except Exception:
             return None
         moved = before.change(after)
@@ -127,13 +129,13 @@ def begin(tiny: Tiny) -> Trials:
     model = tiny.build()
     structure = find_structure(model, token_ids(VOCAB, LENGTH))
     base = Trial({}, _values(tiny.config(), fields), 0.0, measure(structure))
-    return Trials(tiny, fields, structure, _snapshot(model), base)
+    return Trials(tiny, fields, structure, snapshot_of(model), base)
 
 
 def seen_from_outside(trials: Trials, tiny: Tiny) -> Trials:
     """Trials of `tiny`, another form of the same reference, whose structure is not asked about: attempts that don't
     examine are all that they are good for."""
-    return Trials(tiny, trials.fields, trials.structure, _snapshot(tiny.build()), trials.base)
+    return Trials(tiny, trials.fields, trials.structure, snapshot_of(tiny.build()), trials.base)
 
 
 def alter_every_field(trials: Trials) -> None:
@@ -178,9 +180,11 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
     elif isinstance(value, str):
         from levgen.survey.activation import known_activations
+        from levgen.survey.learned_activation import FORMS
 
         # An activation is altered into one that is unlike it.
-        yield from (v for v in ("relu", "silu", "gelu") if value in known_activations() and v != value)
+        named = value in known_activations() or value in FORMS
+        yield from (v for v in ("relu", "silu", "gelu") if named and v != value)
         yield f"{value}_altered"
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
@@ -222,7 +226,7 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _snapshot(model: Any) -> Snapshot:
+def snapshot_of(model: Any) -> Snapshot:
     """Shapes of parameters, and logits by each attention implementation."""
     import torch
 
