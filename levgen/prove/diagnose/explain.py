@@ -36,6 +36,7 @@ _GENERAL = (
     "config_other",
     "axis_other",
     "branch_forced",
+    "files_swapped",
 )
 _ENOUGH = 0.1  # an edit that leaves more than this of the difference explains nothing
 
