@@ -42,6 +42,12 @@ class HyperparameterView:
     comment: str | None = None
 
 
+def _partial(tiny: Any, default: Any) -> Any:
+    """A rotation for tests turns a half of each head, where that at full size has a fraction."""
+    rotates_a_part = isinstance(tiny, dict) and isinstance(default, dict) and "fraction" in default
+    return {**tiny, "fraction": 0.5} if rotates_a_part else tiny
+
+
 class PortView:
     """An architecture under a name, as the templates see it.
 
@@ -66,7 +72,7 @@ class PortView:
             kind = hyperparameter_type(name, parameter, self._specs)
             nano, tiny = (spec.nano, spec.tiny) if spec else (None, None)
             nano = nano if parameter.nano is None else parameter.nano
-            tiny = tiny if parameter.tiny is None else parameter.tiny
+            tiny = _partial(tiny, parameter.default) if parameter.tiny is None else parameter.tiny
             views.append(
                 HyperparameterView(
                     name,
