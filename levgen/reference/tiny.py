@@ -6,6 +6,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 """
 
 import itertools
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from levgen.reference.randomize import build, token_ids
 from levgen.reference.runs import is_runs, shortened
 
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
+EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
+_NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
     "vocab_size": VOCAB,
@@ -89,6 +92,7 @@ def tiny(found: Found) -> Tiny:
         values |= _by_experiment(found, fields, values)
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values |= _shorter_lists(found, fields, values)
+    values = _with_few_experts(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None:
@@ -100,6 +104,7 @@ def tiny(found: Found) -> Tiny:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
+    values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values))
 
 
@@ -133,6 +138,47 @@ def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") ->
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _with_few_experts(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a small number of experts, that groups of several sizes divide: what 3-D parameters are stacked over,
+    or how many equal modules there are."""
+    base = _shapes(found, values)
+    if base is None:
+        return values
+    for name, value in fields.items():
+        if not is_int(value) or value < 1 or name in values:
+            continue
+        few = {**values, name: EXPERTS}
+        shapes = None if value == EXPERTS else _shapes(found, few)
+        if shapes is not None and _experts(shapes) == EXPERTS and _experts(base) == value:
+            return few
+    return values
+
+
+def _experts(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """How many experts a model with parameters of these shapes has; None where nothing is stacked or numbered so."""
+    stacked = {shape[0] for shape in shapes.values() if len(shape) == 3}
+    if len(stacked) == 1:
+        return stacked.pop()
+    # Numbered modules inside of numbered layers.
+    numbers = {int(found[1]) for name in shapes if (found := _NESTED.search(name))}
+    return max(numbers) + 1 if numbers else None
+
+
+def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with two or three experts a token, of the few that there are."""
+    base = _shapes(found, values)
+    if base is None or _experts(base) != EXPERTS:
+        return values
+    held = found.config(**values)
+    for name, value in fields.items():
+        own = getattr(held, name, None)
+        if is_int(value) and is_int(own) and own == value and name not in values and (own > CHOSEN or own == 1):
+            other = {**values, name: CHOSEN}
+            if _shapes(found, other) == base and _moves(found, values, other):
+                values = other
+    return values
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

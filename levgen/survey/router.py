@@ -1,0 +1,155 @@
+"""How does a router choose, and what does each choice weigh? From the weights of experts, as an experiment gave them."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from levgen.survey.bank import Bank
+from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.experts import Experts
+from levgen.survey.shapes import LENGTH
+
+# Routers are often computed in fp32.
+_ACCEPT = 2e-6
+# Where experts are nearer to each other than this part of their scores, rounding may decide.
+_TIE = 1e-5
+_LEVELS = ((1.0, 0.9, -5.0), (4.0, 1.5, -6.0), (0.1, 0.0, -8.0))  # logits of the best, of others and of the worst
+_ABSENT = 1e-12  # of the largest: an expert whose weight is less was not chosen
+
+
+@dataclass(frozen=True)
+class Router:
+    """An equation of a router. Names are of tensors in the module. `scale`: what the weights are multiplied by."""
+
+    weight: str
+    bias: str | None
+    correction: str | None
+    scores: str
+    chosen: int
+    groups: tuple[int, int] = (1, 1)  # so many, and so many of them are kept
+    normalized: bool = False
+    scale: float = 1.0
+
+    def weights(self, bank: Bank, x: Any) -> tuple[Any, Any]:
+        """(weights [T, experts] without the scale, [T] whether no choice was near) for [T, N]."""
+        import torch
+
+        logits = x @ bank.others[self.weight].double().T
+        if self.bias is not None:
+            logits = logits + bank.others[self.bias].double().reshape(-1)
+        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
+        compared = scores
+        if self.correction is not None:
+            compared = compared + bank.others[self.correction].double().reshape(-1)
+        clear = torch.ones(len(x), dtype=torch.bool)
+        groups, kept = self.groups
+        if groups > 1:
+            grouped = compared.reshape(len(x), groups, -1)
+            quality = grouped.topk(min(2, grouped.shape[-1]), dim=-1)[0].sum(-1)
+            clear &= _clear(quality, kept)
+            mask = torch.zeros_like(quality).scatter(1, quality.topk(kept, dim=-1)[1], 1.0)
+            compared = torch.where(mask[..., None] > 0, grouped, float("-inf")).reshape(compared.shape)
+        clear &= _clear(compared, self.chosen)
+        mask = torch.zeros_like(scores).scatter(1, compared.topk(self.chosen, dim=-1)[1], 1.0)
+        weights = scores * mask
+        if self.normalized:
+            weights = weights / weights.sum(-1, keepdim=True)
+        return weights, clear
+
+    def __str__(self) -> str:
+        chosen = f"{self.chosen} best"
+        if self.groups[0] > 1:
+            chosen += f" in the {self.groups[1]} best of {self.groups[0]} groups"
+        parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
+        parts += [f"chosen by scores + {self.correction}"] if self.correction else []
+        parts += ["over their sum"] if self.normalized else []
+        return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
+
+
+def _clear(scores: Any, count: int) -> Any:
+    """[T]: whether the `count` best of [T, n] are clearly better than the rest."""
+    import torch
+
+    if count >= scores.shape[-1]:
+        return torch.ones(len(scores), dtype=torch.bool)
+    best = scores.topk(count + 1, dim=-1)[0]
+    return (best[:, -2] - best[:, -1]) > _TIE * best[:, -2].abs()
+
+
+def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
+    """The equation that gives the weights of experts. Raises UnresolvedError where none does.
+
+    Softmax over the experts that were chosen is the same function as softmax over all, divided by the sum.
+    """
+    question = "how a router weighs experts"
+    x = _probe(bank)
+    weights = experts.weights(bank, x)
+    present = weights.abs() > _ABSENT * weights.abs().max()
+    counts = sorted(set(present.sum(-1).tolist()))
+    if len(counts) != 1:
+        # Weights of a large input can be too small to tell from none.
+        counts = [max(counts)]
+    probe = f"weights of {bank.count} experts for {len(x)} tokens"
+    errors: dict[Router, float] = {}
+    scales: dict[Router, float] = {}
+    for router in _candidates(bank, x.shape[1], counts[0]):
+        made, clear = router.weights(bank, x)
+        if int(clear.sum()) < len(x) // 2:
+            continue
+        made, seen = made[clear], weights[clear]
+        scale = float((made * seen).sum() / made.pow(2).sum())
+        errors[router], scales[router] = relative(scale * made, seen), scale
+    if not errors:
+        raise UnresolvedError(question, f"{counts[0]} of {bank.count} experts by no tensor of a row each", bank.module)
+    found = choose(question, errors, probe, module=bank.module, accept=_ACCEPT)
+    best: Router = found.chosen
+    scale = float(f"{scales[best]:.6g}")
+    best = replace(best, scale=scale)
+    said = Evidence(question, str(best), found.error, str(found.runner_up), found.runner_up_error, probe)
+    return best, said
+
+
+def _matrices(bank: Bank, embed: int) -> list[str]:
+    return [n for n, t in bank.others.items() if tuple(t.shape) == (bank.count, embed)]
+
+
+def _probe(bank: Bank) -> Any:
+    """[n, N]: random rows, and such as give logits under which groups of experts would show.
+
+    In each of the latter one expert is the best and the others of its group are the worst, for every size of a group.
+    """
+    import torch
+
+    embed = bank.call.input.reshape(LENGTH, -1).shape[1]
+    generator = torch.Generator().manual_seed(12)
+    rows = [torch.randn(2 * LENGTH, embed, generator=generator, dtype=torch.float64)]
+    sizes = [size for size in range(2, bank.count // 2 + 1) if bank.count % size == 0]
+    for weight in _matrices(bank, embed):
+        inverse = torch.linalg.pinv(bank.others[weight].double())
+        for (best, rest, worst), size in itertools.product(_LEVELS, sizes):
+            for first in range(0, bank.count, size):
+                logits = rest + 0.02 * torch.randn(bank.count, generator=generator, dtype=torch.float64)
+                logits[first : first + size] = worst
+                logits[first + int(torch.randint(size, (), generator=generator))] = best
+                rows.append((inverse @ logits)[None])
+    return torch.cat(rows)
+
+
+def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
+    matrices = _matrices(bank, embed)
+    vectors = [n for n, t in bank.others.items() if t.numel() == bank.count]
+    for weight, scores, normalized in itertools.product(matrices, ("softmax", "sigmoid"), (False, True)):
+        for bias, correction in itertools.product((None, *vectors), (None, *vectors)):
+            if bias is not None and bias == correction:
+                continue
+            for groups in _groups(bank.count, chosen):
+                yield Router(weight, bias, correction, scores, chosen, groups, normalized)
+
+
+def _groups(count: int, chosen: int) -> Iterator[tuple[int, int]]:
+    """(groups, how many are kept): groups of two or more, of which not all are kept, and with enough experts."""
+    yield 1, 1
+    for groups in range(2, count // 2 + 1):
+        if count % groups == 0:
+            yield from ((groups, kept) for kept in range(1, groups) if kept * (count // groups) >= chosen)
