@@ -22,6 +22,7 @@ class Bank:
 
     name: str
     call: Call
+    holder: str  # the module that holds the experts' tensors, below this one
     count: int
     stacked: bool  # all experts lie in one tensor
     tensors: Mapping[str, tuple[Any, ...]]
@@ -81,7 +82,8 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
                 if made[0].input.shape != made[0].output.shape:
                     break
                 stacked = next(iter(tensors.values()))[0]._base is not None
-                return Bank(name, made[0], count, stacked, tensors, others)
+                below = holder.removeprefix(name).lstrip(".")
+                return Bank(name, made[0], below, count, stacked, tensors, others)
     return None
 
 

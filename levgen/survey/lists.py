@@ -33,6 +33,7 @@ KINDS = (
     ListKind("layer_types", "windowed", _named("sliding_attention", "full_attention")),
     ListKind("rope_layers", "rotating", _named(1, 0)),
     ListKind("layer_thetas", "rotating", _theta),
+    ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),
     ListKind("attention_types", "windowed", _named("local", "global"), runs=True),
 )
 
