@@ -7,13 +7,15 @@ from levgen.reference.tiny import Tiny
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.fields import FieldMap
 from levgen.survey.measures import Measures
+from levgen.survey.mixture_card import first_mixture
+from levgen.survey.mixture_names import fresh_weights
 from levgen.survey.trials import Trials
 
 # A deviation estimated from n values is off by 1 / sqrt(2 n): below 1% for the smallest projection here.
 _TOLERANCE = 0.06
 _EMBEDDINGS = ("token", "position", "head")
 # Which projections have std / sqrt(2 * layers).
-_SCALED = {"same": (), "scaled": ("o", "down"), "scaled_attention": ("o",)}
+_SCALED = {"same": (), "scaled": ("o", "down", "experts_down"), "scaled_attention": ("o",)}
 _FIELD = "initializer_range"  # our name of what a deviation follows
 
 
@@ -31,7 +33,7 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     """The initialisation, with its field noted in `found`; what doesn't fit is noted as unknown."""
     measures = trials.base.measures
     assert measures is not None
-    roles = _weights(measures)
+    roles = _weights(measures) | _of_experts(trials)
     fresh = _deviations(trials.tiny, {}, roles)
     gain = _gain(trials.tiny, measures, found)
     for hf, value in trials.base.values.items():
@@ -101,13 +103,19 @@ def _weights(measures: Measures) -> dict[str, str]:
     names = measures.names
     roles: dict[str, str] = {}
     for part in ("attention", "mlp"):
-        for role, name in names[part].items():
+        for role, name in names.get(part, {}).items():
             if "norm" not in role:
                 roles[role] = _in_layer(measures, names["decoder_layer"][part], name, "weight")
     for role in ("token", "position"):
         if role in names["embeddings"]:
             roles[role] = f"{names['embeddings'][role]}.weight"
     return roles | {"head": f"{names['lm_head']['head']}.weight"}
+
+
+def _of_experts(trials: Trials) -> dict[str, str]:
+    """Role -> weight of the first layer with experts."""
+    first = first_mixture(trials.structure)
+    return {} if first is None else dict(fresh_weights(first[1], first[0]))
 
 
 def _deviations(tiny: Tiny, changes: dict[str, Any], roles: dict[str, str]) -> dict[str, float]:

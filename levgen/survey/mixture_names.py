@@ -168,7 +168,7 @@ def fresh_weights(mixture: Mixture, layer: str) -> Iterator[tuple[str, str]]:
     held = f"{inside}.{bank.holder}" if bank.holder else inside
     held = held if bank.stacked else f"{held}.0"
     yield "router", f"{inside}.{router.weight}"
-    yield from (("up", f"{held}.{name}") for name in mixture.experts.expert.gate_up)
-    yield "down", f"{held}.{mixture.experts.expert.down}"
+    yield "experts_up", f"{held}.{mixture.experts.expert.gate_up[-1]}"
+    yield "experts_down", f"{held}.{mixture.experts.expert.down}"
     if shared is not None:
         yield "shared_up", f"{inside}.{shared.up}"

@@ -31,13 +31,16 @@ class Router:
     normalized: bool = False
     scale: float = 1.0
 
+    def logits(self, bank: Bank, x: Any) -> Any:
+        """[T, experts] for [T, N]."""
+        logits = x @ bank.others[self.weight].double().T
+        return logits if self.bias is None else logits + bank.others[self.bias].double().reshape(-1)
+
     def weights(self, bank: Bank, x: Any) -> tuple[Any, Any]:
         """(weights [T, experts] without the scale, [T] whether no choice was near) for [T, N]."""
         import torch
 
-        logits = x @ bank.others[self.weight].double().T
-        if self.bias is not None:
-            logits = logits + bank.others[self.bias].double().reshape(-1)
+        logits = self.logits(bank, x)
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
         compared = scores
         if self.correction is not None:
