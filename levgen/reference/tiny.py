@@ -19,6 +19,7 @@ from levgen.reference.runs import is_runs, shortened
 
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
+_OPEN = (EXPERTS, CHOSEN, 2)
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
@@ -74,8 +75,12 @@ def own_fields(found: Found) -> dict[str, Any]:
 
     common = set(COMMON_FIELDS) - {"vocab_size"}
     fields: dict[str, Any] = found.config().to_dict()
+    # A field that the class itself declares under another name than it writes.
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    aliases = {held: name for name, held in getattr(found.config_class, "attribute_map", {}).items()}
+    own = {name: aliases[name] for name in fields if name not in declared and aliases.get(name) in declared}
     return {
-        name: value
+        own.get(name, name): value
         for name, value in fields.items()
         if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
     }
@@ -88,6 +93,7 @@ def tiny(found: Found) -> Tiny:
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
     values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
     values |= _tokens(found)
+    values |= _switched_on(found, fields, values)
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
@@ -106,6 +112,22 @@ def tiny(found: Found) -> Tiny:
     values = _with_layer_types(found, fields, values)
     values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values))
+
+
+def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The switch without which a config class takes a window's size for none."""
+    for name, size in values.items():
+        if size != WINDOW:
+            continue
+        try:
+            if getattr(found.config(**values), name) == size:
+                continue
+            for switch, off in fields.items():
+                if off is False and getattr(found.config(**{**values, switch: True}), name) == size:
+                    return {switch: True}
+        except Exception:
+            continue
+    return {}
 
 
 def _tokens(found: Found) -> dict[str, int]:
@@ -145,6 +167,13 @@ def _with_few_experts(found: Found, fields: Mapping[str, Any], values: dict[str,
     or how many equal modules there are."""
     base = _shapes(found, values)
     if base is None:
+        # A class may leave its numbers of experts open.
+        unset = [name for name, value in fields.items() if value is None and name not in values]
+        for count in range(1, min(len(unset), len(_OPEN)) + 1):
+            for chosen in itertools.permutations(unset, count):
+                opened = {**values, **dict(zip(chosen, _OPEN, strict=False))}
+                if _experts(_shapes(found, opened) or {}) == EXPERTS and _problem(found, opened) is None:
+                    return opened
         return values
     for name, value in fields.items():
         if not is_int(value) or value < 1 or name in values:
@@ -167,17 +196,19 @@ def _experts(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
 
 
 def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with two or three experts a token, of the few that there are."""
+    """`values` with two or three experts a token, of the few that there are, and where it can be in three groups."""
     base = _shapes(found, values)
     if base is None or _experts(base) != EXPERTS:
         return values
-    held = found.config(**values)
-    for name, value in fields.items():
-        own = getattr(held, name, None)
-        if is_int(value) and is_int(own) and own == value and name not in values and (own > CHOSEN or own == 1):
-            other = {**values, name: CHOSEN}
-            if _shapes(found, other) == base and _moves(found, values, other):
-                values = other
+    counts = {name: value for name, value in fields.items() if is_int(value) and name not in values}
+    many = [name for name, value in counts.items() if value > CHOSEN]
+    ones = [name for name, value in counts.items() if value == 1]
+    for name in (*many, *ones):
+        other = {**values, name: CHOSEN}
+        if _shapes(found, other) == base and _moves(found, values, other):
+            values = other
+            if name in ones:  # how many of the groups are kept is left at one
+                break
     return values
 
 

@@ -1,6 +1,7 @@
 """A module with experts: which tensors of it are those of its experts, and what comes out with other ones in place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,22 @@ class Bank:
             whole = torch.nn.functional.pad(rows, (0, 0, 0, LENGTH - len(rows)))
             made.append(canonical(self.probe.run({}, input=native(whole, self.call.input)))[: len(rows)])
         return torch.cat(made)
+
+    @contextmanager
+    def zeroed(self, names: Iterable[str]) -> Iterator[None]:
+        """Some of `others` are zeros meanwhile."""
+        import torch
+
+        kept = {name: self.others[name].detach().clone() for name in names}
+        with torch.no_grad():
+            for name in kept:
+                self.others[name].zero_()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in kept.items():
+                    self.others[name].copy_(tensor)
 
     def with_experts(self, place: Mapping[int, int], x: Any) -> Any:
         """What comes out where expert `e` has the tensors of expert `place[e]`, and all others have zeros."""

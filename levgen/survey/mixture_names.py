@@ -132,19 +132,41 @@ def _renamings(pairs: list[tuple[str, str]]) -> dict[str, str]:
     """Steps of names in files -> steps in memory, longer ones first. Raises UnresolvedError where none are enough."""
     found: dict[str, str] = {}
     for theirs, own in pairs:
-        a, b = theirs.split("."), own.split(".")
-        while len(a) > 1 and len(b) > 1 and a[-1] == b[-1]:
-            a, b = a[:-1], b[:-1]
-        if a != b:
-            found[".".join(a)] = ".".join(b)
-    ordered = dict(sorted(found.items(), key=lambda item: -item[0].count(".")))
+        if _renamed(theirs, _longest_first(found)) != own:
+            fitting = [(a, b) for a, b in _shortened(theirs, own) if all(_agrees(a, b, *pair) for pair in pairs)]
+            before, after = fitting[-1] if fitting else (theirs, own)
+            found[before] = after
+    ordered = _longest_first(found)
     for theirs, own in pairs:
-        name = f".{theirs}."
-        for before, after in ordered.items():
-            name = name.replace(f".{before}.", f".{after}.")
-        if name.strip(".") != own:
-            raise UnresolvedError(_QUESTION, f"{theirs} is {own} in memory, and others are renamed otherwise: {ordered}")
+        if _renamed(theirs, ordered) != own:
+            observed = f"{theirs} is {own} in memory, and others are renamed otherwise: {ordered}"
+            raise UnresolvedError(_QUESTION, observed)
     return ordered
+
+
+def _shortened(theirs: str, own: str) -> Iterator[tuple[str, str]]:
+    """Two names without the steps at their ends that they share, one step less each time."""
+    a, b = theirs.split("."), own.split(".")
+    yield theirs, own
+    while len(a) > 1 and len(b) > 1 and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+        yield ".".join(a), ".".join(b)
+
+
+def _agrees(before: str, after: str, theirs: str, own: str) -> bool:
+    """Whether a renaming does a name in a file no harm: it doesn't occur in it, or gives its beginning in memory."""
+    return f".{before}." not in f".{theirs}." or _renamed(theirs, {before: after}) == own
+
+
+def _longest_first(renamed: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(renamed.items(), key=lambda item: -item[0].count(".")))
+
+
+def _renamed(name: str, renamed: Mapping[str, str]) -> str:
+    steps = f".{name}."
+    for before, after in renamed.items():
+        steps = steps.replace(f".{before}.", f".{after}.")
+    return steps.strip(".")
 
 
 def _above(names: Any) -> str:

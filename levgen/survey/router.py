@@ -86,62 +86,79 @@ def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
     Softmax over the experts that were chosen is the same function as softmax over all, divided by the sum.
     """
     question = "how a router weighs experts"
-    x = _probe(bank)
+    x, designed = _random(bank), _designed(bank)
     weights = experts.weights(bank, x)
     present = weights.abs() > _ABSENT * weights.abs().max()
-    counts = sorted(set(present.sum(-1).tolist()))
-    if len(counts) != 1:
-        # Weights of a large input can be too small to tell from none.
-        counts = [max(counts)]
-    probe = f"weights of {bank.count} experts for {len(x)} tokens"
-    errors: dict[Router, float] = {}
-    scales: dict[Router, float] = {}
-    for router in _candidates(bank, x.shape[1], counts[0]):
+    # Of a large input the weights of some can be too small to tell from none.
+    count = int(present.sum(-1).max())
+    fits = _fits(bank, list(_candidates(bank, x.shape[1], count)), x, weights)
+    # Biases hide whether there are groups: without them it shows.
+    with bank.zeroed(_vectors(bank)):
+        again = _fits(bank, list(fits), designed, experts.weights(bank, designed))
+    errors = {router: max(fits[router][0], again[router][0]) for router in again}
+    if not errors:
+        raise UnresolvedError(question, f"{count} of {bank.count} experts by no tensor of a row each", bank.module)
+    probe = f"weights of {bank.count} experts for {len(x)} random tokens, and {len(designed)} with chosen logits"
+    found = choose(question, errors, probe, module=bank.module, accept=_ACCEPT)
+    best: Router = replace(found.chosen, scale=float(f"{fits[found.chosen][1]:.6g}"))
+    return best, Evidence(question, str(best), found.error, str(found.runner_up), found.runner_up_error, probe)
+
+
+def _fits(bank: Bank, routers: list[Router], x: Any, weights: Any) -> dict[Router, tuple[float, float]]:
+    """Router -> (relative error, scale) for the measured `weights` [n, experts] of `x`, where most choices are clear."""
+    found = {}
+    for router in routers:
         made, clear = router.weights(bank, x)
         if int(clear.sum()) < len(x) // 2:
             continue
         made, seen = made[clear], weights[clear]
         scale = float((made * seen).sum() / made.pow(2).sum())
-        errors[router], scales[router] = relative(scale * made, seen), scale
-    if not errors:
-        raise UnresolvedError(question, f"{counts[0]} of {bank.count} experts by no tensor of a row each", bank.module)
-    found = choose(question, errors, probe, module=bank.module, accept=_ACCEPT)
-    best: Router = found.chosen
-    scale = float(f"{scales[best]:.6g}")
-    best = replace(best, scale=scale)
-    said = Evidence(question, str(best), found.error, str(found.runner_up), found.runner_up_error, probe)
-    return best, said
+        found[router] = relative(scale * made, seen), scale
+    return found
+
+
+def _vectors(bank: Bank) -> list[str]:
+    return [name for name, tensor in bank.others.items() if tensor.numel() == bank.count]
 
 
 def _matrices(bank: Bank, embed: int) -> list[str]:
-    return [n for n, t in bank.others.items() if tuple(t.shape) == (bank.count, embed)]
+    return [name for name, tensor in bank.others.items() if tuple(tensor.shape) == (bank.count, embed)]
 
 
-def _probe(bank: Bank) -> Any:
-    """[n, N]: random rows, and such as give logits under which groups of experts would show.
+def _random(bank: Bank) -> Any:
+    """[n, N]: ordinary rows."""
+    import torch
 
-    In each of the latter one expert is the best and the others of its group are the worst, for every size of a group.
+    generator = torch.Generator().manual_seed(12)
+    embed = bank.call.input.reshape(LENGTH, -1).shape[1]
+    return torch.randn(2 * LENGTH, embed, generator=generator, dtype=torch.float64)
+
+
+def _designed(bank: Bank) -> Any:
+    """[n, N]: rows that give logits under which groups of experts show.
+
+    In each one expert is the best and the others of its group are the worst, for every size that a group may have.
     """
     import torch
 
+    generator = torch.Generator().manual_seed(14)
     embed = bank.call.input.reshape(LENGTH, -1).shape[1]
-    generator = torch.Generator().manual_seed(12)
-    rows = [torch.randn(2 * LENGTH, embed, generator=generator, dtype=torch.float64)]
-    sizes = [size for size in range(2, bank.count // 2 + 1) if bank.count % size == 0]
+    rows = []
+    sizes = [size for size in range(1, bank.count // 2 + 1) if bank.count % size == 0]
     for weight in _matrices(bank, embed):
-        inverse = torch.linalg.pinv(bank.others[weight].double())
+        inverse = torch.linalg.pinv(bank.others[weight].detach().double())
         for (best, rest, worst), size in itertools.product(_LEVELS, sizes):
             for first in range(0, bank.count, size):
                 logits = rest + 0.02 * torch.randn(bank.count, generator=generator, dtype=torch.float64)
                 logits[first : first + size] = worst
                 logits[first + int(torch.randint(size, (), generator=generator))] = best
-                rows.append((inverse @ logits)[None])
-    return torch.cat(rows)
+                rows.append(inverse @ logits)
+    return torch.stack(rows) if rows else _random(bank)
 
 
 def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
     matrices = _matrices(bank, embed)
-    vectors = [n for n, t in bank.others.items() if t.numel() == bank.count]
+    vectors = _vectors(bank)
     for weight, scores, normalized in itertools.product(matrices, ("softmax", "sigmoid"), (False, True)):
         for bias, correction in itertools.product((None, *vectors), (None, *vectors)):
             if bias is not None and bias == correction:
