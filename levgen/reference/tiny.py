@@ -120,7 +120,7 @@ def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, A
         if size != WINDOW:
             continue
         try:
-            if getattr(found.config(**values), name) == size:
+            if getattr(found.config(**values), name) is not None:
                 continue
             for switch, off in fields.items():
                 if off is False and getattr(found.config(**{**values, switch: True}), name) == size:
@@ -289,7 +289,9 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         other = next((s for s in (_shapes(found, {name: v}) for v in (2 * value, value // 2)) if s is not None), None)
         if other is None:
             continue
-        if set(other) != set(base):
+        if _experts(base) == value != _experts(other):
+            sizes[name] = EXPERTS
+        elif set(other) != set(base):
             sizes[name] = DEPTH
         else:
             effects[name] = {key: shape for key, shape in other.items() if shape != base[key]}

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,8 @@ class Snapshot:
         if self.shapes != other.shapes:
             return float("inf")
         pairs = [(self.logits[kind], other.logits[kind]) for kind in self.logits if kind in other.logits]
-        return max(float((a - b).abs().max() / a.abs().max()) if a.shape == b.shape else float("inf") for a, b in pairs)
+        moved = [float((a - b).abs().max() / a.abs().max()) if a.shape == b.shape else math.inf for a, b in pairs]
+        return max(math.inf if math.isnan(one) else one for one in moved)
 
 
 @dataclass(frozen=True)
