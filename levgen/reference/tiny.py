@@ -163,7 +163,7 @@ def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") ->
 
 
 def _with_few_experts(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with a small number of experts, that groups of several sizes divide: what 3-D parameters are stacked over,
+    """`values` with a small number of experts, that groups of several sizes divide: the first axis of 3-D parameters,
     or how many equal modules there are."""
     base = _shapes(found, values)
     if base is None:

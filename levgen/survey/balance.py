@@ -39,14 +39,15 @@ def find_balance(trials: Trials, found: FieldMap) -> Balance | None:
         for weight in weights:
             changes = [{switch: True, weight: value} for value in _COEFFICIENTS]
             losses = [_loss(trials, change) for change in changes]
-            terms = [0.0 if loss is None else (loss - without) / c for loss, c in zip(losses, _COEFFICIENTS, strict=True)]
+            pairs = zip(losses, _COEFFICIENTS, strict=True)
+            terms = [0.0 if loss is None or without is None else (loss - without) / c for loss, c in pairs]
             if abs(terms[0]) < 1e-3 or abs(terms[0] - terms[1]) > _ACCEPT * abs(terms[0]):
                 continue
             expected = _expected(trials, mixtures)
             error = abs(terms[0] - expected) / expected
             question = "the loss of routers that are out of balance"
             if error > _ACCEPT:
-                observed = f"{switch} adds {weight} times {terms[0]:.6g}; experts * sum(share * probability) is {expected:.6g}"
+                observed = f"{switch} adds {weight} * {terms[0]:.6g}; experts * sum(share * mean): {expected:.6g}"
                 raise UnresolvedError(question, observed, trials.structure.model)
             for name in (switch, weight):
                 del found.ignored[name]

@@ -107,7 +107,7 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
 def _others(module: Any, tensors: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """What a module stores beside the experts' tensors, which share memory with their parameters."""
     own = {tensor.untyped_storage().data_ptr() for each in tensors.values() for tensor in each}
-    return {n: t for n, t in _stored(module).items() if t.untyped_storage().data_ptr() not in own}
+    return {n: t.detach() for n, t in _stored(module).items() if t.untyped_storage().data_ptr() not in own}
 
 
 def _stored(module: Any) -> dict[str, Any]:

@@ -155,5 +155,3 @@ def _biases(vectors: dict[str, int], sizes: list[int]) -> list[tuple[str, ...]]:
     if len(vectors) != len(sizes):
         return []
     return [p for p in itertools.permutations(vectors) if [vectors[n] for n in p] == sizes]
-
-

@@ -12,7 +12,6 @@ from levgen.survey.mixture_measures import MIXTURE, MixtureMeasures, dense_layer
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.structure import LayerFindings, Structure
 
-
 # In which layers with experts may differ from those without.
 _OF_CHANNELS = (*MIXTURE, "intermediate_dim", "mlp_bias", "mlp_kind", "mlp_projections", "mlp_transposed", "names")
 # What holds for some layers only shows where these were examined.

@@ -1,4 +1,4 @@
-"""How does a router choose, and what does each choice weigh? From the weights of experts, as an experiment gave them."""
+"""How does a router choose, and what does each choice weigh? From weights of experts, as an experiment gave them."""
 
 import itertools
 from collections.abc import Iterator
@@ -101,11 +101,12 @@ def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
     probe = f"weights of {bank.count} experts for {len(x)} random tokens, and {len(designed)} with chosen logits"
     found = choose(question, errors, probe, module=bank.module, accept=_ACCEPT)
     best: Router = replace(found.chosen, scale=float(f"{fits[found.chosen][1]:.6g}"))
-    return best, Evidence(question, str(best), found.error, str(found.runner_up), found.runner_up_error, probe)
+    next_best = None if found.runner_up is None else str(found.runner_up)
+    return best, Evidence(question, str(best), found.error, next_best, found.runner_up_error, probe)
 
 
 def _fits(bank: Bank, routers: list[Router], x: Any, weights: Any) -> dict[Router, tuple[float, float]]:
-    """Router -> (relative error, scale) for the measured `weights` [n, experts] of `x`, where most choices are clear."""
+    """Router -> (relative error, scale) for the measured `weights` [n, experts] of `x`; none that is unclear mostly."""
     found = {}
     for router in routers:
         made, clear = router.weights(bank, x)
@@ -146,7 +147,7 @@ def _designed(bank: Bank) -> Any:
     rows = []
     sizes = [size for size in range(1, bank.count // 2 + 1) if bank.count % size == 0]
     for weight in _matrices(bank, embed):
-        inverse = torch.linalg.pinv(bank.others[weight].detach().double())
+        inverse = torch.linalg.pinv(bank.others[weight].double())
         for (best, rest, worst), size in itertools.product(_LEVELS, sizes):
             for first in range(0, bank.count, size):
                 logits = rest + 0.02 * torch.randn(bank.count, generator=generator, dtype=torch.float64)

@@ -31,6 +31,8 @@ _FOLLOWS_SIZES = {
     *MIXTURE,
 }
 
+# What else may move with a list by layer.
+_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers")
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
 
@@ -101,7 +103,7 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
         moved = [trial for trial in own if trial.moved > ROUNDING]
         if hf is not None and all(
             trial.measures is not None
-            and set(base.differing(trial.measures)) <= {kind.measure, "window", "rotating", "frequencies", "num_dense_layers"}
+            and set(base.differing(trial.measures)) <= {kind.measure, *_FOLLOWS_LISTS}
             and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):

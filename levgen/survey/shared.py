@@ -54,7 +54,8 @@ def find_shared(bank: Bank, activation: str, known: set[str]) -> tuple[Shared | 
         raise UnresolvedError(question, f"it is none of the known, from tensors {free}", bank.module)
     found = choose(question, errors, "zeros in the place of all experts", module=bank.module, accept=_ACCEPT)
     shared: Shared = found.chosen
-    return shared, Evidence(question, str(shared), found.error, str(found.runner_up), found.runner_up_error, found.probe)
+    next_best = None if found.runner_up is None else str(found.runner_up)
+    return shared, Evidence(question, str(shared), found.error, next_best, found.runner_up_error, found.probe)
 
 
 def _candidates(free: dict[str, tuple[int, ...]], embed: int) -> Iterator[Shared]:

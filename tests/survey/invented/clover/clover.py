@@ -90,7 +90,7 @@ class Push(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.dance = nn.Linear(c.breadth, c.bees, bias=False)
-        self.mood = nn.Parameter(torch.zeros(c.bees))
+        self.mood = nn.Parameter(torch.zeros(c.bees), requires_grad=False)
         self.swarm = nn.ModuleList([Bee(c, c.bee_breadth) for _ in range(c.bees)])
         self.queen = Bee(c, c.queen_breadth)
         self.veil = nn.Linear(c.breadth, 1, bias=False)
