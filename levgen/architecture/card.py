@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
-from pydantic import ValidationError
 
+from levgen.architecture.answers import plain
 from levgen.architecture.schema import Architecture
-from levgen.errors import LevgenError, did_you_mean
+from levgen.errors import LevgenError
 from levgen.plain_yaml import load_yaml
 
 
@@ -23,9 +24,12 @@ def read_card(path: Path) -> Architecture:
 def parse_card(data: Any, *, source: str) -> Architecture:
     """The architecture in `data` (a card as plain data); `source` names it in errors."""
     try:
-        return Architecture.model_validate(data)
-    except ValidationError as error:
-        raise LevgenError(f"{source} is not a valid architecture:\n{explain(error)}") from error
+        return msgspec.convert(data, Architecture)
+    except msgspec.ValidationError as error:
+        from levgen.architecture.problems import problems
+
+        found = [f"  {problem}" for problem in dict.fromkeys(problems(data, Architecture))] or [f"  {error}"]
+        raise LevgenError(f"{source} is not a valid architecture:\n" + "\n".join(found)) from error
 
 
 def dump_card(architecture: Architecture) -> str:
@@ -35,31 +39,5 @@ def dump_card(architecture: Architecture) -> str:
 
 def as_data(architecture: Architecture) -> dict[str, Any]:
     """`architecture` as plain data, without the answers that are at their defaults."""
-    return architecture.model_dump(mode="json", exclude_defaults=True)
-
-
-def explain(error: ValidationError) -> str:
-    """One line a problem: which answer, what came, what is allowed."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        where = ".".join(str(step) for step in problem["loc"]) or "architecture"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = "no such answer"
-            hint = did_you_mean(str(problem["loc"][-1]), _siblings(problem["loc"][:-1]))
-            message += f"; {hint}" if hint else ""
-        elif problem["type"] == "literal_error":
-            message = f"expected {problem['ctx']['expected']}, got {problem['input']!r}"
-        lines.append(f"  {where}: {message}")
-    return "\n".join(dict.fromkeys(lines))
-
-
-def _siblings(location: tuple[str | int, ...]) -> list[str]:
-    """The names that are allowed where an unknown one was found."""
-    model: Any = Architecture
-    for step in location:
-        field = model.model_fields.get(step)
-        if field is None or not hasattr(field.annotation, "model_fields"):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+    data: dict[str, Any] = plain(architecture, defaults=False)
+    return data

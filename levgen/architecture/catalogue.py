@@ -33,11 +33,8 @@ def get(model_type: str) -> Architecture:
     """The card of `model_type`. Raises LevgenError with the nearest known types where there is none."""
     card = find(model_type)
     if card is None:
-        near = did_you_mean(model_type, known_types())
-        raise LevgenError(
-            f"no card for the model type {model_type!r}",
-            f"{near or ''} known types: {', '.join(known_types())}".strip(),
-        )
+        hint = did_you_mean(model_type, known_types()) or f"known types: {', '.join(known_types())}"
+        raise LevgenError(f"no card for the model type {model_type!r}", hint)
     return card
 
 

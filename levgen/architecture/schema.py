@@ -5,54 +5,26 @@ layer, the head), and the two maps to Hugging Face: config fields and names of w
 a model type that code would branch on.
 """
 
-import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta
 
-_POWER = r"[a-z][a-z0-9_]*(\*\*-?\d+(\.\d+)?)?"
-_FACTOR = re.compile(rf"{_POWER}( \* {_POWER})*")
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-# What a text that reaches a docstring or a comment may hold: nothing that ends a string or starts an escape.
-_PLAIN_TEXT = re.compile(r"[^\"\\{}\x00-\x1f\x7f]*")
-_HF_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HF_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_PATH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
-_UNSET = re.compile(r"[A-Za-z0-9_ *+/()-]+")
-
-
-def _matching(pattern: re.Pattern[str], meaning: str) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and not pattern.fullmatch(value):
-            raise ValueError(f"{value!r} is not {meaning}")
-        return value
-
-    return AfterValidator(check)
-
-
-# A number: written out, the name of a hyperparameter, a power of one such as `hidden_dim**0.5`, or a product of these.
-Factor = Annotated[
-    float | str, _matching(_FACTOR, "a number, a hyperparameter, or a power of one such as hidden_dim**0.5")
-]
-# Yes, no, or the name of the boolean hyperparameter that decides.
-Switch = Annotated[bool | str, _matching(_IDENTIFIER, "true, false or the name of a hyperparameter")]
-Identifier = Annotated[str, _matching(_IDENTIFIER, "a lower-case identifier")]
-Text = Annotated[
-    str, Field(max_length=500), _matching(_PLAIN_TEXT, "plain text (no quotes, backslashes, braces or line ends)")
-]
-HfName = Annotated[str, Field(max_length=100), _matching(_HF_NAME, "the name of a field")]
-# A field, or an entry of a field that is a dict: `rope_parameters.full_attention`.
-HfPath = Annotated[str, Field(max_length=100), _matching(_HF_PATH, "the name of a field")]
-Value = bool | int | float | str | dict[str, Any] | tuple[Any, ...] | None
-Path = Annotated[str, Field(max_length=200), _matching(_PATH, "a dotted name of a weight")]
-Unset = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum or product of HF fields, such as 4 * n_embd")]
-
-
-class Answers(BaseModel):
-    """Base of every group of answers: immutable, and closed to unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from levgen.architecture.answers import (
+    EXPRESSION,
+    Answers,
+    Factor,
+    HfName,
+    HfPath,
+    Identifier,
+    Path,
+    Switch,
+    Text,
+    Unset,
+    Value,
+    matching,
+    usual,
+)
 
 
 class Hyperparameter(Answers):
@@ -72,7 +44,7 @@ class Hyperparameter(Answers):
 
 class Paper(Answers):
     title: Text
-    url: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./_-]+$", max_length=200)]
+    url: Annotated[str, matching(r"https://[A-Za-z0-9./_-]+", "an https address", 200)]
 
 
 RopeKind = Literal["default", "linear", "dynamic", "yarn", "llama3", "longrope"]
@@ -84,8 +56,8 @@ class Reference(Answers):
     module: Path  # transformers.models.llama.modeling_llama
     model: HfName  # LlamaForCausalLM
     config: HfName  # LlamaConfig
-    model_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-    version: Annotated[str, Field(pattern=r"^[0-9a-z.]+$")]
+    model_type: Annotated[str, matching(r"[A-Za-z0-9_-]+", "a model type")]
+    version: Annotated[str, matching(r"[0-9a-z.]+", "a version")]
     rope_kinds: tuple[RopeKind, ...] = get_args(RopeKind)  # the kinds of rotary parameters that it takes
     in_folder: bool = False  # code that came with a checkpoint; `module` is the file there, without its ending
 
@@ -99,15 +71,13 @@ class Norm(Answers):
     bias: bool = False  # of a layer norm
     eps: Factor = "norm_eps"
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         if self.bias and self.kind == "rms":
             raise ValueError("norm.bias=true is known for norm.kind=layer only")
         if not self.weight and (self.offset or self.bias):
             raise ValueError(
                 "norm.weight=false leaves no gain to offset and no bias: norm.offset and norm.bias are false"
             )
-        return self
 
 
 PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
@@ -129,7 +99,7 @@ class Positions(Answers):
 
     kind: PositionKind = "rotary"
     layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
-    offset: Annotated[int, Field(ge=0, le=16)] = 0  # rows of a table that come before position 0
+    offset: Annotated[int, Meta(ge=0, le=16)] = 0  # rows of a table that come before position 0
     table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
     layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
     backwards: bool = False  # a rotation turns the other way
@@ -138,10 +108,9 @@ class Positions(Answers):
     # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
     rotary_dim: Identifier | None = None
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         for answer, kinds in _POSITION_ANSWERS.items():
-            if getattr(self, answer) != type(self).model_fields[answer].default and self.kind not in kinds:
+            if getattr(self, answer) != usual(Positions)[answer] and self.kind not in kinds:
                 needs = " or ".join(kinds)
                 raise ValueError(
                     f"positions.{answer} belongs to positions.kind={needs}, and positions.kind is {self.kind}"
@@ -154,7 +123,6 @@ class Positions(Answers):
             raise ValueError(
                 "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"
             )
-        return self
 
     @property
     def turn_every_layer(self) -> bool:
@@ -188,8 +156,7 @@ class Attention(Answers):
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         if self.heads == "latent":
             self._fits_latent()
         elif self.latent_norm_eps is not None:
@@ -212,21 +179,20 @@ class Attention(Answers):
             )
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
-        return self
 
     def _fits_latent(self) -> None:
         """Raises ValueError for an answer that is known for keys and values with projections of their own only."""
         for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm"):
-            value, usual = getattr(self, answer), type(self).model_fields[answer].default
-            if value != usual:
+            value, expected = getattr(self, answer), usual(Attention)[answer]
+            if value != expected:
                 raise ValueError(
                     f"attention.{answer}={str(value).lower()} is not known with attention.heads=latent: "
-                    f"leave it at {str(usual).lower()}"
+                    f"leave it at {str(expected).lower()}"
                 )
 
 
 Activation = Literal[
-    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh"
+    "configured", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "xielu"
 ]
 
 
@@ -241,15 +207,18 @@ class Mlp(Answers):
     multiple: int | Identifier | None = (
         None  # the width as a multiple of hidden_dim, where it is no hyperparameter of its own
     )
+    joint_width: bool = False  # the width counts gate and up together: each has half of it
     inner_norm: bool = False  # a norm before the down projection
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
+        if self.joint_width and (self.kind == "plain" or self.multiple is not None):
+            raise ValueError(
+                "mlp.joint_width=true halves a width between gate and up: it needs mlp.kind=gated and mlp.multiple=null"
+            )
         if self.kind == "plain" and self.projections != "separate":
             raise ValueError(
                 "mlp.projections=concat joins gate and up, and a plain MLP has no gate: use mlp.kind=gated"
             )
-        return self
 
 
 class Moe(Answers):
@@ -275,8 +244,7 @@ class Moe(Answers):
     shared_multiple: Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         if self.scores == "chosen_softmax" and (self.groups or self.correction):
             raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
         if self.scores == "chosen_softmax" and self.normalized is not False:
@@ -287,10 +255,13 @@ class Moe(Answers):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
         if self.shared_multiple is not None and self.shared == "none":
             raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
-        given = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        given = [answer for answer, _ in self.differing()]
         if self.layers == "none" and given:
             raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")
-        return self
+
+
+# In which layers a thing is: all of them, or all but one, at an end of the stack, that is unlike the others.
+InLayers = Literal["every", "first", "last", "but_first", "but_last"]
 
 
 class Layer(Answers):
@@ -303,27 +274,75 @@ class Layer(Answers):
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
     residual_scale: Factor | None = None  # multiplies what a block adds
+    # Which layers have the norm before a block.
+    attention_norm: InLayers = "every"
+    mlp_norm: InLayers = "every"
+    # Which layers add a bias, beside that of the output projection, to what attention puts out.
+    added_bias: InLayers | Literal["none"] = "none"
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         if self.parallel != "no" and self.norms != "pre":
             raise ValueError(
                 f"layer.parallel={self.parallel} is known with layer.norms=pre only, and layer.norms is {self.norms}"
             )
-        return self
+        for answer in ("attention_norm", "mlp_norm"):
+            if getattr(self, answer) != "every" and self.norms not in ("pre", "sandwich"):
+                raise ValueError(
+                    f"layer.{answer} is of norms before a block: layer.norms=pre or sandwich, and layer.norms is "
+                    f"{self.norms}"
+                )
+        if self.mlp_norm != "every" and self.parallel == "shared":
+            raise ValueError("layer.parallel=shared has one norm before both blocks, which is layer.attention_norm")
+        if len(self._odd) > 1:
+            raise ValueError(
+                f"layers are unlike the others at one end of the stack, and not at both: "
+                f"{' and '.join(f'layer.{answer}={which}' for answer, which in self.in_some.items())}"
+            )
+
+    @property
+    def in_some(self) -> dict[str, InLayers]:
+        """Answer -> in which layers that thing is, of those that aren't in every layer, or in none."""
+        held = {answer: getattr(self, answer) for answer in ("attention_norm", "mlp_norm", "added_bias")}
+        return {answer: which for answer, which in held.items() if which not in ("every", "none")}
+
+    @property
+    def _odd(self) -> set[str]:
+        return {which.removeprefix("but_") for which in self.in_some.values()}
+
+    @property
+    def odd(self) -> str | None:
+        """The layer that is unlike the others: first, last, or None where all are alike."""
+        return next(iter(self._odd), None)
 
 
 class Embeddings(Answers):
     scale: Factor | None = None  # multiplies the token embedding
     norm: bool = False  # a norm after the embedding
+    # Rows after those of the vocabulary: tokens that are given and never predicted.
+    extra_rows: Annotated[int, Meta(ge=0, le=16)] = 0
 
 
 class Head(Answers):
-    bias: bool = False
+    tied: Literal["configured", "never"] = "configured"  # to the embeddings: a hyperparameter says so, or nothing does
+    bias: Switch = False
     scale: Factor | None = None  # multiplies the logits
     softcap: Factor | None = None
 
     final_norm: bool = True  # a norm between the last layer and the head
+
+
+class HeadTransform(Answers):
+    """What stands between the last hidden state and the output matrix: a linear map, an activation, a norm."""
+
+    kind: Literal["none", "dense"] = "none"
+    bias: Switch = False
+    activation: Activation = "configured"  # a hyperparameter, `head_activation`, or always the same
+    norm: bool = True
+
+    def _fits(self) -> None:
+        given = [answer for answer, _ in self.differing()]
+        if self.kind == "none" and given:
+            raise ValueError(f"head_transform.{given[0]} needs a transform: head_transform.kind=dense")
 
 
 class Initialization(Answers):
@@ -332,9 +351,15 @@ class Initialization(Answers):
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
     head_std: Factor | None = None  # of the head alone, where it is not that of the embeddings
-    gain: Annotated[float, Field(ge=0, le=2)] = 1.0  # of norms
+    gain: Annotated[float, Meta(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
+    head_scaled: bool = False  # so do a head that is not tied, and the transform before it
+    cutoff: Factor | None = None  # no weight is further from 0 than so many standard deviations
+
+    def _fits(self) -> None:
+        if self.head_scaled and self.head_std is not None:
+            raise ValueError("initialization.head_scaled and head_std are both about the head: give one of them")
 
 
 StubKind = Literal["attention", "mlp", "decoder_layer", "transformer", "embeddings", "lm_head"]
@@ -344,7 +369,7 @@ STUBS: tuple[StubKind, ...] = get_args(StubKind)
 # Parts that a survey may leave unknown, while it finds all that lies around them.
 UnknownPart = Literal["activation", "mlp", "attention"]
 # Of sizes of axes: over hyperparameters.
-Size = Annotated[str, Field(max_length=100), _matching(_UNSET, "a sum, product or quotient of hyperparameters")]
+Size = Annotated[str, matching(EXPRESSION, "a sum, product or quotient of hyperparameters", 100)]
 
 
 class UnknownWeight(Answers):
@@ -369,7 +394,7 @@ class Unknown(Answers):
     reads: tuple[Identifier, ...] = ()  # hyperparameters that act in it alone
 
 
-class Architecture(Answers):
+class Architecture(Answers, kw_only=True):
     """One model, whole. A card is this class written as YAML."""
 
     title: Text
@@ -389,15 +414,19 @@ class Architecture(Answers):
     layer: Layer = Layer()
     embeddings: Embeddings = Embeddings()
     head: Head = Head()
+    head_transform: HeadTransform = HeadTransform()
     initialization: Initialization = Initialization()
     names: dict[Identifier, dict[Identifier, Path | None]] = {}  # part -> role -> name in the checkpoint
     stubs: tuple[StubKind, ...] = ()  # parts that are left for a person to write
     unknown: dict[UnknownPart, Unknown] = {}  # parts that a survey didn't understand, and what it did see of them
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> None:
         if self.initialization.gain != 1.0 and not self.norm.weight:
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
+        if self.mlp.activation == "xielu" and self.moe.layers != "none":
+            raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
+        if self.embeddings.extra_rows and self.head.tied != "never":
+            raise ValueError("embeddings.extra_rows are no rows of the head: it needs head.tied=never")
         if self.attention.norm_after_rotation and self.positions.kind != "rotary":
             raise ValueError(
                 f"attention.norm_after_rotation=true needs positions.kind=rotary, and positions.kind is "
@@ -414,17 +443,23 @@ class Architecture(Answers):
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
             )
-        return self
+        if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
+            raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
+        if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
+            raise ValueError(
+                f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
+                "would make more: these are known with moe.layers=none or every"
+            )
 
     def factors(self) -> Iterator[tuple[str, str]]:
         """(answer, hyperparameter) for every answer that refers to a hyperparameter by name."""
         for group, answers in self.groups().items():
-            for answer, value in answers:
-                field = type(answers).model_fields[answer]
-                if isinstance(value, str) and field.annotation is not None and "Literal" not in str(field.annotation):
+            kinds = get_type_hints(type(answers))
+            for answer, value in answers.items():
+                if isinstance(value, str) and "Literal" not in str(kinds[answer]):
                     for power in value.split(" * "):
                         yield f"{group}.{answer}", power.partition("**")[0]
 
     def groups(self) -> dict[str, Answers]:
         """The groups of structural answers by name, in the order in which a card shows them."""
-        return {name: value for name, value in self if isinstance(value, Answers) and name != "reference"}
+        return {name: value for name, value in self.items() if isinstance(value, Answers) and name != "reference"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from levgen.architecture.answers import plain
 from levgen.architecture.card import parse_card
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError, did_you_mean
@@ -22,7 +23,7 @@ def apply_settings(architecture: Architecture, settings: Iterable[str]) -> Archi
 
     Raises LevgenError for a name that doesn't exist, with the nearest ones, and for a value that doesn't fit.
     """
-    data = architecture.model_dump(mode="json")
+    data = plain(architecture)
     structural = False
     for setting in settings:
         path, equals, text = setting.partition("=")
@@ -31,7 +32,7 @@ def apply_settings(architecture: Architecture, settings: Iterable[str]) -> Archi
         structural |= _assign(data, path.strip(), _value(setting, text), architecture)
     changed = parse_card(data, source="the architecture after --set")
     if structural and changed.groups() != architecture.groups():
-        return changed.model_copy(update={"reference": None})
+        return changed.changed(reference=None)
     return changed
 
 
@@ -61,12 +62,12 @@ def _assign(data: dict[str, Any], path: str, value: Any, architecture: Architect
     if rest and head in hyperparameters and isinstance(hyperparameters[head]["default"], dict):
         hyperparameters[head]["default"] = {**hyperparameters[head]["default"], rest: value}
         return False
-    if rest and head in groups and rest in type(groups[head]).model_fields:
+    if rest and head in groups and rest in groups[head].__struct_fields__:
         data[head][rest] = value
         return True
     known = [
         *hyperparameters,
-        *(f"{group}.{answer}" for group, answers in groups.items() for answer in type(answers).model_fields),
+        *(f"{group}.{answer}" for group, answers in groups.items() for answer, _ in answers.items()),
     ]
     raise LevgenError(
         f"--set {path}: there is no such answer or hyperparameter",

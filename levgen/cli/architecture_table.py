@@ -116,11 +116,13 @@ def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
     if "attention" in unknown and architecture.positions.kind == "none":
         unknown.add("positions")  # nothing is added to the embeddings, and what attention does nobody knows
     for group, answers in architecture.groups().items():
-        for answer, value in answers:
+        for answer, value in answers.items():
             if group in unknown or ((group, answer) == ("mlp", "activation") and answer in unknown):
                 continue
             if group == "moe" and answer != "layers" and architecture.moe.layers == "none":
                 continue  # there is nothing that they say
+            if group == "head_transform" and answer != "kind" and architecture.head_transform.kind == "none":
+                continue
             yield f"{group}.{answer}", str(value).lower() if isinstance(value, bool) else str(value)
 
 

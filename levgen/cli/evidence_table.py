@@ -33,11 +33,16 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "moe.balance": ("the loss of routers that are out of balance",),
     "layer.norms": ("what feeds what in a layer",),
     "layer.parallel": ("what feeds what in a layer",),
+    "layer.attention_norm": ("layers with attention_norm",),
+    "layer.mlp_norm": ("layers with mlp_norm",),
+    "layer.added_bias": ("layers with added_bias",),
     "layer.residual_scale": ("factor residual_scale",),
     "embeddings.scale": ("factor embedding_scale", "embeddings"),
-    "head.bias": ("head",),
+    "head.bias": ("switch of head_bias", "head"),
     "head.scale": ("factor logit_scale", "scale and cap of logits"),
     "head.softcap": ("scale and cap of logits",),
+    "head_transform.bias": ("switch of transform_bias",),
+    "head_transform.activation": ("activation before the head",),
     "initialization.residual": ("initialisation",),
 }
 # What is said of an answer that no single question settles: how fresh weights are drawn shows in no output.
@@ -53,6 +58,7 @@ def of_answer(answer: str, evidence: Iterable[Evidence]) -> Evidence | None:
 def of_hyperparameter(name: str, hf: str | None, evidence: Iterable[Evidence]) -> Evidence | None:
     """The evidence that the config's field `hf` is the hyperparameter `name`."""
     special = {"rope": "field of the rotation", "activation": "field of the activation"}
+    special["head_activation"] = "field of the activation before the head"
     for entry in evidence:
         if entry.question in (f"field of {name}", special.get(name), f"factor {name}", f"field {hf}"):
             return entry

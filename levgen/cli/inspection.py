@@ -138,4 +138,8 @@ def _default_vocab(architecture: Architecture | None) -> int | None:
 
 
 def _answers(architecture: Architecture) -> Mapping[str, Any]:
-    return {f"{group}.{answer}": value for group, answers in architecture.groups().items() for answer, value in answers}
+    return {
+        f"{group}.{answer}": value
+        for group, answers in architecture.groups().items()
+        for answer, value in answers.items()
+    }

@@ -14,7 +14,7 @@ from haliax import Axis, NamedArray
 
 from levgen.prove.outcome import Case
 from levgen.prove.subject import Subject
-from levgen.runtime import AttentionMask
+from levgen.runtime import AttentionMask, Experts
 from levgen.runtime.parity import Ported
 
 # Prime, and unlike every other size: an axis taken for another shows.
@@ -57,10 +57,14 @@ class Bench:
             self._ported[key] = Ported.random(self.subject.model_class, config, Vocab)
         return self._ported[key]
 
-    @property
+    @cached_property
     def case(self) -> Case:
         """TINY on one short document."""
-        return Case(self.subject.config, LENGTH)
+        return self.settled(self.subject.config)
+
+    def settled(self, config: Any, length: int = LENGTH) -> Case:
+        """One document of `length` tokens; see the function of that name."""
+        return settled(self.ported(config), Case(config, length))
 
     @cached_property
     def fresh(self) -> Any:
@@ -68,17 +72,41 @@ class Bench:
         return eqx.filter_jit(self.subject.model_class.init)(Vocab, self.subject.config, key=jrandom.PRNGKey(2))
 
 
-def random_tokens(length: int = LENGTH, batch: Axis = Batch) -> NamedArray:
+def random_tokens(length: int = LENGTH, batch: Axis = Batch, *, seed: int = 1) -> NamedArray:
     """{batch, position} int."""
-    tokens: NamedArray = hax.random.randint(jrandom.PRNGKey(1), (batch, Axis("position", length)), 0, Vocab.size)
+    tokens: NamedArray = hax.random.randint(jrandom.PRNGKey(seed), (batch, Axis("position", length)), 0, Vocab.size)
     return tokens
+
+
+def tokens_of(case: Case) -> NamedArray:
+    """{batch, position} int."""
+    return random_tokens(case.length, seed=case.seed)
+
+
+def settled(ported: Ported[Any], case: Case) -> Case:
+    """`case` with tokens on which no router's choice hangs on rounding: see `Ported.settled`, and its error."""
+    if not _has_experts(ported.model):
+        return case
+    seeds = []
+
+    def draw(*, seed: int) -> NamedArray:
+        seeds.append(seed)
+        return random_tokens(case.length, seed=seed)
+
+    ported.settled(draw)
+    return dataclasses.replace(case, seed=seeds[-1])
+
+
+def _has_experts(model: Any) -> bool:
+    found = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Experts))
+    return any(isinstance(node, Experts) for node in found)
 
 
 def inputs(case: Case) -> tuple[NamedArray, AttentionMask, NamedArray]:
     """Tokens {batch, position}, the mask and the positions {position} of a case."""
     import numpy as np
 
-    tokens = random_tokens(case.length)
+    tokens = tokens_of(case)
     Pos = tokens.resolve_axis("position")
     lengths = case.documents or (case.length,)
     positions = hax.named(np.concatenate([np.arange(length) for length in lengths]), Pos)
@@ -90,7 +118,7 @@ def inputs(case: Case) -> tuple[NamedArray, AttentionMask, NamedArray]:
 
 def documents(case: Case) -> list[NamedArray]:
     """The tokens of each document of a case, alone: {batch, position}."""
-    tokens = random_tokens(case.length)
+    tokens = tokens_of(case)
     pieces, start = [], 0
     for length in case.documents or (case.length,):
         pieces.append(tokens["position", start : start + length])

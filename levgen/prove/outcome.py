@@ -21,12 +21,13 @@ class Case:
     """What a comparison with the reference was run on.
 
     config: of both. length: of the random tokens. documents: lengths of the documents that are packed into one
-    sequence (they add up to `length`); none is one document.
+    sequence (they add up to `length`); none is one document. seed: of the tokens.
     """
 
     config: Any
     length: int
     documents: tuple[int, ...] = ()
+    seed: int = 1
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,10 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
     holder = dataclasses.make_dataclass(architecture.reference.config, list(kinds.items()), frozen=True)
     values: Any = table.read(holder, data)
     changed = {
-        ours: parameter.model_copy(update={"default": _plain(getattr(values, ours))})
+        ours: parameter.changed(default=_plain(getattr(values, ours)))
         for ours, parameter in architecture.hyperparameters.items()
     }
-    return architecture.model_copy(update={"hyperparameters": changed})
+    return architecture.changed(hyperparameters=changed)
 
 
 _OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[Any, Any], Any]] = {

@@ -8,7 +8,8 @@ def randomized(model: Any, *, std: float = 0.2, seed: int = 0) -> Any:
     """`model` in eval mode with every parameter and every stored float buffer random.
 
     A tensor's values depend on its name, its shape and `seed`: Normal(0, std), around 1 where it is constantly 1 (a
-    gain). Tied tensors stay tied. A fresh model hides what it is: its biases are 0, its gains 1.
+    gain). A buffer that is one number is a constant of a formula: it is multiplied by one around 1. Tied tensors stay
+    tied. A fresh model hides what it is: its biases are 0, its gains 1.
     """
     import torch
 
@@ -21,7 +22,8 @@ def randomized(model: Any, *, std: float = 0.2, seed: int = 0) -> Any:
             generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed)
             around = 1.0 if bool((tensor == 1.0).all()) else 0.0
             noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            tensor.copy_(around + std * noise)
+            is_constant = tensor.dim() == 0 and not tensor.requires_grad
+            tensor.copy_(tensor * (1 + std * noise) if is_constant else around + std * noise)
     return model.eval()
 
 

@@ -63,9 +63,19 @@ class Tiny:
     def config(self, **changes: Any) -> Any:
         return self.found.config(**{**self.values, **changes})
 
-    def build(self, *, dtype: str | None = None, random: bool = True, std: float = 0.2, **changes: Any) -> Any:
-        """The reference of this config with `changes`; see `randomize.build`."""
+    def build(
+        self,
+        *,
+        dtype: str | None = None,
+        random: bool = True,
+        std: float = 0.2,
+        without: tuple[str, ...] = (),
+        **changes: Any,
+    ) -> Any:
+        """The reference of this config with `changes`, and None in the fields `without`; see `randomize.build`."""
         config = self.config(**changes)
+        for name in without:
+            setattr(config, name, None)
         return build(self.found, config, dtype=dtype or self.dtype, random=random, std=std, plugs=self.plugs)
 
 

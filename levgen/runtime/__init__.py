@@ -23,6 +23,7 @@ from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
 from levgen.runtime.runs import Runs
+from levgen.runtime.xielu import XIelu
 
 __all__ = [
     "AlibiBias",
@@ -39,6 +40,7 @@ __all__ = [
     "RmsNorm",
     "Rotary",
     "Runs",
+    "XIelu",
     "activation",
     "alibi_slopes",
     "by_layer",

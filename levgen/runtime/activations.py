@@ -59,6 +59,9 @@ ACTIVATIONS: dict[str, _Elementwise] = {
 _WITH_PARAMETERS = {"prelu": "a learned slope", "xielu": "two learned slopes"}
 
 
+_MODULES = {"xielu": "The module `levgen.runtime.XIelu` has them."}
+
+
 @functools.cache  # one function a name: it is a static field of modules, which jit compares
 def activation(name: str) -> Callable[[NamedArray], NamedArray]:
     """The activation of that name in transformers: any axes, in and out, dtype kept. "gelu" is the erf form.
@@ -69,7 +72,7 @@ def activation(name: str) -> Callable[[NamedArray], NamedArray]:
     if name in _WITH_PARAMETERS:
         raise LevgenError(
             f"The activation '{name}' has {_WITH_PARAMETERS[name]}, so a function can't stand for it.",
-            "Write it as a module with those parameters.",
+            _MODULES.get(name, "Write it as a module with those parameters."),
         )
     if name not in ACTIVATIONS:
         known = sorted(ACTIVATIONS)

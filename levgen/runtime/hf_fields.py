@@ -164,7 +164,7 @@ class HfFields:
         if _TRAINED_LENGTH in defaults and _TRAINED_LENGTH in rope:
             keywords[_TRAINED_LENGTH] = rope[_TRAINED_LENGTH]
         if _beyond(defaults.get("pad_token_id"), vocab_size):
-            keywords["pad_token_id"] = None  # transformers refuses to build an embedding with it
+            keywords["pad_token_id"] = _padding(hf_class, vocab_size)  # transformers builds no embedding with it
         computed = {
             entry.name: entry.unset
             for entry in self.fields.values()
@@ -241,6 +241,15 @@ class HfFields:
             elif plain(value) != default:
                 problems.append(_unhandled_attribute(name, value, defaults.get(name, MISSING), {*whole, *inside}))
         return problems
+
+
+def _padding(hf_class: type[Any], vocab_size: int) -> int | None:
+    """No token that pads; where the class wants one, the last."""
+    try:
+        made(hf_class, pad_token_id=None)
+    except HfConfigError:
+        return vocab_size - 1
+    return None
 
 
 def _beyond(token: Any, vocab_size: int) -> bool:

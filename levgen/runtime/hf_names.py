@@ -107,7 +107,7 @@ def hf_tensors(model: Any, prefix: str | None = None, *, in_files: bool = True) 
     tensors = list(_walk(shapes, prefix, "", (), numbers, in_files))
     if not in_files:
         renamed = getattr(model, "hf_module_names", {})
-        tensors = [dataclasses.replace(tensor, name=_renamed(tensor.name, renamed)) for tensor in tensors]
+        tensors = [dataclasses.replace(tensor, name=in_memory(tensor.name, renamed)) for tensor in tensors]
     by_name: dict[str, HfTensor] = {}
     for tensor in tensors:
         if tensor.name in by_name:
@@ -119,7 +119,7 @@ def hf_tensors(model: Any, prefix: str | None = None, *, in_files: bool = True) 
     return tensors
 
 
-def _renamed(name: str, names: Mapping[str, str]) -> str:
+def in_memory(name: str, names: Mapping[str, str]) -> str:
     """`name` with each run of its steps that `names` has replaced: `{"block_sparse_moe": "mlp"}`."""
     padded = f".{name}."
     for theirs, ours in names.items():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import haliax as hax
+import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
 from haliax.state_dict import ModuleWithStateDictSerialization
@@ -110,6 +111,11 @@ class LmHeadModel(ModuleWithStateDictSerialization):
         return self.get_lm_head().resolve_axis("vocab")
 
     @property
+    def Tokens(self) -> Axis:
+        """The axis of the tokens that are embedded: "vocab", where a model has no more of them than it predicts."""
+        return self.Vocab
+
+    @property
     def vocab_size(self) -> int:
         return self.Vocab.size
 
@@ -179,10 +185,17 @@ class LmHeadModel(ModuleWithStateDictSerialization):
         """The model with `new_size` tokens: truncated, or grown at the end.
 
         New rows are Normal(0, `config.initializer_range`) with a key; without, and for biases, the mean of the old.
+        Tokens after the vocabulary, which are embedded and not predicted, stay the last ones.
         """
         if new_size < 1:
             raise LevgenError(f"a vocabulary has at least 1 token, got new_size={new_size}.")
-        return resize_axis(self, self.Vocab, new_size, std=getattr(self.config, "initializer_range", None), key=key)
+        std = getattr(self.config, "initializer_range", None)
+        resized = resize_axis(self, self.Vocab, new_size, std=std, key=key)
+        if self.Tokens == self.Vocab:
+            return resized
+        more = self.Tokens.size - self.Vocab.size
+        key = None if key is None else jax.random.fold_in(key, 0)
+        return resize_axis(resized, self.Tokens, new_size + more, std=std, key=key, last=more)
 
 
 def split_activations(activations: Any) -> tuple[NamedArray, Any]:

@@ -4,6 +4,7 @@ torch and transformers are imported where they are used.
 """
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from levgen.errors import LevgenError
 from levgen.runtime.config import LmConfig
 from levgen.runtime.hf_common import COMMON_FIELDS
 from levgen.runtime.hf_torch import checkpoint_names
+from levgen.runtime.hf_values import HfConfigError
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (
@@ -69,9 +71,12 @@ class Ported(Generic[M]):
         """
         import torch
 
-        positions = {} if pos_ids is None else {"position_ids": to_torch(pos_ids)[None]}
+        ids = to_torch(tokens)
+        told = {} if pos_ids is None else {"position_ids": to_torch(pos_ids)[None]}
+        if told and "attention_mask" in inspect.signature(self.reference.forward).parameters:
+            told["attention_mask"] = torch.ones_like(ids)  # without one, a gap may begin another document
         with torch.no_grad():
-            out = self.reference(to_torch(tokens), **positions).logits
+            out = self.reference(ids, **told).logits
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
 
     def settled(self, draw: Callable[..., NamedArray], *args: Any) -> NamedArray:
@@ -92,8 +97,6 @@ class Ported(Generic[M]):
     @property
     def takes_positions(self) -> bool:
         """Whether the reference can be told where its tokens stand."""
-        import inspect
-
         return "position_ids" in inspect.signature(self.reference.forward).parameters
 
     def unlike_parameters(self) -> list[str]:
@@ -279,14 +282,28 @@ def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -
     import torch
     from transformers import AutoModelForCausalLM
 
-    # torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
-    hf_config = config.to_hf_config(Vocab.size, {"pad_token_id": None})
+    hf_config = reference_config(config, Vocab.size)
     # One thread: small tensors gain nothing from more, and sums come out in one order.
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if folder is not None:
         return _from_folder(hf_config, folder)
-    return AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
+    for module in model.modules():
+        if hf_config.pad_token_id is not None and isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
+    return model
+
+
+def reference_config(config: LmConfig, vocab_size: int) -> Any:
+    """The transformers config of `config`, in which no token pads where its class can say so.
+
+    torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
+    """
+    try:
+        return config.to_hf_config(vocab_size, {"pad_token_id": None})
+    except HfConfigError:
+        return config.to_hf_config(vocab_size)
 
 
 def _from_folder(hf_config: Any, folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Linear maps and embeddings with the initialisation that reference models use: Normal(0, std), not truncated."""
+"""Linear maps and embeddings with the initialisation that reference models use: Normal(0, std), or cut off."""
 
 import math
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ class Linear(hnn.Linear):
         use_bias: bool,
         bias_std: float = 0.0,
         out_first: bool = True,
+        cutoff: float | None = None,
     ) -> "Linear":
         """A map from `In` to `Out`.
 
@@ -37,12 +38,13 @@ class Linear(hnn.Linear):
             std: standard deviation of the weight's entries.
             bias_std: that of the bias's, which is 0 by default.
             out_first: the weight is {Out..., In...}, as torch stores it; False for references that transpose it.
+            cutoff: no entry of the weight is further from 0 than this many `std`, the deviation before it is cut.
         """
         axes = concat_axes(Out, In) if out_first else concat_axes(In, Out)
         bias = hax.zeros(Out) if use_bias else None
         if bias is not None and bias_std:
             bias = hax.random.normal(jax.random.fold_in(key, 1), Out) * bias_std
-        return Linear(weight=hax.random.normal(key, axes) * std, bias=bias, In=In, Out=Out)
+        return Linear(weight=_normal(key, axes, std, cutoff), bias=bias, In=In, Out=Out)
 
     def __call__(self, inputs: NamedArray, *, key: PRNGKeyArray | None = None) -> NamedArray:
         """`inputs`: {..., In} -> {..., Out}."""
@@ -54,14 +56,21 @@ class Embedding(hnn.Embedding):
 
     @staticmethod
     def init(  # type: ignore[override]  # a standard deviation in place of haliax's scale
-        Vocab: Axis, Embed: AxisSpec, *, key: PRNGKeyArray, std: float
+        Vocab: Axis, Embed: AxisSpec, *, key: PRNGKeyArray, std: float, cutoff: float | None = None
     ) -> "Embedding":
-        """A table of `Vocab` vectors over `Embed`."""
-        return Embedding(weight=hax.random.normal(key, concat_axes(Vocab, Embed)) * std, Vocab=Vocab, Embed=Embed)
+        """A table of `Vocab` vectors over `Embed`. `cutoff`: as in `Linear.init`."""
+        return Embedding(weight=_normal(key, concat_axes(Vocab, Embed), std, cutoff), Vocab=Vocab, Embed=Embed)
 
     def __call__(self, input_ids: NamedArray, *, key: PRNGKeyArray | None = None) -> NamedArray:
         """`input_ids`: {...} int, below the size of Vocab -> {..., Embed}."""
         return cast(NamedArray, super().__call__(input_ids, key=key))
+
+
+def _normal(key: PRNGKeyArray, axes: AxisSpec, std: float, cutoff: float | None) -> NamedArray:
+    """Normal(0, std), or that between -cutoff * std and cutoff * std, whose deviation is smaller."""
+    if cutoff is None:
+        return cast(NamedArray, hax.random.normal(key, axes) * std)
+    return cast(NamedArray, hax.random.truncated_normal(key, axes, -cutoff, cutoff) * std)
 
 
 def split_axis(x: NamedArray, axis: Axis, *parts: Sequence[Axis]) -> tuple[NamedArray, ...]:

@@ -13,8 +13,8 @@ from jaxtyping import PRNGKeyArray
 T = TypeVar("T")
 
 
-def resize_axis(tree: T, old: Axis, new_size: int, *, std: float | None, key: PRNGKeyArray | None) -> T:
-    """`tree` with the axis `old` (of that name and size) truncated, or grown at its end, to `new_size`.
+def resize_axis(tree: T, old: Axis, new_size: int, *, std: float | None, key: PRNGKeyArray | None, last: int = 0) -> T:
+    """`tree` with the axis `old` (of that name and size) truncated, or grown, to `new_size`, before its `last` entries.
 
     New entries of arrays with further axes are Normal(0, std), with `std=None` at the old entries' own standard
     deviation. Without a key, and for arrays of that axis alone, they are the mean of the old ones.
@@ -28,7 +28,12 @@ def resize_axis(tree: T, old: Axis, new_size: int, *, std: float | None, key: PR
             if old not in node.axes:
                 return node
             count += 1
-            return _resize(node, old, new, std, None if key is None else jax.random.fold_in(key, count))
+            own = None if key is None else jax.random.fold_in(key, count)
+            if not last:
+                return _resize(node, old, new, std, own)
+            body, tail = node.split(old, [old.resize(old.size - last), old.resize(last)])
+            body = _resize(body, old.resize(old.size - last), old.resize(new_size - last), std, own)
+            return hax.concatenate(old.name, [body, tail])
         if isinstance(node, Axis):
             return new if node == old else node
         if isinstance(node, eqx.Module):

@@ -116,7 +116,8 @@ def randomize(hf_module: T, seed: int = 0, std: float = 0.2) -> T:
     """Give every parameter and every stored float buffer of a torch module random values, and set it to eval mode.
 
     A fresh reference hides mistakes: its biases are 0, its norms' gains 1, its logits nearly flat. Values are
-    Normal(0, std), around 1 where a tensor is constantly 1 (gains). Tied tensors stay tied. Buffers that are not in the
+    Normal(0, std), around 1 where a tensor is constantly 1 (gains). A buffer that is one number is a constant of a
+    formula: it is multiplied by one around 1. Tied tensors stay tied. Buffers that are not in the
     state dict, and rotary frequencies, are tables that the reference computes: they are kept. Attention becomes eager.
     """
     import torch
@@ -131,7 +132,8 @@ def randomize(hf_module: T, seed: int = 0, std: float = 0.2) -> T:
             if tensor.is_floating_point() and not name.endswith("inv_freq"):
                 around = 1.0 if bool((tensor == 1.0).all()) else 0.0
                 noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
-                tensor.copy_(around + std * noise)
+                is_constant = tensor.dim() == 0 and not tensor.requires_grad
+                tensor.copy_(tensor * (1 + std * noise) if is_constant else around + std * noise)
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")
     elif hasattr(module, "config"):

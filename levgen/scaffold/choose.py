@@ -146,7 +146,7 @@ def settled(survey: "Survey") -> Choice:
         notes.append(f"no field of the config says how fresh weights are drawn: {_STD} is the usual 0.02")
         usual = Hyperparameter(default=0.02, tiny=0.03)
         own = {**architecture.hyperparameters, _STD: usual}
-        architecture = architecture.model_copy(update={"hyperparameters": own})
+        architecture = architecture.changed(hyperparameters=own)
     return Choice(architecture, tuple(notes), survey)
 
 

@@ -41,9 +41,9 @@ def complete(architecture: Architecture) -> Architecture:
     kept = {name: own[name] for name in own if name in wanted}
     layers = own["num_layers"].default if "num_layers" in own else specs["num_layers"].default
     added = {name: Hyperparameter(default=_default(spec, layers)) for name, spec in specs.items() if name not in kept}
-    completed = architecture.model_copy(update={"hyperparameters": kept | added})
+    completed = architecture.changed(hyperparameters=kept | added)
     if added and completed.reference is not None and set(added) - {"head_dim"}:
-        completed = completed.model_copy(update={"reference": None})
+        completed = completed.changed(reference=None)
     _check_values(completed, specs)
     return completed
 
@@ -129,6 +129,9 @@ def _size_problems(
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
     if architecture.attention.projections == "blocks" and heads % 4:
         problems.append(f"num_heads ({heads}) must be a multiple of 4, the number of blocks")
+    width = values.get("intermediate_dim", 0)
+    if architecture.mlp.joint_width and width % 2:
+        problems.append(f"intermediate_dim ({width}) must be even: gate and up have half of it each")
     for answer, counted in (
         ("mlp.multiple", architecture.mlp.multiple),
         ("positions.rotary_dim", architecture.positions.rotary_dim),

@@ -84,6 +84,7 @@ class _Counter:
                     size: Any = _expressions.compile_expression(axis.size)(**context)
                     known[axis.attribute] = {"size": int(size)}
             pending = [axis for axis in pending if axis.attribute not in known]
+        known |= {axis.attribute: known[axis.alias] for axis in self._view.axes if axis.alias in known}
         return {name: held["size"] for name, held in known.items()}
 
     def _is_there(self, axes: str) -> bool:
@@ -109,7 +110,8 @@ class _Counter:
     def _embeddings(self) -> list[Count]:
         width = self._sizes["Embed"]
         fields = self._view.embedding_fields
-        counts = [Count(fields["token"], "Vocab, Embed", 0, per_token=width)]
+        extra = self._a.embeddings.extra_rows
+        counts = [Count(fields["token"], f"Vocab + {extra}, Embed" if extra else "Vocab, Embed", extra * width, width)]
         if "position" in fields:
             rows = self._values["max_seq_len"] + self._a.positions.offset
             counts.append(Count(fields["position"], f"{rows}, Embed", rows * width))
@@ -119,7 +121,10 @@ class _Counter:
         view, layers = self._view, self._values["num_layers"]
         counts: list[Count] = []
         for norm in view.layer.norms:
-            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, layers)
+            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, self._having(norm.role))
+        if view.added_bias is not None:
+            name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
+            counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
         sparse = self._sparse_layers(layers)
         for part, times in (("attention", layers), ("mlp", layers - sparse)):
             if times and part in view.unknown:
@@ -127,6 +132,12 @@ class _Counter:
             elif times:
                 counts += self._known(part, times)
         return [*counts, *self._mixture(sparse)] if sparse else counts
+
+    def _having(self, answer: str) -> int:
+        """How many layers have what an answer about them says that some have."""
+        layers: int = self._values["num_layers"]
+        which = self._a.layer.in_some.get(answer, "every")
+        return layers if which == "every" else layers - 1 if which.startswith("but_") else 1
 
     def _known(self, part: str, times: int) -> list[Count]:
         """The modules of attention or of an MLP, of so many layers."""
@@ -141,6 +152,8 @@ class _Counter:
             heads = self._values["num_heads"]
             counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
         counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
+        if part == "mlp" and view.learned_activation is not None:
+            counts.append(Count(self._below(part, part, "act"), "-", view.learned_activation.numbers, times=times))
         if part == "mlp" and "activation" in view.unknown:
             counts += self._unknown(view.unknown["activation"], times)
         return counts
@@ -203,9 +216,18 @@ class _Counter:
         counts = []
         if self._a.head.final_norm:
             counts += self._norm(self._view.weight("transformer", "norm") or "norm", "Embed")
+        if self._a.head_transform.kind != "none":
+            counts += self._head_transform()
         tied = bool(self._values.get("tie_word_embeddings"))
-        width = (0 if tied else self._sizes["Embed"]) + self._a.head.bias
+        width = (0 if tied else self._sizes["Embed"]) + self._is_on(self._view.value(self._a.head.bias, "config"))
         if width:
             axes = "Vocab" if tied else "Embed -> Vocab"
             counts.append(Count(self._view.weight("lm_head", "head") or "lm_head", axes, 0, per_token=width))
+        return counts
+
+    def _head_transform(self) -> list[Count]:
+        own, named = self._view.head_transform, self._view.weight
+        counts = [self._projection(named("head_transform", p.role) or p.role, p, 1) for p in own.projections]
+        for norm in own.norms:
+            counts += self._norm(named("head_transform", norm.role) or norm.role, norm.axis)
         return counts

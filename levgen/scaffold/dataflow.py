@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from levgen.architecture.schema import Architecture, Factor, Switch
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 
@@ -77,6 +78,7 @@ class _Reader:
                 ("window", self._by_layer_window),
                 ("rotation", self._by_layer_rope),
                 ("experts", self._view.mixed),
+                ("what the one at an end holds", self._a.layer.odd is not None),
             )
             if yes
         ]
@@ -89,7 +91,8 @@ class _Reader:
     def _before(self) -> tuple[Step, ...]:
         answers, positions = self._a.embeddings, self._a.positions
         fields = self._view.embedding_fields
-        steps = [Step(fields["token"], "one vector a token")]
+        extra = f", and {answers.extra_rows} more than the vocabulary has" if answers.extra_rows else ""
+        steps = [Step(fields["token"], f"one vector a token{extra}")]
         if answers.scale is not None:
             steps.append(Step(self._times(answers.scale)))
         if positions.kind == "learned":
@@ -104,8 +107,14 @@ class _Reader:
     def _after(self) -> tuple[Step, ...]:
         head, view = self._a.head, self._view
         steps = [Step(view.weight("transformer", "norm") or "norm", self._norm)] if head.final_norm else []
+        transform = self._a.head_transform
+        if transform.kind != "none":
+            configured = transform.activation == "configured"
+            steps.append(Step(self._weight("head_transform", "dense"), self._bias(transform.bias).lstrip(", ")))
+            steps.append(Step(self._said("head_activation") if configured else transform.activation))
+            steps += [Step(self._weight("head_transform", "norm"), self._norm)] if transform.norm else []
         tied = ["tied to the embeddings"] if self._values.get("tie_word_embeddings") else []
-        bias = ["with a bias"] if head.bias else []
+        bias = [said] if (said := self._bias(head.bias).lstrip(", ")) else []
         steps.append(Step(view.weight("lm_head", "head") or "lm_head", ", ".join([*tied, *bias])))
         if head.scale is not None:
             steps.append(Step(self._times(head.scale)))
@@ -118,14 +127,19 @@ class _Reader:
     def _residuals(self) -> tuple[Residual, ...]:
         layer = self._a.layer
         own = {
-            norm.role: (Step(self._weight("decoder_layer", norm.role), self._norm),) for norm in self._view.layer.norms
+            norm.role: (
+                Step(self._weight("decoder_layer", norm.role), ", ".join(s for s in (self._norm, norm.remark) if s)),
+            )
+            for norm in self._view.layer.norms
         }
         post = layer.norms == "post"
         scale = () if layer.residual_scale is None else (Step(self._times(layer.residual_scale)),)
 
         def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
-            output = (*own.get(f"{part}_output_norm", ()), *scale)
+            added = (Step(f"+ {self._weight('decoder_layer', 'added_bias')}", self._view.layers_with("added_bias")[1]),)
+            bias = added if part == "attention" and layer.added_bias != "none" else ()
+            output = (*bias, *own.get(f"{part}_output_norm", ()), *scale)
             if part in self._a.unknown:
                 unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)
                 return Branch(part, (*before, unknown), (), None, output)
@@ -242,6 +256,8 @@ class _Reader:
         configured = answers.activation == "configured" and "activation" not in self._a.unknown
         name = self._said("activation") if configured else answers.activation
         act = Step(name, "" if answers.activation == "configured" else "whatever the config says")
+        if self._view.learned_activation is not None:
+            act = Step(self._weight("mlp", "act"), f"{name}, with parameters of its own")
         if "activation" in self._a.unknown:
             act = Step(self._weight("mlp", "act"), _UNKNOWN)
         bias = self._bias(answers.bias).lstrip(", ")

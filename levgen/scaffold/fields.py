@@ -17,6 +17,7 @@ class Projection:
     out_first: bool
     when: str | None = None  # Python source: where there is one at all
     remark: str = ""  # what the comment says beside the shape
+    cutoff: bool = False  # fresh weights end at `cutoff` standard deviations
 
     @property
     def type(self) -> str:
@@ -26,7 +27,8 @@ class Projection:
     def init(self) -> str:
         """The call that makes it, with the key `k_<role>`."""
         layout = "" if self.out_first else ", out_first=False"
-        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
+        cutoff = ", cutoff=cutoff" if self.cutoff else ""
+        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}{cutoff}"
         return _made(f"Linear.init({self.inputs}, {self.outputs}, {arguments})", self.when)
 
 
@@ -39,6 +41,7 @@ class NormField:
     axis: str
     call: str
     when: str | None = None  # Python source: where there is one at all
+    remark: str = ""  # the same in words
 
     @property
     def init(self) -> str:

@@ -6,7 +6,7 @@ called by default.
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import jinja2
 from levgen.architecture.schema import Architecture
 from levgen.plain_yaml import load_yaml
 from levgen.resources import templates
+from levgen.scaffold.compiled_templates import CompiledTemplates
 
 # The order in which the classes of a file appear.
-ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "lm_head")
+ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "head_transform", "lm_head")
 
 
 def class_name(part: str, model: str) -> str:
@@ -26,7 +27,18 @@ def class_name(part: str, model: str) -> str:
 
 
 # The order in which a config lists what they add.
-_CONFIG_ORDER = ("model", "mlp", "moe", "transformer", "attention", "norm", "decoder_layer", "embeddings", "lm_head")
+_CONFIG_ORDER = (
+    "model",
+    "mlp",
+    "moe",
+    "transformer",
+    "attention",
+    "norm",
+    "decoder_layer",
+    "embeddings",
+    "head_transform",
+    "lm_head",
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,11 @@ class Part:
     axes: tuple[AxisSpec, ...]
     names: dict[str, str]
 
+    @property
+    def conditions(self) -> list[str]:
+        """All that decides on what it adds."""
+        return [spec.when for specs in (self.hyperparameters, self.axes) for spec in specs if spec.when is not None]
+
 
 def over_self(expression: str) -> str:
     """`num_heads // 2` -> `self.num_heads // 2`: every name read from the config itself."""
@@ -93,10 +110,16 @@ def load_part(name: str) -> Part:
         )
         for key, spec in data.get("axes", {}).items()
     )
-    hyperparameters = tuple(
-        HyperparameterSpec(name=key, **spec) for key, spec in data.get("hyperparameters", {}).items()
-    )
+    hyperparameters = tuple(_specified(key, **spec) for key, spec in data.get("hyperparameters", {}).items())
     return Part(name, data["summary"], data.get("kinds", {}), hyperparameters, axes, data.get("names", {}))
+
+
+def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> HyperparameterSpec:
+    """A hyperparameter of a `part.yaml`. `choices_of`: the one, as PART.NAME, that has the same choices."""
+    if choices_of is not None:
+        part, _, other = choices_of.partition(".")
+        spec["choices"] = next(own.choices for own in load_part(part).hyperparameters if own.name == other)
+    return HyperparameterSpec(name=name, **spec)
 
 
 def classes_of(architecture: Architecture) -> list[str]:
@@ -106,6 +129,8 @@ def classes_of(architecture: Architecture) -> list[str]:
         absent.add("moe")
     elif architecture.moe.layers == "every" and architecture.moe.shared == "none":
         absent.add("mlp")
+    if architecture.head_transform.kind == "none":
+        absent.add("head_transform")
     return [part for part in ORDER if part not in absent]
 
 
@@ -114,28 +139,37 @@ def all_parts() -> list[Part]:
     return [load_part(name) for name in _CONFIG_ORDER]
 
 
-_expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
+# All that parts say of answers is one template, compiled once for a machine.
+_expressions = jinja2.Environment(
+    loader=jinja2.FunctionLoader(str), undefined=jinja2.StrictUndefined, bytecode_cache=CompiledTemplates()
+)
 
 
-@functools.cache
-def _condition(when: str) -> Callable[..., Any]:
-    return _expressions.compile_expression(when)
+def _evaluated(expressions: Iterable[str], architecture: Architecture) -> dict[str, str]:
+    """{expression: its value as text}, over the answers of `architecture`."""
+    kept = list(dict.fromkeys(expressions))
+    if not kept:
+        return {}
+    values = _expressions.get_template("\n".join(kept)).render(architecture.groups())
+    return dict(zip(kept, values.split("\n"), strict=True))
 
 
-def holds(when: str | None, architecture: Architecture) -> bool:
-    """Whether the condition of a part holds for `architecture`."""
-    if when is None:
-        return True
-    return bool(_condition(when)(**architecture.groups()))
+def holding(architecture: Architecture) -> Callable[[str | None], bool]:
+    """Whether a condition of the parts holds for `architecture`."""
+    whens = [when for part in all_parts() for when in part.conditions]
+    conditions = {when: f"{{{{ 1 if {when} else 0 }}}}" for when in whens}
+    values = _evaluated(conditions.values(), architecture)
+    return lambda when: when is None or values[conditions[when]] == "1"
 
 
 def needed_hyperparameters(architecture: Architecture) -> dict[str, HyperparameterSpec]:
     """By name, the hyperparameters that the parts of `architecture` need. A part that is unknown needs its own."""
+    holds = holding(architecture)
     return {
         spec.name: spec
         for part in _known_parts(architecture)
         for spec in part.hyperparameters
-        if holds(spec.when, architecture) and spec.name not in architecture.unknown
+        if holds(spec.when) and spec.name not in architecture.unknown
     }
 
 
@@ -145,13 +179,10 @@ def _known_parts(architecture: Architecture) -> list[Part]:
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:
     """The axes that the parts of `architecture` need, in the order of the config."""
-    groups = architecture.groups()
-    known = [
-        replace(spec, size=_expressions.from_string(spec.size).render(groups))
-        for part in _known_parts(architecture)
-        for spec in part.axes
-        if holds(spec.when, architecture)
-    ]
+    holds = holding(architecture)
+    needed = [spec for part in _known_parts(architecture) for spec in part.axes if holds(spec.when)]
+    sizes = _evaluated((spec.size for spec in needed if "{" in spec.size), architecture)
+    known = [replace(spec, size=sizes.get(spec.size, spec.size)) for spec in needed]
     own = {name: size for unknown in architecture.unknown.values() for name, size in unknown.axes.items()}
     return [*known, *(_unknown_axis(name, size) for name, size in own.items())]
 

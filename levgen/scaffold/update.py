@@ -103,8 +103,8 @@ def _news_of_the_card(recorded: Architecture) -> list[str]:
     differing = [
         f"--set {group}.{answer}={value}"
         for group in sorted(before.keys() & after.keys())
-        for answer, value in after[group].model_dump(mode="json").items()
-        if value != before[group].model_dump(mode="json").get(answer) and not isinstance(value, dict | list)
+        for answer, value in after[group].items()
+        if value != getattr(before[group], answer) and not isinstance(value, dict | tuple)
     ]
     if not differing:
         return []

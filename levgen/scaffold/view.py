@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
-from levgen.architecture.schema import Architecture, Embeddings, Factor, Switch, UnknownPart
+from levgen.architecture.answers import Factor, Switch
+from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
 from levgen.scaffold.latent_attention_view import LatentAttentionView
+from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
-from levgen.scaffold.parts import AxisSpec, classes_of, holds, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
 from levgen.scaffold.unknown_view import UnknownView
 
 # Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
@@ -99,10 +101,6 @@ class PortView:
             *(f'"{name}": {value!r}' for name, value in fixed.items()),
             *(f'"{name}": lambda hf: {over_hf(expression)}' for name, expression in derived.items()),
         ]
-
-    def has(self, when: str) -> bool:
-        """Whether a condition over the answers holds: `has('attention.heads == "grouped"')`."""
-        return holds(when, self.architecture)
 
     def value(self, factor: Factor | Switch | None, owner: str = "self.config") -> str:
         """Python source of an answer that is a number, a truth value, a hyperparameter, a power of one or a product."""
@@ -255,7 +253,20 @@ class PortView:
     def head_std(self) -> str:
         """The same for a head that is not tied."""
         own = self.architecture.initialization.head_std
+        if self.architecture.initialization.head_scaled:
+            return self.head_transform_std
         return self.embedding_std if own is None else self.value(own, "config")
+
+    @cached_property
+    def head_transform_std(self) -> str:
+        """The same for the linear map before the output matrix."""
+        return self.std + (" / (2 * config.num_layers) ** 0.5" if self.architecture.initialization.head_scaled else "")
+
+    @cached_property
+    def cutoff(self) -> str | None:
+        """How many standard deviations a fresh weight may be from 0, over `config`; None for any number."""
+        cutoff = self.architecture.initialization.cutoff
+        return None if cutoff is None else self.value(cutoff, "config")
 
     def std_name(self, part: str) -> str:
         """The variable with the deviation of `part`'s projection back into the residual stream."""
@@ -293,7 +304,7 @@ class PortView:
     def mlp(self) -> PartView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
-        bias, out_first = self.value(answers.bias, "config"), not answers.transposed
+        bias, out_first, cut = self.value(answers.bias, "config"), not answers.transposed, self.cutoff is not None
         width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
         owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
@@ -305,15 +316,28 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first)
+            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut)
             for role, inputs, outputs, shape, std in specs
         ]
         norms = []
         if answers.inner_norm:
             name = self.field("mlp", "inner_norm", key_map)
             norms.append(NormField(name, "inner_norm", width, self.norm_init(f"{owner}{width}")))
-        act = self.field("mlp", "act", key_map) if "activation" in self.architecture.unknown else "act"
+        is_module = "activation" in self.architecture.unknown or self.learned_activation is not None
+        act = self.field("mlp", "act", key_map) if is_module else "act"
         return PartView(projections, norms, key_map, act=act)
+
+    @cached_property
+    def learned_activation(self) -> LearnedActivation | None:
+        """The activation of the MLP, where it has parameters and is known."""
+        known = not {"mlp", "activation"} & set(self.architecture.unknown)
+        return LEARNED_ACTIVATIONS.get(self.architecture.mlp.activation) if known else None
+
+    @cached_property
+    def untrained(self) -> list[str]:
+        """The fields of what the reference keeps in buffers: no gradient reaches them."""
+        own = [] if self.learned_activation is None else self.learned_activation.buffers
+        return [*own, *(name for unknown in self.unknown.values() for name in unknown.untrained)]
 
     @cached_property
     def classes(self) -> list[str]:
@@ -333,6 +357,28 @@ class PortView:
         return self.architecture.moe.layers in ("after", "listed")
 
     @cached_property
+    def layer_kinds(self) -> tuple[str, str, str] | None:
+        """Where layers hold unlike things: the config's property with the kind of each, and the two kinds of layers."""
+        if self.mixed:
+            return "mlp_layer_types", "sparse", "dense"
+        odd = self.architecture.layer.odd
+        others = {"first": "later", "last": "earlier"}
+        return None if odd is None else ("layer_kinds", odd, others[odd])
+
+    def layers_with(self, answer: str) -> tuple[str | None, str]:
+        """(whether a layer of the kind `kind` has what `answer` is about, in Python; the same in words).
+
+        None and no words where every layer has it.
+        """
+        which = self.architecture.layer.in_some.get(answer)
+        if which is None or self.layer_kinds is None:
+            return None, ""
+        _, odd, other = self.layer_kinds
+        if which == odd:
+            return f'kind == "{odd}"', f"in the {odd} layer only"
+        return f'kind == "{other}"', f"not in the {odd} layer"
+
+    @cached_property
     def mlp_takes_axis(self) -> bool:
         """Whether the MLP is told how wide it is: it serves as a layer's own and as the shared expert."""
         return self.mixed and self.architecture.moe.shared != "none"
@@ -348,15 +394,51 @@ class PortView:
         return moe.layers != "none" and moe.balance
 
     @cached_property
+    def head_transform(self) -> PartView:
+        """What stands before the output matrix; names are those below the module that holds it in the checkpoint."""
+        answers, prefix = self.architecture.head_transform, self.head_transform_prefix
+        key_map: dict[str, str | None] = {}
+        fields: dict[str, str] = {}
+        for role in ("dense", "norm") if answers.norm else ("dense",):
+            theirs = _below(self.weight("head_transform", role) or role, prefix)
+            fields[role] = theirs if usable(theirs) else role
+            if fields[role] != theirs:
+                key_map[fields[role]] = theirs
+        axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
+        cut = self.cutoff is not None
+        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=cut)
+        norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
+        return PartView([dense], norms, key_map)
+
+    @cached_property
+    def head_transform_prefix(self) -> str | None:
+        """The common prefix of the names in the checkpoint of what stands before the output matrix."""
+        roles = ("dense", "norm") if self.architecture.head_transform.norm else ("dense",)
+        return _common_prefix([self.weight("head_transform", role) or role for role in roles])
+
+    @cached_property
     def layer(self) -> PartView:
         key_map: dict[str, str | None] = {}
         for role in ("attention", "mlp"):
             self.field("decoder_layer", role, key_map)
         norms = [
-            NormField(self.field("decoder_layer", role, key_map), role, "Embed", self.norm_init("config.Embed"))
+            NormField(
+                self.field("decoder_layer", role, key_map),
+                role,
+                "Embed",
+                self.norm_init("config.Embed"),
+                *self.layers_with(role),
+            )
             for role in self.layer_norm_roles
         ]
+        if self.added_bias is not None:
+            self.field("decoder_layer", "added_bias", key_map)
         return PartView([], norms, key_map)
+
+    @cached_property
+    def added_bias(self) -> str | None:
+        """The field of a bias that a layer adds to what attention puts out."""
+        return None if self.architecture.layer.added_bias == "none" else self.field("decoder_layer", "added_bias", {})
 
     @cached_property
     def layer_norm_roles(self) -> list[str]:
@@ -386,28 +468,45 @@ class PortView:
     def _layer_sums(self, scale: str) -> list[str]:
         """The same, with the end of a product that multiplies what a block adds."""
         layer, fields = self.architecture.layer, self.layer_fields
+        lines: list[str] = []
 
         def norm(role: str, x: str) -> str:
-            return f"self.{fields[role]}({x})" if role in fields else x
+            """`x` after a norm, or as it is where no layer has that one; what some layers have takes a statement."""
+            call = f"self.{fields[role]}({x})" if role in fields else x
+            if self.layers_with(role)[0] is None:
+                return call
+            name = f"to_{role.removesuffix('_norm')}"
+            lines.append(f"{name} = {x} if self.{fields[role]} is None else {call}")
+            return name
 
         def attention(x: str) -> str:
-            return f"self.{fields['attention']}({x}{self.layer_arguments})"
+            call, bias = f"self.{fields['attention']}({x}{self.layer_arguments})", self.added_bias
+            if bias is None:
+                return call
+            if self.layers_with("added_bias")[0] is None:
+                lines.append(f"attended = {call} + self.{bias}")
+            else:
+                lines.extend((f"attended = {call}", f"if self.{bias} is not None:"))
+                lines.append(f"    attended = attended + self.{bias}")
+            return "attended"
 
         def mlp(x: str) -> str:
             return f"self.{fields['mlp']}({x})"
 
         if layer.parallel == "shared":
-            return [f"h = {norm('attention_norm', 'x')}", f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
+            lines.append(f"h = {norm('attention_norm', 'x')}")
+            return [*lines, f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
         if layer.parallel == "separate":
             attended, mixed = attention(norm("attention_norm", "x")), mlp(norm("mlp_norm", "x"))
-            return [f"return x + {attended}{scale} + {mixed}{scale}"]
+            return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
         if layer.norms == "post":
             first = norm("attention_norm", f"x + {attention('x')}{scale}")
             second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
-            return [f"h = {first}", f"return {second}"]
+            return [*lines, f"h = {first}", f"return {second}"]
         attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
+        lines.append(f"h = x + {attended}{scale}")
         mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
-        return [f"h = x + {attended}{scale}", f"return h + {mixed}{scale}"]
+        return [*lines, f"return h + {mixed}{scale}"]
 
     @cached_property
     def layer_summary(self) -> str:
@@ -449,7 +548,7 @@ class PortView:
             return False
         return (
             len(self.embedding_fields) == 1
-            and self.architecture.embeddings == Embeddings()
+            and self.architecture.embeddings.changed(extra_rows=0) == Embeddings()
             and not self.positions_in_embeddings
         )
 
@@ -477,6 +576,12 @@ class PortView:
         return isinstance(self.architecture.embeddings.scale, str) or self.architecture.positions.kind == "sinusoidal"
 
     @cached_property
+    def tokens_axis(self) -> str:
+        """The axis of the token embedding, over `Vocab`: another one where it has more rows than the head."""
+        extra = self.architecture.embeddings.extra_rows
+        return f'Axis("token", Vocab.size + {extra})' if extra else "Vocab"
+
+    @cached_property
     def position_table(self) -> str:
         """The axis of a learned table of positions, over `config`."""
         offset = self.architecture.positions.offset
@@ -496,6 +601,8 @@ class PortView:
     def model_key_map(self) -> dict[str, str | None]:
         embeddings, transformer = self.embeddings_prefix, self.transformer_key_map[0]
         names: dict[str, str | None] = {"embeddings": embeddings, "transformer": transformer}
+        if self.architecture.head_transform.kind != "none":
+            names["head_transform"] = self.head_transform_prefix
         head = self.weight("lm_head", "head") or "lm_head"
         if head != "lm_head":
             names["lm_head"] = head

@@ -16,7 +16,10 @@ ACCEPT = 3e-7
 
 @dataclass(frozen=True)
 class ChannelBlock:
-    """`gate` is None in a plain block. `projections`: separate or concat. `activations`: names of one function."""
+    """`gate` is None in a plain block. `projections`: separate or concat. `activations`: names of one function.
+
+    `act`: the module that is the activation, where that has parameters.
+    """
 
     kind: str
     projections: str
@@ -24,6 +27,7 @@ class ChannelBlock:
     up: str
     width: int
     activations: tuple[str, ...]
+    act: str | None
     evidence: tuple[Evidence, ...]
 
 
@@ -74,7 +78,8 @@ def find_channel_block(anatomy: Anatomy, core: Core) -> ChannelBlock:
     names, found = _activation(anatomy, core, held, gate, up, projections, width, probe, module)
     kind = "plain" if gate is None else "gated"
     evidence = (Evidence(question, f"{kind}, {projections}", probe=probe), found)
-    return ChannelBlock(kind, projections, gate, up, width, names, evidence)
+    act = next((module for module, own in anatomy.learned.items() if own.name in names), None)
+    return ChannelBlock(kind, projections, gate, up, width, names, act, evidence)
 
 
 def _reached(anatomy: Anatomy, core: Core, held: dict[str, Any], channels: list[tuple[str, int]]) -> list[list[int]]:
@@ -118,6 +123,7 @@ def _activation(
     """The names of the activation in transformers' table, and how the next function fared."""
     import torch
 
+    candidates = known_activations() | {own.name: own.function for own in anatomy.learned.values()}
     grid = torch.linspace(-8, 8, LENGTH * width, dtype=torch.float64).reshape(LENGTH, width)
     grid[:, -1] = torch.linspace(-60, 60, LENGTH)  # where clipped functions part from the others
     ones = torch.ones_like(grid)
@@ -135,17 +141,19 @@ def _activation(
     )
     if doubled is not None and projections == "separate" and relative(doubled, 2 * out) > 1e-6:
         raise UnresolvedError("channel block", "it is no product of up and a function of gate", module)
-    errors = {name: relative(f(grid), out) for name, f in known_activations().items()}
+    # The wide grid is compared by itself: what differs at small inputs is nothing beside the square of a large one.
+    errors = {
+        name: max(relative(y[:, :-1], out[:, :-1]), relative(y[:, -1], out[:, -1]))
+        for name, y in ((name, f(grid)) for name, f in candidates.items())
+    }
     best = min(errors, key=lambda name: errors[name])
-    same = tuple(
-        name for name, f in known_activations().items() if relative(f(grid), known_activations()[best](grid)) < SAME
-    )
+    same = tuple(name for name, f in candidates.items() if relative(f(grid), candidates[best](grid)) < SAME)
     distinct = {best: errors[best], **{name: e for name, e in errors.items() if name not in same}}
     found = choose("activation", distinct, probe, module=module, accept=ACCEPT)
     # Far from the grid too: a limit that the grid doesn't reach would else go unseen.
     far = {leaf: random_like(t, std=300.0, seed=7) for leaf, t in held.items()}
     seen = anatomy.run(far, core.target)
-    f = known_activations()[best]
+    f = candidates[best]
     if gate is None:
         again = f(far[up])
     elif projections == "separate":

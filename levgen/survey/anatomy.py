@@ -11,7 +11,8 @@ from typing import Any
 from levgen.reference.record import Call, Probe, record
 from levgen.survey.chain import parts_with_parameters
 from levgen.survey.evidence import Evidence, UnresolvedError
-from levgen.survey.leaves import Affine, NormLeaf, identify
+from levgen.survey.learned_activation import Learned, identify_learned
+from levgen.survey.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
 from levgen.survey.mixture import Mixture, find_mixture
 from levgen.survey.shapes import canonical, native, random_like
 from levgen.survey.sums import Sum, explain
@@ -48,6 +49,7 @@ class Anatomy:
     inputs: dict[str, Sum | Columns | Core] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
+    learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -82,6 +84,7 @@ def dissect(call: Call) -> Anatomy:
     if twice:
         raise UnresolvedError("what a layer is made of", f"called more than once: {twice}", every[twice[0]])
     leaves: dict[str, Affine | NormLeaf | Mixture] = {}
+    learned: dict[str, Learned] = {}
     given, gave = {}, {}
     for name in names:
         one = by_name[name][0]
@@ -97,11 +100,13 @@ def dissect(call: Call) -> Anatomy:
         except UnresolvedError as error:
             if name in bare:
                 continue
-            raise UnresolvedError(error.unknown.question, f"{name}: {error.unknown.observed}", one.module) from error
+            learned[name] = _learned(one, error)
+            continue
         given[name], gave[name] = x, y
     probe = Probe(call, {name: every[name] for name in leaves})
-    anatomy = Anatomy(probe, leaves, given, gave, loose=loose)
-    anatomy.evidence += mixture.evidence if mixture is not None else ()
+    evidence = [own.evidence for own in learned.values()]
+    evidence += mixture.evidence if mixture is not None else ()
+    anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned)
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
@@ -114,13 +119,25 @@ def _by_name(calls: list[Call]) -> dict[str, list[Call]]:
     return found
 
 
+def _learned(call: Call, error: UnresolvedError) -> Learned:
+    """The activation that a module is. Raises UnresolvedError where it is none; `error`: why it is no leaf."""
+    if error.unknown.question == COMPUTES and is_elementwise(call):
+        try:
+            return identify_learned(call.module)
+        except UnresolvedError as other:
+            error = other
+    raise UnresolvedError(error.unknown.question, f"{call.name}: {error.unknown.observed}", call.module) from error
+
+
 def _may_be_norm(name: str, by_name: dict[str, list[Call]], holding: dict[str, Any]) -> bool:
     """Whether a module without parameters may be a norm: it changes its input, not its shape, and is no activation."""
     import torch
 
     one = by_name[name][0]
-    if len(by_name[name]) != 1 or any(name.startswith(f"{leaf}.") for leaf in holding):
+    if len(by_name[name]) != 1:
         return False
+    if any(name.startswith(f"{leaf}.") or leaf.startswith(f"{name}.") for leaf in holding):
+        return False  # in a module with parameters, or around one
     x, y = one.input, one.output
     if x is None or y is None or x.shape != y.shape or x.dtype != y.dtype or torch.equal(x, y) or x.shape[-1] < 2:
         return False
@@ -140,6 +157,8 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
     order = list(anatomy.leaves)
     earlier = order if name == OUTPUT else order[: order.index(name)]
     terms = {INPUT: canonical(anatomy.probe.input), **{leaf: anatomy.gave[leaf] for leaf in earlier}}
+    # A vector that no module of the layer holds may be added as it is, at every position.
+    terms |= {n: p.detach().expand(target.shape) for n, p in anatomy.loose.items() if p.shape == target.shape[1:]}
     found: Sum | Columns | Core | None = explain(target, terms)
     if isinstance(found, Sum):
         anatomy.evidence.append(

@@ -33,6 +33,7 @@ _ORDER = (
     "num_expert_groups",
     "num_kept_groups",
     "shared_expert_dim",
+    "mlp_multiple",
     "num_layers",
     "num_heads",
     "num_kv_heads",
@@ -101,14 +102,21 @@ def assemble(
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "residual_scale": _scale(found, "residual_scale", 1.0),
+            **found.in_layers,
         },
-        "embeddings": {"scale": _scale(found, "embedding_scale", 1.0), "norm": measures.embedding_norm},
+        "embeddings": {
+            "scale": _scale(found, "embedding_scale", 1.0),
+            "norm": measures.embedding_norm,
+            "extra_rows": found.extra_rows,
+        },
         "head": {
-            "bias": measures.head_bias,
+            "tied": "never" if found.never_tied else "configured",
+            "bias": found.switches.get("head_bias", measures.head_bias),
             "scale": _scale(found, "logit_scale", 1.0),
             "softcap": _scale(found, "logit_softcap", None),
             "final_norm": measures.final_norm,
         },
+        "head_transform": _head_transform(found, measures),
         "initialization": dataclasses.asdict(init),
         "names": names,
         **({} if experts is None else {"moe": moe, "renamed": experts.renamed}),
@@ -200,11 +208,16 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     made.setdefault("max_seq_len", {"default": 2048, "hf": "max_position_embeddings", "unset": "2048"})
     if found.activation is not None:
         made["activation"] = {"default": trials.fields[found.activation], "hf": found.activation}
+    if found.transform_activation is not None:
+        hf = found.transform_activation
+        made["head_activation"] = {"default": trials.fields[hf], "hf": hf}
     eps = found.factors["norm_eps"]
     if isinstance(eps, str):
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    if found.cutoff is not None:
+        made["initializer_cutoff"] = {"default": trials.fields[found.cutoff], "hf": found.cutoff}
     made |= _rope(trials, found, measures)
     for ours, list_field in found.lists.items():
         entries = list(trials.fields[list_field])
@@ -217,12 +230,13 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
-        if measure in ("attention_bias", "output_bias", "mlp_bias", "moe_normalized"):
+        if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
     tie: dict[str, Any] = {"default": measures.tied}
     if "tied" in found.switches:
         tie = {"default": trials.fields[found.switches["tied"]], "hf": found.switches["tied"]}
-    made["tie_word_embeddings"] = tie
+    if not found.never_tied:
+        made["tie_word_embeddings"] = tie
     taken = sorted(made.keys() & inside.hyperparameters.keys())
     if taken:
         raise UnresolvedError("fields of hyperparameters", f"{taken} are names of two hyperparameters each")
@@ -415,14 +429,14 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "projections": measures.mlp_projections,
         "transposed": measures.mlp_transposed,
         "bias": found.switches.get("mlp_bias", measures.mlp_bias),
+        "joint_width": found.joint_width,
         "inner_norm": measures.mlp_inner_norm,
     }
     if found.activation is None and "activation" not in inside.parts:
-        known = [name for name in get_args(Activation) if name in measures.activation]
-        if not known:
-            raise UnresolvedError("activation", f"{measures.activation}, and no field of the config says so")
-        mlp["activation"] = known[-1]
-    if "intermediate_dim" not in found.sizes and measures.intermediate_dim is not None:
+        mlp["activation"] = _always("activation", measures.activation)
+    if "mlp_multiple" in found.sizes:
+        mlp["multiple"] = "mlp_multiple"
+    elif "intermediate_dim" not in found.sizes and measures.intermediate_dim is not None:
         sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
         multiples = {m.intermediate_dim / m.hidden_dim for m in sizes if m.intermediate_dim is not None}
         if len(multiples) != 1:
@@ -430,6 +444,27 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         multiple = multiples.pop()
         mlp["multiple"] = int(multiple) if multiple == int(multiple) else multiple
     return mlp
+
+
+def _head_transform(found: FieldMap, measures: Measures) -> dict[str, Any]:
+    if not measures.head_transform:
+        return {}
+    transform: dict[str, Any] = {
+        "kind": "dense",
+        "bias": found.switches.get("transform_bias", measures.transform_bias),
+        "norm": measures.transform_norm,
+    }
+    if found.transform_activation is None:
+        transform["activation"] = _always("activation before the head", measures.transform_activation)
+    return transform
+
+
+def _always(question: str, names: tuple[str, ...]) -> str:
+    """The name, of those of one function, by which a card calls an activation that no field of the config sets."""
+    known: list[str] = [name for name in get_args(Activation) if name in names]
+    if not known:
+        raise UnresolvedError(question, f"{names}, and no field of the config says so")
+    return known[-1]
 
 
 def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:

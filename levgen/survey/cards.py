@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from levgen.architecture.answers import plain
 from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import card_path, find, known_types
 from levgen.architecture.schema import Architecture
@@ -76,7 +77,8 @@ def differences(shipped: Architecture, found: Architecture) -> Iterator[str]:
 
 def answers(architecture: Architecture) -> dict[str, Any]:
     """All that an experiment tells: no title, papers, sizes for tests, or reasons why a field is ignored."""
-    data = architecture.model_dump(mode="json", exclude={"title", "papers"})
+    data: dict[str, Any] = plain(architecture)
+    del data["title"], data["papers"]
     data["ignored"] = sorted(data["ignored"])
     for parameter in data["hyperparameters"].values():
         parameter.update(dict.fromkeys(_CHOSEN))

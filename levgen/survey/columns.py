@@ -3,6 +3,7 @@
 Every figure is of fp32 on CPU, with all parameters of the reference random.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 DRAWS = 2
 # Operations of the lowered gradient of the loss, of a deep model against a shallow one.
 SHALLOW, DEEP, GROWTH = 12, 48, 1.2
+PASSED = re.compile(r"\d+ passed")
 Columns = dict[str, Any]
 
 
 def measure_columns(architecture: Architecture, tiny: Tiny, project: Path, say: Callable[[Columns], None]) -> Columns:
-    """Generation, forward, gradients, long positions, round trip and compile growth, each with what failed.
+    """Generation, forward, gradients, long positions, round trip, compile growth and tests, each with what failed.
 
     The files go into the project at `project`. `say` is given what is known so far, whenever there is more of it: a
     sweep may run out of time.
@@ -35,7 +37,7 @@ def measure_columns(architecture: Architecture, tiny: Tiny, project: Path, say: 
     from levgen.scaffold.complete import complete
 
     completed = complete(architecture)
-    columns: Columns = {"generation": None, "configs": [], "growth": None}
+    columns: Columns = {"generation": None, "configs": [], "growth": None, "tests": None}
     columns["generation"] = generation(completed, tiny.found.model_type, project)
     say(columns)
     port = load_port(completed)
@@ -44,6 +46,7 @@ def measure_columns(architecture: Architecture, tiny: Tiny, project: Path, say: 
         say(columns)
     columns["growth"] = growth(completed, port, tiny)
     say(columns)
+    columns["tests"] = generated_tests(tiny.found.model_type, project)
     return columns
 
 
@@ -56,6 +59,8 @@ def is_green(columns: Mapping[str, Any]) -> bool:
         and all(holds(config) for config in configs)
         and columns["growth"] is not None
         and columns["growth"] <= GROWTH
+        and columns["tests"] is not None
+        and PASSED.fullmatch(columns["tests"]) is not None
     )
 
 
@@ -82,6 +87,19 @@ def generation(architecture: Architecture, model_type: str, root: Path) -> str:
         if done.returncode != 0:
             return f"ruff {arguments[0]}: {(done.stdout or done.stderr).strip().splitlines()[0]}"
     return ""
+
+
+def generated_tests(model_type: str, root: Path) -> str:
+    """Runs the test file that was generated with the model, in the project at `root`: "35 passed", or what failed."""
+    from levgen.scaffold.names import model_name
+    from levgen.scaffold.project import find_project
+
+    tests = find_project(root).tests / f"test_{model_name(model_type).snake}.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines() or [f"exit {done.returncode}"]
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return ", ".join([lines[-1].partition(" in ")[0], *failed])[:200]
 
 
 def write(root: Path, files: Iterable["PlannedFile"]) -> None:

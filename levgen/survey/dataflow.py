@@ -1,6 +1,7 @@
 """What feeds what in a layer: pre-norm, post-norm, sandwich, output norms, side by side."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from levgen.survey.anatomy import INPUT, OUTPUT, Anatomy, Columns, Core
@@ -72,6 +73,8 @@ class Dataflow:
     mlp_inputs: tuple[str, ...]
     attention_output: str  # the projection back into the stream
     mlp_output: str
+    missing: str | None  # the role of a norm that other layers of this wiring have
+    added_bias: str | None  # a parameter that is added to what the attention puts out
     evidence: Evidence
 
 
@@ -106,7 +109,8 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
         wiring[key] = sums[0]
     for name in (*outer, OUTPUT):
         wiring[name] = _sum(anatomy, name)
-    for (norms, parallel), pattern in _PATTERNS.items():
+    wiring, added_bias = _without_added_bias(anatomy, wiring, attention_output)
+    for norms, parallel, missing, pattern in _patterns():
         roles = [role for role in pattern if role.endswith("_norm")]
         if len(roles) != len(outer):
             continue
@@ -115,6 +119,8 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
             scale = _matches(wiring, pattern, {**names, **assigned})
             if scale is not None:
                 chosen = f"norms={norms}, parallel={parallel}" + (f", residual_scale={scale:g}" if scale != 1 else "")
+                chosen += f", without {missing}" if missing else ""
+                chosen += f", plus {added_bias}" if added_bias else ""
                 return Dataflow(
                     norms,
                     parallel,
@@ -126,12 +132,38 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
                     mlp_inputs,
                     attention_output,
                     mlp_output,
+                    missing,
+                    added_bias,
                     Evidence(question, chosen, probe="the solved sums, matched against every pattern"),
                 )
     shown = "; ".join(
         f"{name} <- {' + '.join(f'{c:g} {names.get(t, t)}' for t, c in sums.items())}" for name, sums in wiring.items()
     )
     raise UnresolvedError(question, shown)
+
+
+def _patterns() -> Iterator[tuple[str, str, str | None, dict[str, str]]]:
+    """(norms, parallel, the role of a norm that is missing, what goes into what), the whole ones first."""
+    for (norms, parallel), pattern in _PATTERNS.items():
+        yield norms, parallel, None, pattern
+    for (norms, parallel), pattern in _PATTERNS.items():
+        for role in ("attention_norm", "mlp_norm"):
+            if norms in ("pre", "sandwich") and role in pattern:
+                made = pattern[role]
+                yield norms, parallel, role, {n: made if m == role else m for n, m in pattern.items() if n != role}
+
+
+def _without_added_bias(
+    anatomy: Anatomy, wiring: dict[str, dict[str, float]], attention: str
+) -> tuple[dict[str, dict[str, float]], str | None]:
+    """`wiring` without a parameter that is added wherever what `attention` puts out is, in proportion; its name."""
+    found = sorted({term for sums in wiring.values() for term in sums if term in anatomy.loose})
+    if not found:
+        return wiring, None
+    bias, *more = found
+    if more or any(abs(sums.get(bias, 0.0) - sums.get(attention, 0.0)) > 1e-6 for sums in wiring.values()):
+        raise UnresolvedError("what feeds what in a layer", f"{found} are added to more or less than the attention")
+    return {name: {t: c for t, c in sums.items() if t != bias} for name, sums in wiring.items()}, bias
 
 
 def _matches(wiring: dict[str, dict[str, float]], pattern: dict[str, str], names: dict[str, str]) -> float | None:

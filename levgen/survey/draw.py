@@ -101,8 +101,8 @@ class Draw:
         from levgen.scaffold.parts import load_part
 
         parameter, choice = self.architecture.hyperparameters[name], self._random.choice
-        if name == "activation":
-            spec = next(spec for spec in load_part("mlp").hyperparameters if spec.name == name)
+        if name in ("activation", "head_activation"):
+            spec = next(spec for spec in load_part("mlp").hyperparameters if spec.name == "activation")
             return choice(spec.choices)
         if name == "norm_eps":
             return choice(_EPSILONS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from levgen.survey.evidence import Evidence, Unknown
+from levgen.survey.learned_activation import FORMS
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
 from levgen.survey.mixture_measures import MIXTURE
@@ -17,6 +18,7 @@ from levgen.survey.trials import ROUNDING, Trial, Trials
 _SIZES = {
     "hidden_dim": "hidden_dim",
     "intermediate_dim": "intermediate_dim",
+    "mlp_multiple": "mlp_multiple",
     "num_layers": "num_layers",
     "num_heads": "num_heads",
     "num_kv_heads": "num_kv_heads",
@@ -57,10 +59,16 @@ class FieldMap:
     factors: dict[str, Any] = field(default_factory=dict)
     switches: dict[str, str] = field(default_factory=dict)  # measure -> HF field
     activation: str | None = None
+    transform_activation: str | None = None
     rope: str | None = None
     local_rope: str | None = None
+    joint_width: bool = False  # the field of the MLP's width counts gate and up together
+    extra_rows: int = 0  # of the token embedding, after those of the vocabulary
+    never_tied: bool = False  # the head is a matrix of its own, and no field says so
     lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
+    in_layers: dict[str, str] = field(default_factory=dict)  # answer about a layer -> in which layers that is
     initializer: str | None = None
+    cutoff: str | None = None  # of fresh weights
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
@@ -69,7 +77,14 @@ class FieldMap:
 
     def mapped(self) -> set[str]:
         """The HF fields that an answer is read from."""
-        single = (self.activation, self.rope, self.local_rope, self.initializer)
+        single = (
+            self.activation,
+            self.transform_activation,
+            self.rope,
+            self.local_rope,
+            self.initializer,
+            self.cutoff,
+        )
         names = {
             *self.sizes.values(),
             *self.switches.values(),
@@ -83,7 +98,7 @@ class FieldMap:
 def map_fields(trials: Trials) -> FieldMap:
     """The map from HF fields to answers. What can't be mapped is fixed to its value, or noted as unknown."""
     found = FieldMap()
-    _map_sizes(trials, found)
+    map_sizes(trials, found)
     _map_companions(trials, found)
     _map_bound_heads(trials, found)
     _map_unset(trials, found)
@@ -97,23 +112,37 @@ def map_fields(trials: Trials) -> FieldMap:
 # Sizes ----------------------------------------------------------------------------------------------------------------
 
 
-def _map_sizes(trials: Trials, found: FieldMap) -> None:
+def map_sizes(trials: Trials, found: FieldMap) -> None:
+    """Notes the field of each size that follows one: it is what was measured in every trial, and was altered."""
     for ours, name in _SIZES.items():
-        candidates = [
-            hf
-            for hf, value in trials.base.values.items()
-            if not isinstance(value, bool) and isinstance(value, int | None) and _follows(trials, hf, name)
-        ]
-        if len(candidates) > 1:
-            # A field that several sizes follow, such as heads where key heads are as many, is the more basic one's.
-            free = [hf for hf in candidates if hf not in found.sizes.values()]
-            candidates = free or candidates
-        if candidates and candidates[0] not in found.sizes.values():
-            found.sizes[ours] = candidates[0]
-            seen = [(t.values[candidates[0]], getattr(t.measures, name)) for t in _varied(trials, candidates[0])]
-            found.evidence.append(
-                Evidence(f"field of {ours}", candidates[0], 0.0, probe=f"(field, measured): {seen[:4]}")
-            )
+        if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
+            continue
+        _map_size(trials, found, ours, name)
+    if not {"intermediate_dim", "mlp_multiple"} & found.sizes.keys():
+        _map_size(trials, found, "intermediate_dim", "joint_width")
+        found.joint_width = "intermediate_dim" in found.sizes
+
+
+def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
+    """Notes the field that our hyperparameter `ours` is read from, where one is the measure `name`."""
+    candidates = [
+        hf
+        for hf, value in trials.base.values.items()
+        if not isinstance(value, bool) and isinstance(value, int | None) and _follows(trials, hf, name)
+    ]
+    if len(candidates) > 1:
+        # A field that several sizes follow, such as heads where key heads are as many, is the more basic one's.
+        free = [hf for hf in candidates if hf not in found.sizes.values()]
+        candidates = free or candidates
+    if candidates and candidates[0] not in found.sizes.values():
+        found.sizes[ours] = candidates[0]
+        seen = [(t.values[candidates[0]], getattr(t.measures, name)) for t in _varied(trials, candidates[0])]
+        found.evidence.append(Evidence(f"field of {ours}", candidates[0], 0.0, probe=f"(field, measured): {seen[:4]}"))
+
+
+def _measure_of(found: FieldMap, ours: str) -> str:
+    """The measure that the field of our hyperparameter `ours` is the value of."""
+    return "joint_width" if ours == "intermediate_dim" and found.joint_width else _SIZES[ours]
 
 
 def _follows(trials: Trials, hf: str, name: str) -> bool:
@@ -168,7 +197,7 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
             if trials.fields.get(other) == default and trials.base.values[other] == trials.base.values[hf]:
                 value = trials.base.values[other] * 4 // 3
                 trial = trials.attempt({other: value, hf: value})
-                if trial is not None and getattr(trial.measures, _SIZES[ours], None) == value:
+                if trial is not None and getattr(trial.measures, _measure_of(found, ours), None) == value:
                     found.derived[hf] = other
     for ours, name in _SIZES.items():
         if ours in found.sizes:
@@ -202,7 +231,7 @@ def _map_bound_heads(trials: Trials, found: FieldMap) -> None:
 def _map_unset(trials: Trials, found: FieldMap) -> None:
     """What None means in a size's field: an expression over other sizes' fields."""
     for ours, hf in list(found.sizes.items()):
-        name = _SIZES[ours]
+        name = _measure_of(found, ours)
         if ours in ("sliding_window", "max_seq_len"):
             continue
         if trials.base.values[hf] is not None:
@@ -345,7 +374,7 @@ def _is_identifier(name: str) -> bool:
 
 
 def _map_switches(trials: Trials, found: FieldMap) -> None:
-    for name in ("attention_bias", "output_bias", "mlp_bias", "head_bias", "tied", "moe_normalized"):
+    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied", "moe_normalized"):
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
@@ -361,11 +390,13 @@ def _map_kinds(trials: Trials, found: FieldMap) -> None:
     assert base is not None
     for hf, value in trials.base.values.items():
         own = [t for t in trials.of(hf) if t.measures is not None]
-        follows = own and all(t.measures is not None and t.values[hf] in t.measures.activation for t in own)
-        if isinstance(value, str) and value in base.activation and follows:
-            found.activation = hf
-            seen = [t.values[hf] for t in own]
-            found.evidence.append(Evidence("field of the activation", hf, 0.0, probe=f"{value}, {seen}"))
+        for measure in ("activation", "transform_activation"):
+            follows = own and all(t.measures is not None and t.values[hf] in getattr(t.measures, measure) for t in own)
+            if isinstance(value, str) and value in getattr(base, measure) and follows and value not in FORMS:
+                setattr(found, measure, hf)
+                seen = [t.values[hf] for t in own]
+                what = "of the activation" if measure == "activation" else "of the activation before the head"
+                found.evidence.append(Evidence(f"field {what}", hf, 0.0, probe=f"{value}, {seen}"))
         if isinstance(value, Mapping) and base.position_kind == "rotary":
             _map_rope(trials, found, hf, own)
         if isinstance(value, list | tuple) and own:

@@ -10,6 +10,7 @@ from levgen.reference.record import Call, record
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.chain import find_chain
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
+from levgen.survey.leaves import is_elementwise
 from levgen.survey.measures import measure
 from levgen.survey.plugs import Hole, Plugs, unplugged
 from levgen.survey.shapes import LENGTH
@@ -46,7 +47,7 @@ def _proposed(layer: Call) -> Iterator[tuple[Hole, ...]]:
         if call.output is None or call.input.shape != call.output.shape:
             continue
         size = sum(parameter.numel() for parameter in call.module.parameters())
-        if _is_elementwise(call):
+        if is_elementwise(call):
             found.append((size, Hole("activation", call.name)))
         elif size and any(True for _ in call.module.children()) and call.input.shape == layer.input.shape:
             found += [(size, Hole("mlp", call.name)), (size, Hole("attention", call.name))]
@@ -61,27 +62,6 @@ def _proposed(layer: Call) -> Iterator[tuple[Hole, ...]]:
 
 def _nested(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def _is_elementwise(call: Call) -> bool:
-    """Whether each number that a module gives depends on the one in its place alone, and isn't just that number."""
-    import torch
-
-    x = call.input
-    if torch.equal(x, call.output) or x.dim() < 2:
-        return False
-    moved = x.clone()
-    moved[..., -1, 0] += 1.0
-    try:
-        with torch.no_grad():
-            before, after = call.module(x), call.module(moved)
-    except Exception:
-        return False
-    if not isinstance(after, torch.Tensor) or after.shape != x.shape:
-        return False
-    changed = before != after
-    changed[..., -1, 0] = False
-    return not bool(changed.any())
 
 
 def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:

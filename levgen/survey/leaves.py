@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from levgen.reference.record import Call
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.shapes import LENGTH, canonical, random_like
+
+COMPUTES = "what a module with parameters computes"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def identify(module: Any, example: Any) -> Affine | NormLeaf:
             out = module(x)
         return out[0] if isinstance(out, tuple) else out
 
-    question = "what a module with parameters computes"
+    question = COMPUTES
     try:
         outputs = [call(x) for x in (random_like(example, seed=1), random_like(example, seed=2))]
         both = call(random_like(example, seed=1) + random_like(example, seed=2))
@@ -63,6 +66,27 @@ def identify(module: Any, example: Any) -> Affine | NormLeaf:
     if additive < 1e-6:
         return _affine(module, call, example, at_zero)
     return _norm(module, call, example)
+
+
+def is_elementwise(call: Call) -> bool:
+    """Whether each number that a module gives depends on the one in its place alone, and isn't just that number."""
+    import torch
+
+    x = call.input
+    if torch.equal(x, call.output) or x.dim() < 2:
+        return False
+    moved = x.clone()
+    moved[..., -1, 0] += 1.0
+    try:
+        with torch.no_grad():
+            before, after = call.module(x), call.module(moved)
+    except Exception:
+        return False
+    if not isinstance(after, torch.Tensor) or after.shape != x.shape:
+        return False
+    changed = before != after
+    changed[..., -1, 0] = False
+    return not bool(changed.any())
 
 
 def _affine(module: Any, call: Any, example: Any, at_zero: Any) -> Affine:
@@ -130,7 +154,7 @@ def _norm(module: Any, call: Any, example: Any) -> NormLeaf:
         tried = ", ".join(f"{kind} {error:.1e}" for kind, error in errors.items())
         parameters = {name: list(p.shape) for name, p in module.named_parameters()}
         raise UnresolvedError(
-            "what a module with parameters computes",
+            COMPUTES,
             f"neither affine nor a norm ({tried}); it holds {parameters}",
             module,
         )

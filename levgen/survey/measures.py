@@ -24,6 +24,8 @@ _SOME = {
     "norm_after_rotation": "rotating",
     **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
 }
+# One value a layer, which layers may differ in.
+BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse")
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,43 @@ class Measures(MixtureMeasures):
     parallel: str
     embedding_norm: bool
     final_norm: bool
+    head_transform: bool
+    transform_bias: bool
+    transform_activation: tuple[str, ...]
+    transform_norm: bool
     # by layer
     windowed: tuple[bool, ...]
     rotating: tuple[bool, ...]
     frequencies: tuple[tuple[float, ...], ...]
     rotary_scaling: tuple[float, ...]
+    missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
+    added_bias: tuple[bool, ...]
     # weights
     names: Mapping[str, Mapping[str, str | None]]
+
+    @property
+    def joint_width(self) -> int | None:
+        """Of gate and up together, where there are both."""
+        return 2 * self.intermediate_dim if self.mlp_kind == "gated" else None
+
+    @property
+    def mlp_multiple(self) -> float:
+        """The MLP's width over the model's."""
+        return self.intermediate_dim / self.hidden_dim
+
+    @property
+    def uneven(self) -> bool:
+        """Whether some layers hold what others don't."""
+        return len(set(self.missing_norm)) > 1 or len(set(self.added_bias)) > 1
 
     def differing(self, other: "Measures") -> list[str]:
         """The measures in which two models differ; those by layer as far as both were examined."""
         found = []
         for name in self.__dataclass_fields__:
             a, b = getattr(self, name), getattr(other, name)
-            if name in ("windowed", "rotating", "rotary_scaling", "frequencies", "sparse"):
+            if name == "names":  # what a layer hasn't got has no name in it
+                a, b = _shared(a, b), _shared(b, a)
+            if name in BY_LAYER:
                 n = min(len(a), len(b))
                 a, b = a[:n], b[:n]
             partly = name in _SOME and len(self.windowed) != len(other.windowed)
@@ -103,6 +128,11 @@ class Measures(MixtureMeasures):
             if not alike(a, b):
                 found.append(name)
         return found
+
+
+def _shared(names: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`names` of the roles that `others` have too."""
+    return {part: {r: n for r, n in own.items() if r in others[part]} for part, own in names.items() if part in others}
 
 
 def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
@@ -117,15 +147,15 @@ def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
 
 
 def measure(structure: Structure) -> Measures:
-    """The measures of a model. Raises UnresolvedError where layers differ in more than window and rotation."""
+    """The measures of a model.
+
+    Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
+    """
     layers = [_measure_layer(structure, layer) for layer in structure.layers]
     first = layers[0]
     allowed = {
+        *BY_LAYER,
         "window",
-        "windowed",
-        "rotating",
-        "frequencies",
-        "rotary_scaling",
         "layout",
         "backwards",
         "rotary_dim",
@@ -168,6 +198,9 @@ def measure(structure: Structure) -> Measures:
         rotating=tuple(layer.rotating[0] for layer in layers),
         frequencies=tuple(layer.frequencies[0] for layer in layers),
         rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
+        missing_norm=tuple(layer.missing_norm[0] for layer in layers),
+        added_bias=tuple(layer.added_bias[0] for layer in layers),
+        names=_all_names(layers),
     )
 
 
@@ -183,9 +216,19 @@ def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
     return replace(dense, **{name: getattr(sparse, name) for name in MIXTURE})
 
 
+def _all_names(layers: list[Measures]) -> dict[str, dict[str, str | None]]:
+    """The names of all roles that any layer has."""
+    names: dict[str, dict[str, str | None]] = {}
+    for layer in layers:
+        for part, own in layer.names.items():
+            names.setdefault(part, {}).update(own)
+    return names
+
+
 def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     flow, roles, scores, block = layer.dataflow, layer.roles, layer.scores, layer.block
     embeddings, head = structure.embeddings, structure.head
+    transform = head.transform
     leaves = layer.anatomy.leaves
     projections = [_affine(leaves[name]) for name in flow.attention_inputs]
     output = _affine(leaves[flow.attention_output])
@@ -250,10 +293,16 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         parallel=flow.parallel,
         embedding_norm=embeddings.norm is not None,
         final_norm=head.norm is not None,
+        head_transform=transform is not None,
+        transform_bias=transform is not None and transform.bias,
+        transform_activation=() if transform is None else transform.activations,
+        transform_norm=transform is not None and transform.norm is not None,
         windowed=(roles.window is not None,),
         rotating=(scores.layout is not None,),
         frequencies=(tuple(abs(f) for f in scores.frequencies),),
         rotary_scaling=(scores.rotary_scaling,),
+        missing_norm=(flow.missing,),
+        added_bias=(flow.added_bias is not None,),
         names=module_roles(structure, layer),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
@@ -274,9 +323,11 @@ def _same(what: str, values: list[bool]) -> bool:
 def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
     """The norm that stands for all: every one is of the same kind."""
     norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
+    embeddings, head, transform = structure.embeddings, structure.head, structure.head.transform
     for name, outer in (
-        (structure.embeddings.norm, structure.embeddings.norm_leaf),
-        (structure.head.norm, structure.head.norm_leaf),
+        (embeddings.norm, embeddings.norm_leaf),
+        (head.norm, head.norm_leaf),
+        (None, None) if transform is None else (transform.norm, transform.norm_leaf),
     ):
         if name is not None and outer is not None:
             norms[name] = outer

@@ -43,21 +43,30 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
 
     layers = names["transformer"]["layers"]
     blocks = [part for part in ("attention", "mlp") if part in names]  # no MLP where every layer has experts
+
+    def in_layer_0(*below: str | None) -> str:
+        """The name of what lies below a layer, told by the first layer that has it."""
+        rest = ".".join(step for step in below if step)
+        count = len(model.get_submodule(layers))
+        held = [i for i in range(count) if any(f"{name}.".startswith(f"{layers}.{i}.{rest}.") for name in own)]
+        index = held[0] if held else 0
+        return renamed(f"{layers}.{index}.{rest}").replace(f".{index}.", ".0.", 1)
+
     prefix = {part: names["decoder_layer"][part] for part in ("attention", "mlp")}
     whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
     for part, roles in names.items():
         for role, name in roles.items():
             if part in ("attention", "mlp"):
-                path = ".".join(step for step in (layers, "0", prefix[part], name) if step)
+                path = in_layer_0(prefix[part], name)
             elif part == "decoder_layer":
                 if role in prefix:
                     continue
-                path = f"{layers}.0.{name}"
+                path = in_layer_0(name)
             elif role == "layers":
                 continue
             else:
-                path = str(name)
-            whole.setdefault(part, {})[role] = renamed(path)
+                path = renamed(str(name))
+            whole.setdefault(part, {})[role] = path
     inside = [path for part in (*blocks, "decoder_layer") for path in whole[part].values()]
     stack = _prefix(inside).partition(".0")[0]
     for part in (*blocks, "decoder_layer"):
@@ -109,6 +118,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
             if block.projections == "separate"
             else {"gate_up": block.up, "down": mlp["down"]}
         )
+    if not isinstance(block, Mixture) and block.act is not None:
+        mlp["act"] = block.act
     if flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output:
         mlp["inner_norm"] = flow.mlp_core.target
     attention_prefix = _prefix(attention.values())
@@ -118,15 +129,22 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         "position": structure.embeddings.position,
         "norm": structure.embeddings.norm,
     }
-    transformer = {"layers": structure.chain.name, "norm": structure.head.norm}
+    transform = structure.head.transform
+    added = {} if flow.added_bias is None else {"added_bias": flow.added_bias}
     return {
-        "embeddings": {role: name for role, name in embeddings.items() if name is not None},
-        "transformer": {role: name for role, name in transformer.items() if name is not None},
-        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles},
+        "embeddings": _named(**embeddings),
+        "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),
+        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles, **added},
         "attention": _below(attention, attention_prefix),
         **({"mlp": _below(mlp, mlp_prefix)} if mlp else {}),
+        **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},
     }
+
+
+def _named(**names: str | None) -> dict[str, str | None]:
+    """The roles that something plays."""
+    return {role: name for role, name in names.items() if name is not None}
 
 
 def _prefix(names: Iterable[str]) -> str:

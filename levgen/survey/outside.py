@@ -7,6 +7,7 @@ from typing import Any
 from levgen.reference.record import Call, Probe, record
 from levgen.survey.chain import Chain, parts_with_parameters
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.head_transform import HeadTransform, find_head_transform
 from levgen.survey.leaves import Affine, NormLeaf, Table, identify, identify_table
 from levgen.survey.shapes import LENGTH, canonical, native
 from levgen.survey.sums import Sum, explain
@@ -40,6 +41,7 @@ class Head:
     softcap: float | None
     tied: bool
     evidence: tuple[Evidence, ...]
+    transform: HeadTransform | None = None
 
 
 @dataclass(frozen=True)
@@ -216,11 +218,13 @@ def find_head(outside: Outside, embeddings: Embeddings) -> Head:
     names = [call.name for call in outside.after]
     leaves = {call.name: identify(call.module, call.input) for call in outside.after}
     heads = [name for name, leaf in leaves.items() if isinstance(leaf, Affine)]
-    norms = [name for name, leaf in leaves.items() if isinstance(leaf, NormLeaf)]
-    if len(heads) != 1 or len(norms) > 1:
+    head, first = heads[-1], names.index(heads[0])
+    # Norms come before the first linear map, which is the head unless there is a transform before it.
+    before, between = names[:first], names[first : names.index(head) + 1]
+    if len(heads) > 2 or len(before) > 1 or between != names[first:]:
         raise UnresolvedError(question, f"between the last layer and the logits: {names}", outside.model)
     calls = {call.name: call for call in outside.after}
-    head, norm = heads[0], (norms[0] if norms else None)
+    norm = before[0] if before else None
     affine, norm_leaf = leaves[head], (leaves[norm] if norm else None)
     assert isinstance(affine, Affine)
     evidence: list[Evidence] = []
@@ -230,14 +234,19 @@ def find_head(outside: Outside, embeddings: Embeddings) -> Head:
         assert isinstance(norm_leaf, NormLeaf)
         evidence.append(norm_leaf.evidence)
         hidden = canonical(calls[norm].output)
+    transform = None
+    if len(heads) == 2:
+        transform = find_head_transform(outside.probe, calls, leaves, tuple(between), hidden)
+        evidence += transform.evidence
+        hidden = canonical(calls[transform.norm].output if transform.norm else calls[head].input)
     given = explain(canonical(calls[head].input), {"hidden": hidden})
     if given is None:
         raise UnresolvedError(question, f"{head} is not given what comes before it", calls[head].module)
-    before = given.terms["hidden"]
+    factor = given.terms["hidden"]
     scale, cap = _scale_and_cap(outside, head, calls[head], evidence)
-    if affine.bias is not None and abs(before - 1) > 1e-6:
+    if affine.bias is not None and abs(factor - 1) > 1e-6:
         raise UnresolvedError(
-            question, f"hidden states are scaled by {before:g} before a head with a bias", outside.model
+            question, f"hidden states are scaled by {factor:g} before a head with a bias", outside.model
         )
     if affine.transposed:
         raise UnresolvedError(question, "the output matrix is stored {embed, vocab}", calls[head].module)
@@ -250,10 +259,11 @@ def find_head(outside: Outside, embeddings: Embeddings) -> Head:
         norm_leaf if isinstance(norm_leaf, NormLeaf) else None,
         head,
         affine.bias is not None,
-        scale * before,
+        scale * factor,
         cap,
         tied,
         tuple(evidence),
+        transform,
     )
 
 

@@ -22,6 +22,8 @@ from levgen.survey.rebuild import Rebuilt, load_port, rebuild
 from levgen.survey.report import Survey
 from levgen.survey.settle import settle
 from levgen.survey.trials import Trials, alter_every_field, begin, seen_from_outside
+from levgen.survey.uneven import find_uneven
+from levgen.survey.vocabulary import find_vocabulary
 
 
 def survey(model_type: str) -> Survey:
@@ -55,6 +57,8 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         alter_every_field(trials)
         fields = map_fields(trials)
         settle(trials, fields)
+        find_vocabulary(trials, fields)
+        find_uneven(trials, fields)
         inside = Inside() if plugs is None else Inside(fields_inside(trials, fields))
         balance = find_balance(trials, fields)
         init = find_initialization(trials, fields)

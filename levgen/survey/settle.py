@@ -9,7 +9,7 @@ from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.fields import FieldMap, rotation_refusal
 from levgen.survey.lists import KINDS, agrees
 from levgen.survey.mixture_measures import MIXTURE
-from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives
+from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 
 # What else may move with a field that one of these is read from.
 _FOLLOWS_SIZES = {
@@ -29,6 +29,8 @@ _FOLLOWS_SIZES = {
     "attention_scale",
     "embedding_scale",
     *MIXTURE,
+    "missing_norm",
+    "added_bias",
 }
 
 # What else may move with a list by layer.
@@ -51,6 +53,8 @@ def settle(trials: Trials, found: FieldMap) -> None:
         elif own and all(idle(trials, trial) for trial in own):
             still[hf] = own
             found.ignored[hf] = reason(trials, hf, own)
+        elif _unread(trials, hf):
+            found.ignored[hf] = "of other parts: without it the model is the same"
         elif runs := _written_out(trials, found, hf):
             found.ignored[hf] = f"{runs} written out, one entry a layer"
         elif own and (through := _through_lists(trials, found, own)):
@@ -109,6 +113,16 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
         ):
             return hf
     return None
+
+
+def _unread(trials: Trials, hf: str) -> bool:
+    """Whether a field that holds another config is none of the model's: it builds and gives the same without it."""
+    if not hasattr(trials.base.values[hf], "to_dict"):
+        return False
+    try:
+        return trials.snapshot.change(snapshot_of(trials.tiny.build(without=(hf,)))) == 0.0
+    except Exception:  # whatever a reference fails with that reads it
+        return False
 
 
 def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
@@ -183,8 +197,9 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
     for measure, factor in found.factors.items():
         if isinstance(factor, str):
             explained.setdefault(factor.partition("**")[0], set()).add(measure)
-    if found.activation is not None:
-        explained.setdefault(found.activation, set()).add("activation")
+    for measure in ("activation", "transform_activation"):
+        if (hf := getattr(found, measure)) is not None:
+            explained.setdefault(hf, set()).add(measure)
     for hf, known in explained.items():
         for trial in trials.of(hf):
             if trial.measures is None or hf in sizes:

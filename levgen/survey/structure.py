@@ -65,14 +65,21 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         dataflow = find_dataflow(anatomy)
         roles = find_roles(anatomy, dataflow.attention_core)
         scores = find_scores(anatomy, roles)
-        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks})
+        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias})
         if unclaimed:
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
         block = anatomy.leaves[dataflow.mlp_output]
+        act = None
         if not isinstance(block, Mixture):
             assert dataflow.mlp_core is not None
             block = find_channel_block(anatomy, dataflow.mlp_core)
+            act = block.act
+        elsewhere = sorted(anatomy.learned.keys() - {act})
+        if elsewhere:
+            raise UnresolvedError(
+                "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
+            )
         layers.append(LayerFindings(anatomy, dataflow, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))

@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep_page import page, row
+from levgen.survey.sweep_page import STATES, page, row, state
 
 _PROJECT = "project"
 # Most of a type's time is XLA's, which optimises programs that run once.
@@ -33,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=300, help="time limit of one type")
     parser.add_argument("--jobs", type=int, default=1, help="types that run at once")
     parser.add_argument("--table", type=Path, help="where the table goes (FOLDER/table.md)")
+    parser.add_argument(
+        "--share", default="1/1", help="I/N: the I-th of N shares of the types, mixed so that each is like the whole"
+    )
+    parser.add_argument("--against", type=Path, help="a table: exit with 1 where a type is worse than it says")
     parser.add_argument("--only-table", action="store_true", help="run nothing: write the table of what is in FOLDER")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -42,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         _survey(folder, given.one)
         return 0
     rest = given.types if given.types is not None else [t for t in causal_types() if t not in given.first]
-    first, rest = list(given.first), [t for t in rest if t not in given.first]
+    first, rest = share(given.first, given.share), share([t for t in rest if t not in given.first], given.share)
     table, lock = given.table or folder / "table.md", threading.Lock()
 
     def write_table() -> None:
@@ -62,7 +67,36 @@ def main(arguments: list[str] | None = None) -> int:
         with ThreadPoolExecutor(given.jobs) as pool:
             list(pool.map(sweep, missing))
     write_table()
-    return 0
+    if given.against is None:
+        return 0
+    states = {model_type: state(_result(folder, model_type)) for model_type in (*first, *rest)}
+    worse, better = compare(given.against.read_text(encoding="utf-8"), states)
+    print("\n".join([*worse, *better]) or f"{given.against} says the same of these {len(states)} types")
+    return 1 if worse else 0
+
+
+def share(types: Sequence[str], which: str) -> list[str]:
+    """Every n-th of `types`, from the one on that `which` says: "2/5" is the second, the seventh, ..."""
+    one, _, of = which.partition("/")
+    return list(types[int(one) % int(of) :: int(of)])
+
+
+def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """A line for each type that is worse than the table in `page` says, and for each that is better.
+
+    A type that the table doesn't have is worse, and so is one that was taken for right and is not.
+    """
+    rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
+    said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
+    worse, better = [], []
+    for model_type, found in states.items():
+        before = said.get(model_type, "nothing")
+        line = f"{model_type}: the table says {before}, and it is {found}"
+        if before not in STATES or STATES.index(found) > STATES.index(before):
+            worse.append(line)
+        elif found != before:
+            better.append(line)
+    return worse, better
 
 
 def causal_types() -> list[str]:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from levgen.architecture.card import parse_card
+from levgen.architecture.catalogue import find
+from levgen.survey.cards import differences
 from levgen.survey.columns import DEEP, DRAWS, GROWTH, SHALLOW, is_green
 from levgen.survey.rebuild import GRADIENTS, LOGITS
 
@@ -23,6 +26,9 @@ random, one a config; XLA compiles with most optimisations off, which is sooner 
 - *round trip*: transformers writes, levgen reads and writes, transformers reads: bit for bit.
 - *compile growth*: operations of the lowered loss and gradient at {DEEP} layers, over those at {SHALLOW};
   at most {GROWTH}. A count, because a time says nothing on a busy machine.
+- *tests*: the test file that is generated with the model, run as it is.
+- *card*: whether the shipped card is what the survey found; else the answers that differ. A few cards know fields of
+  checkpoints that the config class of transformers doesn't name.
 - *unknown*: the questions that no answer fits, what was observed, and where in the reference.
 
 """
@@ -35,8 +41,12 @@ _COLUMNS = (
     "long positions",
     "round trip",
     "compile growth",
+    "tests",
+    "card",
     "unknown",
 )
+# What may be found of a type, the best first. Red: surveyed, and a column doesn't hold.
+STATES = ("green", "partly stubbed", "not surveyed", "not tried", "red")
 _TITLES = ("Standard dense decoders", "Other causal language models")
 
 
@@ -57,7 +67,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def state(result: dict[str, Any]) -> str:
-    """green, red (surveyed, and a column doesn't hold), partly stubbed, not surveyed, or not tried."""
+    """One of `STATES`."""
     if "surveyed" not in result:
         return "not tried"
     if result.get("card", {}).get("stubs"):
@@ -69,7 +79,7 @@ def state(result: dict[str, Any]) -> str:
 
 def row(result: dict[str, Any]) -> str:
     """One line of the table."""
-    columns = result.get("columns") or {"generation": None, "configs": [], "growth": None}
+    columns = result.get("columns") or {"generation": None, "configs": [], "growth": None, "tests": None}
     configs = columns["configs"]
     unknown = [_unknown(*item) for item in result.get("unknown", [])]
     unknown += [_one_line(f"config {i}: {c['problem']}") for i, c in enumerate(configs) if c["problem"]]
@@ -81,9 +91,21 @@ def row(result: dict[str, Any]) -> str:
         *(", ".join(_number(config[name]) for config in configs) for name in ("forward", "gradients", "long")),
         _round_trips([config["round_trip"] for config in configs]),
         "" if columns["growth"] is None else f"{columns['growth']:.2f}",
+        columns.get("tests") or "",
+        _card(result),
         "; ".join(unknown),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _card(result: dict[str, Any]) -> str:
+    """Whether the shipped card of a surveyed type says the same."""
+    shipped = find(str(result["type"]))
+    if state(result) not in ("green", "red") or shipped is None:
+        return ""
+    found = parse_card(result["card"], source=f"the card of {result['type']}")
+    differing = [line.partition(":")[0] for line in differences(shipped, found)]
+    return ", ".join(differing) or "the same"
 
 
 def _summary(results: Sequence[dict[str, Any]]) -> str:

@@ -81,7 +81,7 @@ class Trials:
             return None
         try:
             model = self.tiny.build(**changes)
-            snapshot = _snapshot(model)
+            snapshot = snapshot_of(model)
         except Exception:
             return self._attempt_in_float32(changes, values)
         moved = self.snapshot.change(snapshot)
@@ -89,13 +89,15 @@ class Trials:
         if examine and moved > ROUNDING:
             try:
                 ids = token_ids(VOCAB, LENGTH)
-                assert self.base.measures is not None
+                base = self.base.measures
+                assert base is not None
                 # Of layers with experts and others, the first is not all that there is to see.
-                mixed = len(set(self.base.measures.sparse)) > 1
+                mixed = len(set(base.sparse)) > 1
                 measures = measure(find_structure(model, ids, every_layer=mixed))
-                if measures.sparse[0] != self.base.measures.sparse[0]:
-                    measures = measure(find_structure(model, ids))
-                if not self.base.measures.differing(measures):
+                unlike = measures.sparse[0] != base.sparse[0]
+                # Where layers hold unlike things, which one is unlike may go with their number.
+                uneven = base.uneven and measures.num_layers != base.num_layers
+                if unlike or uneven or not base.differing(measures):
                     measures = measure(find_structure(model, ids))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
@@ -111,7 +113,7 @@ class Trials:
     def _attempt_in_float32(self, changes: Mapping[str, Any], values: dict[str, Any]) -> Trial | None:
         """What moves in fp32, for a config that fp64 does not run in; it is not examined."""
         try:
-            before, after = (_snapshot(self.tiny.build(dtype="float32", **c)) for c in ({}, changes))
+            before, after = (snapshot_of(self.tiny.build(dtype="float32", **c)) for c in ({}, changes))
         except Exception:
             return None
         moved = before.change(after)
@@ -133,13 +135,13 @@ def begin(tiny: Tiny) -> Trials:
     model = tiny.build()
     structure = find_structure(model, token_ids(VOCAB, LENGTH))
     base = Trial({}, _values(tiny.config(), fields), 0.0, measure(structure))
-    return Trials(tiny, fields, structure, _snapshot(model), base)
+    return Trials(tiny, fields, structure, snapshot_of(model), base)
 
 
 def seen_from_outside(trials: Trials, tiny: Tiny) -> Trials:
     """Trials of `tiny`, another form of the same reference, whose structure is not asked about: attempts that don't
     examine are all that they are good for."""
-    return Trials(tiny, trials.fields, trials.structure, _snapshot(tiny.build()), trials.base)
+    return Trials(tiny, trials.fields, trials.structure, snapshot_of(tiny.build()), trials.base)
 
 
 def alter_every_field(trials: Trials) -> None:
@@ -184,9 +186,11 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
     elif isinstance(value, str):
         from levgen.survey.activation import known_activations
+        from levgen.survey.learned_activation import FORMS
 
         # An activation is altered into one that is unlike it.
-        yield from (v for v in ("relu", "silu", "gelu") if value in known_activations() and v != value)
+        named = value in known_activations() or value in FORMS
+        yield from (v for v in ("relu", "silu", "gelu") if named and v != value)
         yield f"{value}_altered"
     elif isinstance(value, Mapping):
         yield from _altered_mappings(value)
@@ -228,7 +232,7 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _snapshot(model: Any) -> Snapshot:
+def snapshot_of(model: Any) -> Snapshot:
     """Shapes of parameters, and logits by each attention implementation."""
     import torch
 

@@ -20,7 +20,7 @@ def test_hyperparameter_keeps_the_reference() -> None:
     ("part", "setting"), [("mlp", "mlp.kind=plain"), ("activation", "mlp.activation=relu")], ids=["mlp", "activation"]
 )
 def test_answer_of_what_is_unknown_is_refused(part: UnknownPart, setting: str) -> None:
-    partly = get("llama").model_copy(update={"unknown": {part: Unknown(observed="odd", where="odd.py:1")}})
+    partly = get("llama").changed(unknown={part: Unknown(observed="odd", where="odd.py:1")})
     with pytest.raises(LevgenError, match="didn't understand what the reference does there"):
         apply_settings(partly, [setting])
     assert apply_settings(partly, ["attention.qk_norm=head"]).attention.qk_norm == "head"

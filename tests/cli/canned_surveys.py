@@ -8,7 +8,7 @@ from levgen.survey.report import Survey
 
 def understood(model_type: str, *, like: str = "llama", **changes: object) -> Survey:
     """A survey that came to an end with the architecture of `like`."""
-    architecture = get(like).model_copy(update=changes)
+    architecture = get(like).changed(**changes)
     evidence = (
         Evidence("layout of rotary positions", "half", 1.8e-15, "interleaved", 2.0, "unit queries and keys"),
         Evidence("field of hidden_dim", "hidden_size", 0.0, probe="2 configs"),

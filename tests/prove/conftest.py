@@ -21,10 +21,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the models, as `levgen new-model` writes them. Not to be changed."""
     root = tmp_path_factory.mktemp("prove") / "demo"
     for model in MODELS:
-        command = [sys.executable, "-m", "levgen", "new-model", model, "--dest", str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        _write(model, root)
     return root
+
+
+def _write(model: str, root: Path) -> None:
+    command = [sys.executable, "-m", "levgen", "new-model", model, "--dest", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
@@ -51,8 +55,14 @@ def _modules_stay() -> Iterator[None]:
 
 @pytest.fixture
 def files(written: Path) -> Callable[[str], Files]:
-    """`files(model)`: its files in the shared project."""
-    return lambda model: find_files(model, written)
+    """`files(model)`: its files in the shared project, where a model beyond MODELS is written when it is asked for."""
+
+    def find(model: str) -> Files:
+        if not (written / "models" / f"{model}.py").exists():
+            _write(model, written)
+        return find_files(model, written)
+
+    return find
 
 
 @pytest.fixture

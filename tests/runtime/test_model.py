@@ -160,3 +160,33 @@ def test_without_a_key_new_rows_are_the_mean_of_the_old(model):
     np.testing.assert_allclose(larger.get_lm_head().array[50:], np.broadcast_to(mean, (3, 32)), rtol=1e-5, atol=1e-6)
     with pytest.raises(LevgenError, match="at least 1 token, got new_size=0"):
         model.resize_vocab(0)
+
+
+class MoreTokens(LlamaLMHeadModel):
+    """Two tokens are embedded that the head doesn't predict."""
+
+    @classmethod
+    def init(cls, Vocab, config, *, key):
+        model = super().init(Vocab, config, key=key)
+        more = LlamaLMHeadModel.init(Axis("token", Vocab.size + 2), config, key=key)
+        return dataclasses.replace(model, embeddings=more.embeddings)
+
+    @property
+    def Tokens(self):
+        return self.embeddings.Vocab
+
+
+def test_tokens_after_the_vocabulary_stay_the_last():
+    model = eqx.filter_jit(MoreTokens.init)(Vocab, LLAMA, key=KEY)
+    table = model.embeddings.weight.array
+    assert (model.vocab_size, model.Tokens.size) == (50, 52)
+    for size in (40, 60):
+        for key in (None, KEY):
+            resized = model.resize_vocab(size, key=key)
+            rows = resized.embeddings.weight.array
+            assert (resized.vocab_size, resized.Tokens.size, len(rows)) == (size, size + 2, size + 2)
+            assert resized.embeddings.Vocab == resized.Tokens
+            np.testing.assert_array_equal(rows[-2:], table[-2:])
+            np.testing.assert_array_equal(rows[: min(size, 50)], table[: min(size, 50)])
+            if size > 50 and key is not None:
+                assert np.abs(rows[50:60] - resized.get_lm_head().array[50:]).max() > 0.1, "drawn apart"

@@ -7,6 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, event, given, settings
@@ -26,7 +27,7 @@ _FACTORS: list[Any] = [None, 0.5, 30.0, "head_dim**-0.5", "hidden_dim**0.5", "in
 _SWITCHES: list[Any] = [True, False, "tie_word_embeddings", "no_such_thing"]
 
 
-def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
+def _values(annotation: Any) -> st.SearchStrategy[Any]:
     choices = typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else None
     if choices:
         return st.sampled_from(choices)
@@ -42,9 +43,9 @@ def _answers() -> dict[str, st.SearchStrategy[Any]]:
     """Dotted name -> the values to try, for every answer of the schema."""
     groups = get("llama").groups()
     return {
-        f"{group}.{answer}": _values(field.annotation, field.metadata)
+        f"{group}.{field.name}": _values(field.type)
         for group, answers in groups.items()
-        for answer, field in type(answers).model_fields.items()
+        for field in msgspec.structs.fields(type(answers))
     }
 
 

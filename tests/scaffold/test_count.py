@@ -17,7 +17,7 @@ from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
 
 VOCAB = 1000
-UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen", "qwen2_moe", "gpt_oss", "dots1"]
+UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen", "qwen2_moe", "gpt_oss", "dots1", "moshi"]
 
 
 def _parameters(folder: Path, model_type: str, settings: list[str]) -> tuple[int, int]:
@@ -74,6 +74,9 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
         "norm.weight=false",
         "head.final_norm=false",
         "mlp.projections=concat",
+        "mlp.joint_width=true",
+        "mlp.activation=xielu",
+        "head.tied=never",
     ],
 )
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:

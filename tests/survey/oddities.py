@@ -10,7 +10,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    ApertusConfig,
+    ApertusForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from levgen.reference.find import Found
@@ -365,6 +374,72 @@ BLOCKS = [
     Oddity("a stream that fades by position", _hook("model.layers.1", lambda x: x / (1 + _positions(x)[:, None] / 90))),
 ]
 
+
+def _without(norm: str, which: Callable[[int, int], bool]) -> Change:
+    """A norm of Llama's layers left out where `which` says so: which(index, number of layers)."""
+
+    def change(model: Any) -> None:
+        layers = model.model.layers
+        for index, layer in enumerate(layers):
+            if which(index, len(layers)):
+                setattr(layer, norm, nn.Identity())
+
+    return change
+
+
+def _with_bias(which: Callable[[int, int], bool], *, to: str = "attention", factor: float = 1.0) -> Change:
+    """A bias added in some of Llama's layers: to attention, or to the MLP."""
+
+    def forward(self: Any, x: Any, attend: Any) -> Any:
+        added = factor * self.extra if hasattr(self, "extra") else 0.0
+        x = x + attend(self.input_layernorm(x)) + (added if to == "attention" else 0.0)
+        return x + self.mlp(self.post_attention_layernorm(x)) + (added if to == "mlp" else 0.0)
+
+    def change(model: Any) -> None:
+        layers = model.model.layers
+        for index, layer in enumerate(layers):
+            if which(index, len(layers)):
+                layer.extra = nn.Parameter(torch.zeros(model.config.hidden_size))
+        _layer(forward)(model)
+
+    return change
+
+
+def _both(*changes: Change) -> Change:
+    def change(model: Any) -> None:
+        for one in changes:
+            one(model)
+
+    return change
+
+
+UNEVEN = [
+    Oddity(
+        "no norm before the last attention",
+        _without("input_layernorm", lambda i, n: i == n - 1),
+        right={"layer.attention_norm": "but_last"},
+    ),
+    Oddity(
+        "no norm before the first MLP",
+        _without("post_attention_layernorm", lambda i, n: i == 0),
+        right={"layer.mlp_norm": "but_first"},
+    ),
+    Oddity("no norm before the second attention", _without("input_layernorm", lambda i, n: i == 1)),
+    Oddity("no norm before attention", _without("input_layernorm", lambda i, n: True)),
+    Oddity(
+        "no norm before the first attention and the last MLP",
+        _both(
+            _without("input_layernorm", lambda i, n: i == 0),
+            _without("post_attention_layernorm", lambda i, n: i == n - 1),
+        ),
+    ),
+    Oddity("a bias in the first layer", _with_bias(lambda i, n: i == 0), right={"layer.added_bias": "first"}),
+    Oddity("a bias in all layers", _with_bias(lambda i, n: True), right={"layer.added_bias": "every"}),
+    Oddity("a bias in the fourth layer", _with_bias(lambda i, n: i == 3)),
+    Oddity("twice a bias in the last layer", _with_bias(lambda i, n: i == n - 1, factor=2.0)),
+    Oddity("a bias of the last MLP", _with_bias(lambda i, n: i == n - 1, to="mlp")),
+]
+
 ENDS = [
     Oddity("a scaled embedding", _hook("model.embed_tokens", lambda x: 3 * x), right={"embeddings.scale": 3.0}),
     Oddity(
@@ -384,6 +459,7 @@ ENDS = [
 ]
 
 _GPT2, _QWEN3 = (GPT2Config, GPT2LMHeadModel), (Qwen3Config, Qwen3ForCausalLM)
+_LEARNED = (ApertusConfig, ApertusForCausalLM)  # an activation with parameters
 
 
 def _rows(rows: Callable[[Any], Any]) -> Change:
@@ -421,6 +497,17 @@ def _normed_after(model: Any) -> None:
     _attention_after(model)
 
 
+def _bent(model: Any) -> None:
+    """What is not positive is bent once more, by a number that is no tensor."""
+    for layer in model.model.layers:
+        layer.mlp.act_fn.register_forward_hook(lambda module, given, y: torch.where(given[0] > 0, y, 1.1 * y))
+
+
+def _one_activation(model: Any) -> None:
+    for layer in model.model.layers:
+        layer.mlp.act_fn = model.model.layers[0].mlp.act_fn
+
+
 _attention_after = attention(rotated=lambda a, q, k, v: (a.after_q(q), a.after_k(k), v))
 
 OTHERS = [
@@ -431,7 +518,9 @@ OTHERS = [
     Oddity("a scale by depth", _by_depth, _GPT2),
     Oddity("one norm for queries and keys", _one_norm, _QWEN3),
     Oddity("no norm of keys", _no_key_norm, _QWEN3),
+    Oddity("an activation with parameters, bent", _bent, _LEARNED),
+    Oddity("one activation with parameters for all layers", _one_activation, _LEARNED),
     Oddity("norms after rotation", _normed_after, _QWEN3, right={"attention.norm_after_rotation": True}),
 ]
 
-ODDITIES = [*ATTENTIONS, *BLOCKS, *ENDS, *OTHERS]
+ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS]

@@ -23,7 +23,7 @@ def _subject(model_type: str, **answers: Any) -> tuple[Architecture, Any, Tiny]:
     """The card of a type with other answers, its module, and the reference's tiny config."""
     card = get(model_type)
     for group, changes in answers.items():
-        card = card.model_copy(update={group: getattr(card, group).model_copy(update=changes)})
+        card = card.changed(**{group: getattr(card, group).changed(**changes)})
     architecture = complete(card)
     return architecture, load_port(architecture), tiny(find_type(model_type))
 
@@ -76,7 +76,7 @@ def test_a_wrong_answer_is_no_green_row(tmp_path: Path, monkeypatch: pytest.Monk
     columns.write(tmp_path, project_files(tmp_path))
     said: list[dict[str, Any]] = []
     card = get("llama")
-    wrong = card.model_copy(update={"positions": card.positions.model_copy(update={"layout": "interleaved"})})
+    wrong = card.changed(positions=card.positions.changed(layout="interleaved"))
     for architecture, green in ((card, True), (wrong, False)):
         found = columns.measure_columns(architecture, tiny(find_type("llama")), tmp_path, said.append)
         assert columns.is_green(found) is green

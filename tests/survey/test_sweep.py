@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from levgen.architecture.card import as_data
+from levgen.architecture.catalogue import get
 from levgen.survey import sweep, sweep_page
 
 
@@ -15,7 +17,12 @@ def _config(**changes: Any) -> dict[str, Any]:
 
 
 def _result(model_type: str, **config: Any) -> dict[str, Any]:
-    columns = {"generation": "", "configs": [_config(), _config(), _config(**config)], "growth": 1.0}
+    columns = {
+        "generation": "",
+        "configs": [_config(), _config(), _config(**config)],
+        "growth": 1.0,
+        "tests": "9 passed",
+    }
     return {"type": model_type, "surveyed": True, "unknown": [], "columns": columns, "card": {"title": "A"}}
 
 
@@ -23,12 +30,17 @@ def _unknown(model_type: str) -> dict[str, Any]:
     return {"type": model_type, "surveyed": False, "unknown": [["scale", "a | b", "file:1"]], "columns": None}
 
 
+def _three(number: str) -> str:
+    return ", ".join([number] * 3)
+
+
 def test_the_table_is_sorted_and_says_where() -> None:
     lines = sweep_page.table([_unknown("b"), _result("a"), {"type": "c"}]).splitlines()
+    errors = f"{_three('1e-06')} | {_three('3e-06')} | {_three('2e-06')}"
     assert lines[2:] == [
-        "| a | green | yes | 1e-06, 1e-06, 1e-06 | 3e-06, 3e-06, 3e-06 | 2e-06, 2e-06, 2e-06 | exact | 1.00 |  |",
-        "| b | not surveyed |  |  |  |  |  |  | scale: a / b (`file:1`) |",
-        "| c | not tried |  |  |  |  |  |  |  |",
+        f"| a | green | yes | {errors} | exact | 1.00 | 9 passed |  |  |",
+        "| b | not surveyed |  |  |  |  |  |  |  |  | scale: a / b (`file:1`) |",
+        "| c | not tried |  |  |  |  |  |  |  |  |  |",
     ]
 
 
@@ -49,6 +61,20 @@ def test_one_config_that_does_not_hold_is_red(config: dict[str, Any]) -> None:
     assert sweep_page.state(result) == "red"
     assert config.get("problem", "") in sweep_page.row(result)
     assert config.get("round_trip") or "" in sweep_page.row(result)
+
+
+def test_failed_tests_are_red() -> None:
+    result = _result("a")
+    result["columns"]["tests"] = "1 failed, 34 passed, FAILED tests/test_a.py::test_loss"
+    assert sweep_page.state(result) == "red"
+    assert "test_loss" in sweep_page.row(result)
+
+
+def test_a_card_that_differs_is_named() -> None:
+    result = _result("llama") | {"card": as_data(get("llama"))}
+    assert " | the same | " in sweep_page.row(result)
+    result["card"]["attention"] = {**result["card"].get("attention", {}), "qk_norm": "head"}
+    assert " | attention.qk_norm | " in sweep_page.row(result)
 
 
 def test_a_sweep_that_ran_out_of_time_is_red() -> None:
@@ -134,3 +160,24 @@ def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert result["surveyed"]
     assert result["unknown"] == [["the sweep", "not done after 90 s", ""]]
     assert not (tmp_path / "a.partial").exists()
+
+
+def test_a_table_is_compared_with_what_comes_out() -> None:
+    page = sweep_page.page([[_result("a"), _result("b"), _unknown("c"), _unknown("d")]])
+    assert sweep.compare(page, {"a": "green", "c": "not surveyed"}) == ([], [])
+    assert sweep.compare(page, {"a": "green", "b": "red", "c": "green", "d": "red", "e": "green"}) == (
+        [
+            "b: the table says green, and it is red",
+            "d: the table says not surveyed, and it is red",
+            "e: the table says nothing, and it is green",
+        ],
+        ["c: the table says not surveyed, and it is green"],
+    )
+
+
+def test_shares_are_the_whole() -> None:
+    types = [f"t{i}" for i in range(11)]
+    shares = [sweep.share(types, f"{i}/4") for i in range(1, 5)]
+    assert sorted(t for share in shares for t in share) == sorted(types)
+    assert {len(share) for share in shares} == {2, 3}
+    assert sweep.share(types, "1/1") == types

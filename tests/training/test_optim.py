@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from levgen.runtime import XIelu
 from levgen.training.models import import_model
 from levgen.training.optim import decay_mask, learning_rate, make_optimizer
 from levgen.training.schema_optimizer import Adam, Lion, RmsProp
@@ -132,6 +134,12 @@ def test_decay_spares_norms_biases_and_embeddings(project: Path) -> None:
     assert fields(decayed) == {
         f".{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj", "lm_head")
     }
+
+
+def test_decay_spares_what_nothing_trains() -> None:
+    mask = decay_mask(XIelu.init())
+    decayed = {field.name: jax.tree.leaves(getattr(mask, field.name)) for field in dataclasses.fields(mask)}
+    assert decayed == {"alpha_p": [True], "alpha_n": [True], "beta_bias": [False], "eps_bias": [False]}
 
 
 def test_schedule_values_are_json_numbers() -> None:

@@ -9,6 +9,8 @@ import equinox as eqx
 from haliax.nn.scan import BlockSeq, Stacked
 from haliax.state_dict import ModuleWithStateDictSerialization
 
+from levgen.runtime.runs import Runs
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -41,6 +43,10 @@ def _walk(module: Any, path: str) -> Iterator[Owner]:
             for layer in range(value.Block.size):
                 block = value.stacked if isinstance(value, Stacked) else value.blocks[layer]
                 yield from _walk(block, f"{below}.{layer}")
+        elif isinstance(value, Runs):
+            for start, count, stack in value.placed():
+                for layer in range(start, start + count):
+                    yield from _walk(stack.stacked, f"{below}.{layer}")
         elif isinstance(value, eqx.Module) and dataclasses.is_dataclass(value):
             yield Owner(below, type(module).__name__, field.name)
             yield from _walk(value, below)

@@ -10,7 +10,7 @@ import jax.random as jrandom
 import numpy as np
 from haliax import NamedArray
 
-from levgen.prove.bench import BEYOND, LENGTH, Vocab, inputs, logits_of, random_tokens
+from levgen.prove.bench import BEYOND, LENGTH, Vocab, inputs, logits_of, settled, tokens_of
 from levgen.prove.diagnose.trial import standing_in
 from levgen.prove.mutate.double import SAME, difference
 from levgen.prove.outcome import Case
@@ -32,8 +32,9 @@ def change(subject: Subject, source: str) -> str | None:
     longest = subject.config.max_seq_len + (BEYOND if subject.rotations else 0)
     cases |= {f"{longest} positions, {kind}": Case(config, longest) for kind, config in subject.rotations.items()}
     cases["packed documents"] = Case(subject.config, LENGTH, (24, 40))
-    for name, case in cases.items():
-        before = Ported.random(subject.model_class, case.config, Vocab)
+    for name, wanted in cases.items():
+        before = Ported.random(subject.model_class, wanted.config, Vocab)
+        case = settled(before, wanted)
         try:
             with standing_in(subject.files, source) as (_, model_class):
                 after = load_from_torch(model_class, before.reference)
@@ -41,7 +42,7 @@ def change(subject: Subject, source: str) -> str | None:
                     return f"{name}: the model has other parameters"
                 error = difference(_logits(*inputs(case)), before.model, after)
                 if error <= SAME and name == "TINY":
-                    found = _beyond_logits(before.model, after)
+                    found = _beyond_logits(before.model, after, tokens_of(case))
                     if found is not None:
                         return found
         except Exception as raised:
@@ -60,8 +61,7 @@ def _logits(*given: Any) -> Callable[[Any], NamedArray]:
     return lambda model: logits_of(model, *given)
 
 
-def _beyond_logits(before: Any, after: Any) -> str | None:
-    tokens = random_tokens()
+def _beyond_logits(before: Any, after: Any, tokens: NamedArray) -> str | None:
     Pos = tokens.resolve_axis("position")
     both: NamedArray = hax.named(np.ones((Pos.size, Pos.size), bool), (Pos, Pos.alias("key_position")))
     others = {

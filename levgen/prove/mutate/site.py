@@ -118,7 +118,8 @@ class Site:
 
 def _is_other(name: str) -> bool:
     """Names that are no hidden states, by what they are called in generated models."""
-    return any(part in name for part in ("pos", "mask", "key", "std", "tied", "config", "rope", "window", "input_ids"))
+    others = ("pos", "mask", "key", "std", "tied", "config", "rope", "window", "input_ids", "chosen")
+    return any(part in name for part in others)
 
 
 def read_facts(module: cst.Module) -> FileFacts:

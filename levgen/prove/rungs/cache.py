@@ -5,7 +5,7 @@ import haliax as hax
 from haliax import NamedArray
 
 from levgen.errors import LevgenError
-from levgen.prove.bench import LENGTH, Bench, logits_of, random_tokens
+from levgen.prove.bench import LENGTH, Bench, logits_of, random_tokens, tokens_of
 from levgen.prove.outcome import MODEL, Outcome, measured, skipped
 from levgen.runtime.generation.kv_cache import first_step, next_step
 from levgen.runtime.model import LmHeadModel
@@ -18,7 +18,7 @@ def cache(bench: Bench) -> Outcome:
     """Each token after the prompt alone, against the whole text at once; and the same with padding on the left."""
     ported = bench.ported() if bench.missing is None else None
     model = bench.fresh if ported is None else ported.model
-    tokens = random_tokens()
+    tokens = random_tokens() if ported is None else tokens_of(bench.case)
     whole = logits_of(model, tokens)
     try:
         errors = {

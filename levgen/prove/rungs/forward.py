@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from haliax import NamedArray
 
-from levgen.prove.bench import LENGTH, Bench, logits_of, random_tokens
+from levgen.prove.bench import Bench, logits_of, tokens_of
 from levgen.prove.outcome import MODEL, Case, Outcome, measured
 from levgen.runtime import LmExample
 from levgen.runtime.testing import relative_error, to_numpy
@@ -16,17 +16,19 @@ from levgen.runtime.testing import relative_error, to_numpy
 
 def forward(bench: Bench) -> Outcome:
     """Logits at every config, the loss at TINY."""
-    tokens, subject = random_tokens(), bench.subject
+    subject = bench.subject
     errors: dict[str, float] = {}
     cases: dict[str, Case] = {}
     by_position: list[float] = []
     for name, config in {"TINY": subject.config, **subject.variations}.items():
         ported = bench.ported(config)
+        case = bench.settled(config)
+        tokens = tokens_of(case)
         ours, theirs = logits_of(ported.model, tokens), ported.logits(tokens)
         errors[f"logits at {name}"] = relative_error(ours, theirs)
-        cases[f"logits at {name}"] = Case(config, LENGTH)
+        cases[f"logits at {name}"] = case
         by_position = by_position or errors_by_position(ours, theirs)
-    ported = bench.ported()
+    ported, tokens = bench.ported(), tokens_of(bench.case)
     errors["loss"] = relative_error(loss_of(ported.model, tokens), ported.loss(tokens))
     cases["loss"] = bench.case
     outcome = measured(errors, MODEL, cases=cases)

@@ -1,13 +1,13 @@
 """gradients: the gradient of the loss by every parameter equals the reference's."""
 
-from levgen.prove.bench import Bench, random_tokens
+from levgen.prove.bench import Bench, tokens_of
 from levgen.prove.outcome import GRADIENT, Outcome, failed, measured
 from levgen.runtime.testing import relative_error
 
 
 def gradients(bench: Bench) -> Outcome:
     """Compares them by their names in the checkpoint."""
-    ported, tokens = bench.ported(), random_tokens()
+    ported, tokens = bench.ported(), tokens_of(bench.case)
     ours, theirs = ported.gradients(tokens), ported.reference_gradients(tokens)
     strange = sorted(ours.keys() ^ theirs.keys())
     if strange:

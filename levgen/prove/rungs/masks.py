@@ -7,8 +7,8 @@ import haliax as hax
 import numpy as np
 from haliax import NamedArray
 
-from levgen.prove.bench import LENGTH, Bench, Vocab, inputs, logits_of, random_tokens, reference_logits
-from levgen.prove.outcome import MODEL, Case, Outcome, failed, measured
+from levgen.prove.bench import LENGTH, Bench, Vocab, inputs, logits_of, reference_logits, tokens_of
+from levgen.prove.outcome import MODEL, Outcome, failed, measured
 from levgen.runtime import AttentionMask
 from levgen.runtime.testing import relative_error
 
@@ -19,7 +19,7 @@ _PADDING = 9
 def masks(bench: Bench) -> Outcome:
     """Everything against the reference, which is run on each document alone."""
     ported = bench.ported()
-    leak = _looks_ahead(ported.model)
+    leak = _looks_ahead(ported.model, tokens_of(bench.case))
     if leak is not None:
         return failed(f"a token changes what comes before it, by {leak:.1e}", case=bench.case)
     packed = dataclasses.replace(bench.case, documents=_DOCUMENTS)
@@ -27,21 +27,18 @@ def masks(bench: Bench) -> Outcome:
     errors = {
         "packed documents": relative_error(logits_of(ported.model, *inputs(packed)), reference_logits(ported, packed))
     }
-    errors["left padding"] = _padded(ported)
+    errors["left padding"] = _padded(ported, tokens_of(bench.case))
     for window in _windows(bench.subject.config):
         for length in (window - 1, window, window + 1, 2 * window + 1):
-            case = Case(bench.subject.config, length)
             name = f"{length} positions, window {window}"
-            errors[name] = relative_error(
-                logits_of(ported.model, random_tokens(length)), ported.logits(random_tokens(length))
-            )
-            cases[name] = case
+            cases[name] = bench.settled(bench.subject.config, length)
+            tokens = tokens_of(cases[name])
+            errors[name] = relative_error(logits_of(ported.model, tokens), ported.logits(tokens))
     return measured(errors, MODEL, cases=cases)
 
 
-def _looks_ahead(model: Any) -> float | None:
+def _looks_ahead(model: Any, tokens: NamedArray) -> float | None:
     """How much the last token moves the logits before it; None where it doesn't."""
-    tokens = random_tokens()
     last = tokens["position", LENGTH - 1 : LENGTH]
     changed = tokens.updated_slice({"position": LENGTH - 1}, (last + 1) % Vocab.size)
     moved = hax.abs(logits_of(model, tokens) - logits_of(model, changed))["position", : LENGTH - 1]
@@ -49,9 +46,8 @@ def _looks_ahead(model: Any) -> float | None:
     return most if most > 0 else None
 
 
-def _padded(ported: Any) -> float:
+def _padded(ported: Any, tokens: NamedArray) -> float:
     """The error where a sequence is padded on the left, and an explicit mask hides the padding."""
-    tokens = random_tokens()
     Pos = tokens.resolve_axis("position")
     KeyPos = Pos.alias("key_position")
     real = np.arange(Pos.size) >= _PADDING

@@ -36,11 +36,12 @@ def _at_full_size(model_class: Any, config: Any) -> tuple[int, list[str]]:
     from transformers import AutoModelForCausalLM
 
     from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.parity import reference_config
 
     ours = {tensor.name: tensor.shape for tensor in hf_tensors(abstract(model_class, config, FULL_VOCAB))}
     with torch.device("meta"):
         reference = AutoModelForCausalLM.from_config(
-            config.to_hf_config(FULL_VOCAB.size, {"pad_token_id": None}), attn_implementation="eager"
+            reference_config(config, FULL_VOCAB.size), attn_implementation="eager"
         )
     named = checkpoint_names(reference, dict(reference.named_parameters()))
     theirs = {name: tuple(tensor.shape) for name, tensor in named.items()}

@@ -1,7 +1,7 @@
 """scan: the scan over layers equals the layers called one after the other."""
 
-from levgen.prove.bench import Bench, inputs, logits_of
-from levgen.prove.outcome import MODULE, Outcome, measured
+from levgen.prove.bench import LENGTH, Bench, inputs, logits_of
+from levgen.prove.outcome import MODULE, Case, Outcome, measured
 from levgen.prove.trace.align import error
 from levgen.prove.trace.event import LOGITS, named_value
 from levgen.prove.trace.ours import our_trace
@@ -9,7 +9,7 @@ from levgen.prove.trace.ours import our_trace
 
 def scan(bench: Bench) -> Outcome:
     """Logits of a fresh model: compiled with the scan, and operation by operation without."""
-    tokens, mask, positions = inputs(bench.case)
+    tokens, mask, positions = inputs(Case(bench.subject.config, LENGTH))
     trace = our_trace(bench.fresh, bench.subject.module, (tokens, mask, positions))
     if trace.error is not None:
         raise trace.error

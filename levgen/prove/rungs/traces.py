@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
 from levgen.prove.bench import LENGTH, Bench, Vocab, abstract
-from levgen.prove.outcome import Outcome, failed, passed
+from levgen.prove.outcome import Case, Outcome, failed, passed
 from levgen.runtime import LmExample
 from levgen.runtime.hf_names import model_arrays
 
@@ -28,7 +28,7 @@ def traces(bench: Bench) -> Outcome:
         except NotImplementedError:
             raise  # of a stub
         except Exception as error:
-            case = bench.case if name == "tiny" else None
+            case = Case(bench.subject.config, LENGTH) if name == "tiny" else None
             return failed(f"at {name} size: {type(error).__name__}: {first_line(error)}", case=case)
         parameters = sum(math.prod(array.shape) for array in model_arrays(model))
     length = sizes["full"][2]

@@ -135,7 +135,7 @@ def stack_of(model: Any) -> str:
     """The name of the stack of layers in the reference, from our names of tensors."""
     from levgen.runtime.hf_names import hf_tensors
 
-    for tensor in hf_tensors(model):
+    for tensor in hf_tensors(model, in_files=False):
         steps = tensor.name.split(".")
         numbers = [index for index, step in enumerate(steps) if step.isdigit()]
         if tensor.index and numbers:

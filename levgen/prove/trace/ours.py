@@ -22,6 +22,7 @@ from haliax.state_dict import ModuleWithStateDictSerialization
 from haliax.util import is_named_array
 
 from levgen.prove.trace.event import ATTENTION, EMBEDDINGS, HIDDEN, LOGITS, Array, Event, Trace, Value, named_value
+from levgen.runtime.hf_names import in_memory
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import split_activations
 from levgen.runtime.runs import Runs
@@ -35,12 +36,14 @@ class Recorder:
     """What taps write to. `feed`: path -> the reference's input {batch, position, embed} there.
 
     only: the layers that are run; None is all. Layers left out give what the next is fed.
+    renamed: steps of our names, which are those of files -> what the reference calls them in memory.
     """
 
     batch: int
     length: int
     feed: Mapping[str, Array] = field(default_factory=dict)
     only: Collection[int] | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
     trace: Trace = field(default_factory=Trace)
     running: list[int] = field(default_factory=list)
     clock: int = 0
@@ -172,7 +175,7 @@ def our_trace(
     """
     tokens, mask, positions = case_inputs
     batch, length = tokens.array.shape
-    recorder = Recorder(batch, length, feed or {}, only)
+    recorder = Recorder(batch, length, feed or {}, only, type(model).hf_module_names)
     tapped = _tapped(model, None, recorder)
     original = getattr(module, _ATTENTION, None)
     try:
@@ -233,7 +236,7 @@ def _tapped(module: Any, path: str | None, recorder: Recorder) -> Any:
     for item in dataclasses.fields(module):
         value = getattr(module, item.name, None)
         theirs = renamed.get(item.name, item.name)
-        below = ".".join(part for part in (path, theirs) if part is not None)
+        below = in_memory(".".join(part for part in (path, theirs) if part is not None), recorder.renamed)
         put: Any
         if isinstance(value, Stacked | BlockSeq | Runs):
             put = Loop(value, below, owner, recorder)

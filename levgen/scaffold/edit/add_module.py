@@ -118,7 +118,7 @@ def _with_summary(text: str, target: ModelFile, answers: Architecture, names: Mo
     """`text` with what its docstring says of a model of stubs put right, once the last stub is filled."""
     if answers.stubs:
         return text
-    before = PortView(answers.model_copy(update={"stubs": target.stubs}), names).summary
+    before = PortView(answers.changed(stubs=target.stubs), names).summary
     return text.replace(f": {before}.", f": {PortView(answers, names).summary}.", 1)
 
 

@@ -28,17 +28,15 @@ def module_answers(model: Architecture, target: ModelFile, kind: Kind, settings:
             )
     changed = _with_fields_of(target.config, apply_settings(model, settings))
     stubs = tuple(part for part in target.stubs if part != kind.part)
-    return complete(changed.model_copy(update={"stubs": stubs})).model_copy(update={"reference": model.reference})
+    return complete(changed.changed(stubs=stubs)).changed(reference=model.reference)
 
 
 def answers_after_filling(model: Architecture, answers: Architecture, kind: Kind) -> Architecture:
     """What the record of `model` says once the stub of this kind was filled from `answers`."""
-    return answers.model_copy(
-        update={
-            "stubs": tuple(part for part in model.stubs if part != kind.part),
-            "reference": model.reference if answers.groups() == model.groups() else None,
-            "hyperparameters": {**model.hyperparameters, **answers.hyperparameters},
-        }
+    return answers.changed(
+        stubs=tuple(part for part in model.stubs if part != kind.part),
+        reference=model.reference if answers.groups() == model.groups() else None,
+        hyperparameters={**model.hyperparameters, **answers.hyperparameters},
     )
 
 
@@ -47,4 +45,4 @@ def _with_fields_of(config: ConfigClass, architecture: Architecture) -> Architec
     named = {name for _, name in architecture.factors() if name not in architecture.hyperparameters}
     found = {name: config.number(name) for name in sorted(named)}
     own = {name: Hyperparameter(default=value) for name, value in found.items() if value is not None}
-    return architecture.model_copy(update={"hyperparameters": {**architecture.hyperparameters, **own}})
+    return architecture.changed(hyperparameters={**architecture.hyperparameters, **own})

@@ -62,6 +62,7 @@ _KINDS = (
     Kind("decoder-layer", "decoder_layer", ("layer", "norm", "positions")),
     Kind("transformer", "transformer", ("head", "norm", "positions")),
     Kind("embeddings", "embeddings", ("embeddings", "norm", "positions", "initialization")),
+    Kind("head-transform", "head_transform", ("head_transform", "norm", "initialization"), usual="normed"),
     Kind("lm-head", "lm_head", ("head", "initialization")),
 )
 KINDS = {kind.name: kind for kind in _KINDS}

@@ -46,7 +46,7 @@ class ModelTests:
         name = self._name
         is_standard = name == class_name(self._kind.part, self._target.prefix)
         text = render_module_tests(
-            answers.model_copy(update={"reference": None}),
+            answers.changed(reference=None),
             names,
             self._project,
             self._kind.part,

@@ -40,6 +40,14 @@ def _olmo2(what: str, right: str, wrong: str, part: str, *kinds: str) -> Fault:
     return Fault("olmo2", what, right, wrong, f"Olmo2{part}", kinds)
 
 
+def _mixtral(what: str, right: str, wrong: str, part: str, *kinds: str) -> Fault:
+    return Fault("mixtral", what, right, wrong, f"Mixtral{part}", kinds)
+
+
+def _deepseek(what: str, right: str, wrong: str, part: str, *kinds: str) -> Fault:
+    return Fault("deepseek_v3", what, right, wrong, f"DeepseekV3{part}", kinds)
+
+
 _NORM = "RmsNorm.init(config.Embed, eps=config.norm_eps"
 _Q, _K = "rope(self.q_proj(x), pos_ids, HeadSize)", "rope(self.k_proj(x), pos_ids, HeadSize)"
 
@@ -223,4 +231,52 @@ FAULTS = (
         "Attention",
         "layout",
     ),
+    _mixtral(
+        "sigmoid of scores", "hnn.softmax(logits, self.config.Experts)", "hnn.sigmoid(logits)", "Moe", "router scores"
+    ),
+    _mixtral(
+        "weights not normalised",
+        "        weights = weights / hax.sum(weights, self.config.TopExperts)\n",
+        "",
+        "Moe",
+        "router weights",
+    ),
+    _mixtral(
+        "a softmax too much",
+        "self.experts(x, chosen, weights,",
+        "self.experts(x, chosen, hnn.softmax(weights, self.config.TopExperts),",
+        "Moe",
+        "router softmax",
+    ),
+    _mixtral("gate and up of experts swapped", "self.act(gate) * up", "self.act(up) * gate", "Moe", "swapped halves"),
+    _mixtral(
+        "one expert too few",
+        'Axis("top_expert", self.num_experts_per_tok)',
+        'Axis("top_expert", self.num_experts_per_tok - 1)',
+        "Config",
+        "top-k",
+        "extra term",
+    ),
+    _deepseek(
+        "a correction bias that weighs",
+        "            scores,\n            self.config.TopExperts,\n            bias=self.correction_bias,\n",
+        "            scores + self.correction_bias,\n            self.config.TopExperts,\n",
+        "Moe",
+        "correction bias",
+    ),
+    _deepseek(
+        "groups of experts ignored",
+        "            groups=self.config.num_expert_groups,\n            kept_groups=self.config.num_kept_groups,\n",
+        "",
+        "Moe",
+        "expert groups",
+    ),
+    _deepseek(
+        "weights not scaled",
+        "        weights = weights * self.config.routed_scaling_factor\n",
+        "",
+        "Moe",
+        "missing factor",
+    ),
+    _deepseek("no shared expert", "return mixed + self.shared_experts(x)", "return mixed", "Moe", "missing term"),
 )

@@ -41,7 +41,7 @@ def test_module_and_cause_of_a_fault_are_found(subject, fault: Fault) -> None:
 
 def test_faults_are_many_and_of_several_models() -> None:
     assert len(FAULTS) >= 25
-    assert {fault.model for fault in FAULTS} == {"llama", "gpt2", "gemma2", "olmo2"}
+    assert {fault.model for fault in FAULTS} == {"llama", "gpt2", "gemma2", "olmo2", "mixtral", "deepseek_v3"}
 
 
 def test_a_right_model_has_no_divergence(subject) -> None:

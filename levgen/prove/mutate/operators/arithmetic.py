@@ -75,6 +75,17 @@ def term_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
             yield from (f"{site.code(node)} + self.{name}({positions})" for positions in site.positions)
 
 
+@operator("missing term", "what a module of the class gives is never added")
+def module_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
+    """return mixed -> return mixed + self.shared(x), for a module of the file."""
+    if not (site.exhaustive and site.is_forward and isinstance(site.parent, cst.Return)):
+        return
+    if isinstance(node, cst.Name | cst.Call | cst.BinaryOperation):
+        for name, annotation in site.owner.fields.items():
+            if annotation in site.facts.classes and f"self.{name}(" not in site.code(node):
+                yield from (f"{site.code(node)} + self.{name}({value})" for value in site.values[:1])
+
+
 @operator("softcap", "a soft cap of the config is missing")
 def cap_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
     """return logits -> return cap * hax.tanh(logits / cap)."""
