@@ -90,6 +90,7 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
         raise UnresolvedError(question, f"{observed}, before {targets}", module)
     attention, mlp = mixing[0], pointwise[0] if pointwise else None
     attention_inputs, attention_output = tuple(_roots(anatomy, attention)), _after_norm(anatomy, attention)
+    mlp_inputs: tuple[str, ...]
     if mlp is None:
         mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
     else:

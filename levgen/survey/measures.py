@@ -100,12 +100,14 @@ class Measures(MixtureMeasures):
     @property
     def joint_width(self) -> int | None:
         """Of gate and up together, where there are both."""
-        return 2 * self.intermediate_dim if self.mlp_kind == "gated" else None
+        if self.mlp_kind != "gated" or self.intermediate_dim is None:
+            return None
+        return 2 * self.intermediate_dim
 
     @property
-    def mlp_multiple(self) -> float:
+    def mlp_multiple(self) -> float | None:
         """The MLP's width over the model's."""
-        return self.intermediate_dim / self.hidden_dim
+        return None if self.intermediate_dim is None else self.intermediate_dim / self.hidden_dim
 
     @property
     def uneven(self) -> bool:

@@ -70,16 +70,21 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
-        block = anatomy.leaves[dataflow.mlp_output]
-        act = None
-        if not isinstance(block, Mixture):
-            assert dataflow.mlp_core is not None
-            block = find_channel_block(anatomy, dataflow.mlp_core)
-            act = block.act
-        elsewhere = sorted(anatomy.learned.keys() - {act})
+        block = _block(anatomy, dataflow)
+        own = None if isinstance(block, Mixture) else block.act
+        elsewhere = sorted(anatomy.learned.keys() - {own})
         if elsewhere:
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
         layers.append(LayerFindings(anatomy, dataflow, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
+
+
+def _block(anatomy: Anatomy, dataflow: Dataflow) -> ChannelBlock | Mixture:
+    """What stands behind attention in a layer."""
+    leaf = anatomy.leaves[dataflow.mlp_output]
+    if isinstance(leaf, Mixture):
+        return leaf
+    assert dataflow.mlp_core is not None
+    return find_channel_block(anatomy, dataflow.mlp_core)

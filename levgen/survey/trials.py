@@ -185,7 +185,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
     elif isinstance(value, str):
-        from levgen.survey.activation import known_activations
+        from levgen.survey.functions import known_activations
         from levgen.survey.learned_activation import FORMS
 
         # An activation is altered into one that is unlike it.
