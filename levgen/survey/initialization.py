@@ -164,7 +164,7 @@ def _check_activation(tiny: Tiny, measures: Measures, found: FieldMap) -> None:
     from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS
 
     names = measures.names
-    if "act" not in names["mlp"] or measures.activation[0] not in LEARNED_ACTIVATIONS:
+    if "act" not in names.get("mlp", {}) or measures.activation[0] not in LEARNED_ACTIVATIONS:
         return
     fresh = tiny.build(random=False).get_submodule(
         _in_layer(measures, names["decoder_layer"]["mlp"], names["mlp"]["act"])
