@@ -31,7 +31,7 @@ def find_balance(trials: Trials, found: FieldMap) -> Balance | None:
     mixtures = [layer.block for layer in trials.structure.layers if isinstance(layer.block, Mixture)]
     if not mixtures:
         return None
-    idle = {name: trials.base.values[name] for name in found.ignored}
+    idle = {name: value for name, value in trials.base.values.items() if name in found.ignored}
     switches = [name for name, value in idle.items() if isinstance(value, bool)]
     weights = [name for name, value in idle.items() if isinstance(value, float)]
     without = _loss(trials, {})
