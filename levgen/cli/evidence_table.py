@@ -21,6 +21,16 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "mlp.projections": ("channel block",),
     "mlp.bias": ("switch of mlp_bias",),
     "mlp.activation": ("activation",),
+    **dict.fromkeys(
+        (f"moe.{answer}" for answer in ("scores", "router_bias", "correction", "groups", "normalized")),
+        ("how a router weighs experts",),
+    ),
+    "moe.scale": ("factor moe_scale", "how a router weighs experts"),
+    **dict.fromkeys(
+        (f"moe.{answer}" for answer in ("transposed", "interleaved", "bias", "gating")), ("what an expert computes",)
+    ),
+    "moe.shared": ("what every token gets",),
+    "moe.balance": ("the loss of routers that are out of balance",),
     "layer.norms": ("what feeds what in a layer",),
     "layer.parallel": ("what feeds what in a layer",),
     "layer.attention_norm": ("layers with attention_norm",),

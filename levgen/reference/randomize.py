@@ -43,6 +43,8 @@ def build(
     model = found.model_class(config)
     if hasattr(model, "set_attn_implementation"):
         model.set_attn_implementation("eager")
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")  # the others take fp32 at most
     if plugs is not None:
         plugs.fill(model)
     model = model.to(getattr(torch, dtype))

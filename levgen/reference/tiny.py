@@ -6,6 +6,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 """
 
 import itertools
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from levgen.reference.randomize import build, token_ids
 from levgen.reference.runs import is_runs, shortened
 
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
+EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
+_OPEN = (EXPERTS, CHOSEN, 2)
+_NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
     "vocab_size": VOCAB,
@@ -81,8 +85,12 @@ def own_fields(found: Found) -> dict[str, Any]:
 
     common = set(COMMON_FIELDS) - {"vocab_size"}
     fields: dict[str, Any] = found.config().to_dict()
+    # A field that the class itself declares under another name than it writes.
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    aliases = {held: name for name, held in getattr(found.config_class, "attribute_map", {}).items()}
+    own = {name: aliases[name] for name in fields if name not in declared and aliases.get(name) in declared}
     return {
-        name: value
+        own.get(name, name): value
         for name, value in fields.items()
         if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
     }
@@ -95,10 +103,12 @@ def tiny(found: Found) -> Tiny:
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
     values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
     values |= _tokens(found)
+    values |= _switched_on(found, fields, values)
     if names.get("hidden_size", "hidden_size") not in fields:
         values |= _by_experiment(found, fields, values)
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values |= _shorter_lists(found, fields, values)
+    values = _with_few_experts(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None:
@@ -110,7 +120,24 @@ def tiny(found: Found) -> Tiny:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
+    values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values))
+
+
+def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The switch without which a config class takes a window's size for none."""
+    for name, size in values.items():
+        if size != WINDOW:
+            continue
+        try:
+            if getattr(found.config(**values), name) is not None:
+                continue
+            for switch, off in fields.items():
+                if off is False and getattr(found.config(**{**values, switch: True}), name) == size:
+                    return {switch: True}
+        except Exception:
+            continue
+    return {}
 
 
 def _tokens(found: Found) -> dict[str, int]:
@@ -143,6 +170,56 @@ def _problem(found: Found, values: Mapping[str, Any], dtype: str = "float64") ->
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _with_few_experts(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a small number of experts, that groups of several sizes divide: the first axis of 3-D parameters,
+    or how many equal modules there are."""
+    base = _shapes(found, values)
+    if base is None:
+        # A class may leave its numbers of experts open.
+        unset = [name for name, value in fields.items() if value is None and name not in values]
+        for count in range(1, min(len(unset), len(_OPEN)) + 1):
+            for chosen in itertools.permutations(unset, count):
+                opened = {**values, **dict(zip(chosen, _OPEN, strict=False))}
+                if _experts(_shapes(found, opened) or {}) == EXPERTS and _problem(found, opened) is None:
+                    return opened
+        return values
+    for name, value in fields.items():
+        if not is_int(value) or value < 1 or name in values:
+            continue
+        few = {**values, name: EXPERTS}
+        shapes = None if value == EXPERTS else _shapes(found, few)
+        if shapes is not None and _experts(shapes) == EXPERTS and _experts(base) == value:
+            return few
+    return values
+
+
+def _experts(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """How many experts a model with parameters of these shapes has; None where nothing is stacked or numbered so."""
+    stacked = {shape[0] for shape in shapes.values() if len(shape) == 3}
+    if len(stacked) == 1:
+        return stacked.pop()
+    # Numbered modules inside of numbered layers.
+    numbers = {int(found[1]) for name in shapes if (found := _NESTED.search(name))}
+    return max(numbers) + 1 if numbers else None
+
+
+def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with two or three experts a token, of the few that there are, and where it can be in three groups."""
+    base = _shapes(found, values)
+    if base is None or _experts(base) != EXPERTS:
+        return values
+    counts = {name: value for name, value in fields.items() if is_int(value) and name not in values}
+    many = [name for name, value in counts.items() if value > CHOSEN]
+    ones = [name for name, value in counts.items() if value == 1]
+    for name in (*many, *ones):
+        other = {**values, name: CHOSEN}
+        if _shapes(found, other) == base and _moves(found, values, other):
+            values = other
+            if name in ones:  # how many of the groups are kept is left at one
+                break
+    return values
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +299,9 @@ def _by_experiment(found: Found, fields: Mapping[str, Any], values: Mapping[str,
         other = next((s for s in (_shapes(found, {name: v}) for v in (2 * value, value // 2)) if s is not None), None)
         if other is None:
             continue
-        if set(other) != set(base):
+        if _experts(base) == value != _experts(other):
+            sizes[name] = EXPERTS
+        elif set(other) != set(base):
             sizes[name] = DEPTH
         else:
             effects[name] = {key: shape for key, shape in other.items() if shape != base[key]}

@@ -5,6 +5,7 @@ from typing import Any
 
 from levgen.survey.anatomy import Anatomy, Core
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.functions import known_activations
 from levgen.survey.shapes import LENGTH, random_like
 
 # Functions closer than this are one function under several names.
@@ -162,13 +163,3 @@ def _activation(
     if relative(again, seen) > 1e-6:
         raise UnresolvedError("activation", f"{best} on a grid over ±8, and not at inputs of std 300", module)
     return same, found
-
-
-def known_activations() -> dict[str, Any]:
-    """Every activation without parameters that transformers names, and that the runtime has too."""
-    from transformers.activations import ACT2FN
-
-    from levgen.scaffold.parts import load_part
-
-    spec = next(s for s in load_part("mlp").hyperparameters if s.name == "activation")
-    return {name: ACT2FN[name] for name in spec.choices if name in ACT2FN}

@@ -1,4 +1,4 @@
-"""The anatomy of a layer: its leaves (affine maps and norms), and what lies between them.
+"""The anatomy of a layer: its leaves (affine maps, norms, mixtures of experts), and what lies between them.
 
 No submodule is taken for an attention or an MLP. A leaf's input is a sum of tensors that came before it, or columns of
 one, or the output of a core: what is computed between leaves. A core that mixes positions is an attention's, one that
@@ -13,6 +13,7 @@ from levgen.survey.chain import parts_with_parameters
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.learned_activation import Learned, identify_learned
 from levgen.survey.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
+from levgen.survey.mixture import Mixture, find_mixture
 from levgen.survey.shapes import canonical, native, random_like
 from levgen.survey.sums import Sum, explain
 
@@ -42,7 +43,7 @@ class Anatomy:
     """One layer, taken apart. `inputs`: what each leaf and the layer's output are made from."""
 
     probe: Probe
-    leaves: dict[str, Affine | NormLeaf]
+    leaves: dict[str, Affine | NormLeaf | Mixture]
     given: dict[str, Any]  # leaf -> its input [T, N]
     gave: dict[str, Any]  # leaf -> its output [T, N]
     inputs: dict[str, Sum | Columns | Core] = field(default_factory=dict)
@@ -67,21 +68,22 @@ def dissect(call: Call) -> Anatomy:
     """Takes the layer of `call` apart. Raises UnresolvedError where a module or a tensor in it is not explained."""
     module = call.module
     every = {name: child for name, child in module.named_modules() if name}
-    made = record(lambda: module(*call.args, **call.kwargs), every)
+    made = record(lambda: module(*call.args, **call.kwargs), every, arguments=True)
+    mixture = find_mixture(module, _by_name(made))
+    if mixture is not None:  # it is one leaf: what it calls is a part of it
+        made = [c for c in made if not c.name.startswith(f"{mixture.bank.name}.")]
     called = [c.name for c in made]
     holding = parts_with_parameters(module, set(called))
     if "" in holding or not holding:
         raise UnresolvedError("what a layer is made of", "it has parameters and calls no module that has", module)
     loose = {n: p for n, p in module.named_parameters() if not any(n.startswith(f"{leaf}.") for leaf in holding)}
-    by_name: dict[str, list[Call]] = {}
-    for one in made:
-        by_name.setdefault(one.name, []).append(one)
+    by_name = _by_name(made)
     bare = [name for name in dict.fromkeys(called) if name not in holding and _may_be_norm(name, by_name, holding)]
     names = [name for name in dict.fromkeys(called) if name in holding or name in bare]
     twice = [name for name in names if len(by_name[name]) != 1]
     if twice:
         raise UnresolvedError("what a layer is made of", f"called more than once: {twice}", every[twice[0]])
-    leaves: dict[str, Affine | NormLeaf] = {}
+    leaves: dict[str, Affine | NormLeaf | Mixture] = {}
     learned: dict[str, Learned] = {}
     given, gave = {}, {}
     for name in names:
@@ -93,7 +95,8 @@ def dissect(call: Call) -> Anatomy:
             shapes = [None if t is None else list(t.shape) for t in (one.input, one.output)]
             raise UnresolvedError("what a module of a layer computes", f"{name}: shapes {shapes}", one.module)
         try:
-            leaves[name] = identify(one.module, one.input)
+            own = mixture if mixture is not None and name == mixture.bank.name else None
+            leaves[name] = own or identify(one.module, one.input)
         except UnresolvedError as error:
             if name in bare:
                 continue
@@ -102,10 +105,18 @@ def dissect(call: Call) -> Anatomy:
         given[name], gave[name] = x, y
     probe = Probe(call, {name: every[name] for name in leaves})
     evidence = [own.evidence for own in learned.values()]
+    evidence += mixture.evidence if mixture is not None else ()
     anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned)
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
+
+
+def _by_name(calls: list[Call]) -> dict[str, list[Call]]:
+    found: dict[str, list[Call]] = {}
+    for one in calls:
+        found.setdefault(one.name, []).append(one)
+    return found
 
 
 def _learned(call: Call, error: UnresolvedError) -> Learned:

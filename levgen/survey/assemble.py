@@ -9,11 +9,14 @@ from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
+from levgen.survey.balance import Balance
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
 from levgen.survey.initialization import Initialization
 from levgen.survey.inside import Inside
 from levgen.survey.measures import Measures, alike
+from levgen.survey.mixture_card import find_mixture_names, moe_answers
+from levgen.survey.mixture_names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.plugs import Plugs
 from levgen.survey.trials import Trials
@@ -22,6 +25,14 @@ _ORDER = (
     "max_seq_len",
     "hidden_dim",
     "intermediate_dim",
+    "expert_dim",
+    "num_experts",
+    "num_experts_per_tok",
+    "num_shared_experts",
+    "num_dense_layers",
+    "num_expert_groups",
+    "num_kept_groups",
+    "shared_expert_dim",
     "mlp_multiple",
     "num_layers",
     "num_heads",
@@ -44,18 +55,36 @@ _ORDER = (
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
 
 
-def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Inside | None = None) -> Architecture:
+def assemble(
+    trials: Trials,
+    found: FieldMap,
+    init: Initialization,
+    inside: Inside | None = None,
+    balance: Balance | None = None,
+) -> Architecture:
     """The architecture that the findings make up. Raises UnresolvedError where they don't, and LevgenError where the
     schema can't hold them.
 
-    `inside`: what is known of modules that are unknown, and that were plugged in `trials`.
+    `inside`: what is known of modules that are unknown, and that were plugged in `trials`. `balance`: of routers.
     """
     measures = trials.base.measures
     assert measures is not None
     reference = trials.tiny.found
     inside = inside or Inside()
+    experts = find_mixture_names(trials.structure)
+    moe = None
+    if experts is not None:
+        moe = moe_answers(found, measures, experts, balance, _scale(found, "moe_scale", 1.0))
     hyperparameters = _hyperparameters(trials, found, measures, inside)
-    names = checkpoint_roles(trials.structure.model, measures.names)
+    if balance is not None:
+        # A fresh config trains its routers to be in balance, whatever the reference's says.
+        hyperparameters["load_balancing"] = {"default": True, "hf": balance.switch}
+        coefficient = {"default": trials.fields[balance.coefficient], "hf": balance.coefficient}
+        hyperparameters["router_aux_loss_coef"] = coefficient
+    aside = None if experts is None else measures.names["decoder_layer"]["mlp"]
+    names = checkpoint_roles(trials.structure.model, measures.names, aside)
+    if experts is not None:
+        _name_experts(names, experts)
     if inside.parts:
         _name_unknown(names, trials)
     data: dict[str, Any] = {
@@ -90,9 +119,22 @@ def assemble(trials: Trials, found: FieldMap, init: Initialization, inside: Insi
         "head_transform": _head_transform(found, measures),
         "initialization": dataclasses.asdict(init),
         "names": names,
+        **({} if experts is None else {"moe": moe, "renamed": experts.renamed}),
         "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
+    """Puts a mixture of experts into `names`, with the expert that all tokens go to as an MLP."""
+    held = names["decoder_layer"].setdefault("mlp", experts.module)
+    dense = names.get("mlp", experts.mlp)
+    if held != experts.module or (experts.mlp and dense != experts.mlp):
+        observed = f"{held}: {dense} without experts, {experts.module}: {experts.mlp} with"
+        raise UnresolvedError("names in layers with experts", observed)
+    names["moe"] = experts.moe
+    if dense:
+        names["mlp"] = {**dense}
 
 
 def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> None:
@@ -188,7 +230,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
-        if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias"):
+        if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
     tie: dict[str, Any] = {"default": measures.tied}
     if "tied" in found.switches:
@@ -394,9 +436,9 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         mlp["activation"] = _always("activation", measures.activation)
     if "mlp_multiple" in found.sizes:
         mlp["multiple"] = "mlp_multiple"
-    elif "intermediate_dim" not in found.sizes:
+    elif "intermediate_dim" not in found.sizes and measures.intermediate_dim is not None:
         sizes = [t.measures for t in trials.examined if t.measures is not None and _only_sizes(found, t.changes)]
-        multiples = {m.intermediate_dim / m.hidden_dim for m in sizes}
+        multiples = {m.intermediate_dim / m.hidden_dim for m in sizes if m.intermediate_dim is not None}
         if len(multiples) != 1:
             raise UnresolvedError("width of the MLP", f"{sizes[0].intermediate_dim}, and no field says so")
         multiple = multiples.pop()

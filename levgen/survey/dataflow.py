@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from levgen.survey.anatomy import INPUT, OUTPUT, Anatomy, Columns, Core
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.leaves import Affine, NormLeaf
+from levgen.survey.mixture import Mixture
 from levgen.survey.sums import Sum
 
 # What goes into each norm, into attention, into the MLP, and out of the layer. `x` is the layer's input; "attention"
@@ -67,7 +68,7 @@ class Dataflow:
     residual_scale: float
     norm_roles: dict[str, str]  # role -> leaf
     attention_core: Core
-    mlp_core: Core
+    mlp_core: Core | None  # None where a mixture of experts stands in its place, the one `mlp_output`
     attention_inputs: tuple[str, ...]  # leaves that read the attention's input
     mlp_inputs: tuple[str, ...]
     attention_output: str  # the projection back into the stream
@@ -81,16 +82,21 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     """The wiring of a layer. Raises UnresolvedError where it is none of the patterns."""
     question = "what feeds what in a layer"
     mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
-    if len(mixing) != 1 or len(pointwise) != 1:
+    mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
+    if len(mixing) != 1 or len(pointwise) + len(mixtures) != 1:
         observed = f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1 and 1)"
-        targets = [core.target for core in (*mixing, *pointwise)]
+        targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
         module = anatomy.probe.calls[targets[0]].module if targets else None
         raise UnresolvedError(question, f"{observed}, before {targets}", module)
-    attention, mlp = mixing[0], pointwise[0]
-    attention_inputs, mlp_inputs = (tuple(_roots(anatomy, core)) for core in (attention, mlp))
-    attention_output, mlp_output = (_after_norm(anatomy, core) for core in (attention, mlp))
-    inner = {*attention.sources, *attention_inputs, *mlp.sources, *mlp_inputs, attention.target, mlp.target}
-    inner |= {attention_output, mlp_output}
+    attention, mlp = mixing[0], pointwise[0] if pointwise else None
+    attention_inputs, attention_output = tuple(_roots(anatomy, attention)), _after_norm(anatomy, attention)
+    mlp_inputs: tuple[str, ...]
+    if mlp is None:
+        mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
+    else:
+        mlp_inputs, mlp_output = tuple(_roots(anatomy, mlp)), _after_norm(anatomy, mlp)
+    inner = {*attention.sources, *attention_inputs, attention.target, attention_output, *mlp_inputs, mlp_output}
+    inner |= {*mlp.sources, mlp.target} if mlp is not None else set()
     outer = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and name not in inner]
     left = [name for name in anatomy.leaves if name not in inner and name not in outer]
     if left:

@@ -10,6 +10,7 @@ from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.learned_activation import FORMS
 from levgen.survey.lists import kind_of
 from levgen.survey.measures import Measures, alike
+from levgen.survey.mixture_measures import MIXTURE
 from levgen.survey.shapes import LENGTH
 from levgen.survey.trials import ROUNDING, Trial, Trials
 
@@ -25,6 +26,14 @@ _SIZES = {
     "max_seq_len": "position_rows",
     "sliding_window": "window",
     "rotary_dim": "rotary_dim",
+    "expert_dim": "expert_dim",
+    "num_experts": "num_experts",
+    "num_experts_per_tok": "num_experts_per_tok",
+    "num_expert_groups": "num_expert_groups",
+    "num_kept_groups": "num_kept_groups",
+    "num_dense_layers": "num_dense_layers",
+    "shared_expert_dim": "shared_expert_dim",
+    "num_shared_experts": "num_shared_experts",
 }
 # What a factor is where it does nothing.
 NEUTRAL: dict[str, float | None] = {
@@ -34,6 +43,7 @@ NEUTRAL: dict[str, float | None] = {
     "attention_softcap": None,
     "attention_clip": None,
     "residual_scale": 1.0,
+    "moe_scale": 1.0,
     "logit_scale": 1.0,
     "logit_softcap": None,
 }
@@ -140,8 +150,10 @@ def _follows(trials: Trials, hf: str, name: str) -> bool:
     runs = [t for t in _sized(trials) if t.values.get(hf) is not None]
     own = [t for t in _altering(trials, hf) if t.measures is not None and t.values[hf] is not None]
     held = [getattr(t.measures, name) for t in runs]
-    # A window can be None where all is seen: a field that does nothing there is no counterexample.
-    pairs = [(t.values[hf], m) for t, m in zip(runs, held, strict=True) if not (name == "window" and m is None)]
+    # A window can be None where all is seen, experts where no layer has any: a field that does nothing there is no
+    # counterexample.
+    may_be_absent = name == "window" or name in MIXTURE
+    pairs = [(t.values[hf], m) for t, m in zip(runs, held, strict=True) if not (may_be_absent and m is None)]
     if not own or not pairs or any(value != m for value, m in pairs):
         return False
     unset = [t for t in _sized(trials) if t.values.get(hf) is None]
@@ -319,7 +331,13 @@ def _factor_runs(trials: Trials, found: FieldMap, hf: str | None, measured: Mapp
     """
     base = measured[id(trials.base)]
     sized = {*found.sizes.values(), *found.derived, *({hf} if hf else set())}
-    return [t for t in trials.examined if set(t.changes) <= sized or alike(measured[id(t)], base)]
+    runs = [t for t in trials.examined if set(t.changes) <= sized or alike(measured[id(t)], base)]
+    # Where no layer has experts, nothing scales them.
+    return [t for t in runs if base is None or measured[id(t)] is not None or not _without_experts(t)]
+
+
+def _without_experts(trial: Trial) -> bool:
+    return trial.measures is not None and not any(trial.measures.sparse)
 
 
 def _factor_hypotheses(
@@ -356,7 +374,7 @@ def _is_identifier(name: str) -> bool:
 
 
 def _map_switches(trials: Trials, found: FieldMap) -> None:
-    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied"):
+    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied", "moe_normalized"):
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue

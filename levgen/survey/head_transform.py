@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from levgen.reference.record import Call, Probe
-from levgen.survey.activation import ACCEPT, SAME, known_activations
+from levgen.survey.activation import ACCEPT, SAME
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.functions import known_activations
 from levgen.survey.leaves import Affine, NormLeaf
 from levgen.survey.shapes import LENGTH, canonical, native, random_like
 from levgen.survey.sums import explain

@@ -10,13 +10,15 @@ from levgen.reference.tiny import Tiny
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.fields import FieldMap
 from levgen.survey.measures import Measures
+from levgen.survey.mixture_card import first_mixture
+from levgen.survey.mixture_names import fresh_weights
 from levgen.survey.trials import Trials
 
 # A deviation estimated from n values is off by 1 / sqrt(2 n): below 1% for the smallest projection here.
 _TOLERANCE = 0.06
 _EMBEDDINGS = ("token", "position", "head")
 # Which projections have std / sqrt(2 * layers), by initialization.residual and head_scaled.
-_INTO_STREAM = {"same": (), "scaled": ("o", "down"), "scaled_attention": ("o",)}
+_INTO_STREAM = {"same": (), "scaled": ("o", "down", "experts_down"), "scaled_attention": ("o",)}
 _HEAD = {False: (), True: ("head", "transform")}
 _FIELD, _CUTOFF = "initializer_range", "initializer_cutoff"  # our names of what a deviation follows
 # Of as many values as a projection has here, drawn without a cutoff, the largest is further out than this many
@@ -40,7 +42,7 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     """The initialisation, with its field noted in `found`; what doesn't fit is noted as unknown."""
     measures = trials.base.measures
     assert measures is not None
-    roles = _weights(measures)
+    roles = _weights(measures) | _of_experts(trials)
     untied = _untied(trials, found, roles)
     fresh = _deviations(trials.tiny, untied, roles)
     gain = _gain(trials.tiny, measures, found)
@@ -162,7 +164,7 @@ def _check_activation(tiny: Tiny, measures: Measures, found: FieldMap) -> None:
     from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS
 
     names = measures.names
-    if "act" not in names["mlp"] or measures.activation[0] not in LEARNED_ACTIVATIONS:
+    if "act" not in names.get("mlp", {}) or measures.activation[0] not in LEARNED_ACTIVATIONS:
         return
     fresh = tiny.build(random=False).get_submodule(
         _in_layer(measures, names["decoder_layer"]["mlp"], names["mlp"]["act"])
@@ -183,7 +185,7 @@ def _weights(measures: Measures) -> dict[str, str]:
     names = measures.names
     roles: dict[str, str] = {}
     for part in ("attention", "mlp"):
-        for role, name in names[part].items():
+        for role, name in names.get(part, {}).items():
             if "norm" not in role:
                 roles[role] = _in_layer(measures, names["decoder_layer"][part], name, "weight")
     for role in ("token", "position"):
@@ -192,6 +194,12 @@ def _weights(measures: Measures) -> dict[str, str]:
     if "head_transform" in names:
         roles["transform"] = f"{names['head_transform']['dense']}.weight"
     return roles | {"head": f"{names['lm_head']['head']}.weight"}
+
+
+def _of_experts(trials: Trials) -> dict[str, str]:
+    """Role -> weight of the first layer with experts."""
+    first = first_mixture(trials.structure)
+    return {} if first is None else dict(fresh_weights(first[1], first[0]))
 
 
 def _deviations(tiny: Tiny, changes: dict[str, Any], roles: dict[str, str]) -> dict[str, float]:

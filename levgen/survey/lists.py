@@ -33,6 +33,7 @@ KINDS = (
     ListKind("layer_types", "windowed", _named("sliding_attention", "full_attention")),
     ListKind("rope_layers", "rotating", _named(1, 0)),
     ListKind("layer_thetas", "rotating", _theta),
+    ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),
     ListKind("attention_types", "windowed", _named("local", "global"), runs=True),
 )
 
@@ -64,6 +65,8 @@ def altered(value: list[Any]) -> Iterator[list[Any]]:
     others: list[Any] = [item for index, item in enumerate(value) if item not in value[:index]]
     if value and all(isinstance(item, str) and item in known for item in value):
         others += ["sliding_attention", "full_attention"]
+    if value and all(item in ("dense", "sparse") for item in value):
+        others += ["dense", "sparse"]
     if value and all(item in (0, 1) for item in value):
         others += [0, 1]
     if value and all(isinstance(item, float) for item in value):

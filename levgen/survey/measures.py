@@ -7,20 +7,34 @@ from typing import Any
 from levgen.survey.dataflow import source_of_norm
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.leaves import Affine, NormLeaf
+from levgen.survey.mixture import Mixture
+from levgen.survey.mixture_measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.structure import LayerFindings, Structure
 
+# In which layers with experts may differ from those without.
+_OF_CHANNELS = (*MIXTURE, "intermediate_dim", "mlp_bias", "mlp_kind", "mlp_projections", "mlp_transposed", "names")
+# What holds for some layers only shows where these were examined.
+_SOME = {
+    "window": "windowed",
+    "layout": "rotating",
+    "backwards": "rotating",
+    "rotary_dim": "rotating",
+    "position_kind": "rotating",
+    "norm_after_rotation": "rotating",
+    **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
+}
 # One value a layer, which layers may differ in.
-BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias")
+BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse")
 
 
 @dataclass(frozen=True)
-class Measures:
+class Measures(MixtureMeasures):
     """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
 
     # sizes
     hidden_dim: int
-    intermediate_dim: int
+    intermediate_dim: int | None  # None where every layer has experts
     num_layers: int
     num_heads: int
     num_kv_heads: int
@@ -86,12 +100,14 @@ class Measures:
     @property
     def joint_width(self) -> int | None:
         """Of gate and up together, where there are both."""
-        return 2 * self.intermediate_dim if self.mlp_kind == "gated" else None
+        if self.mlp_kind != "gated" or self.intermediate_dim is None:
+            return None
+        return 2 * self.intermediate_dim
 
     @property
-    def mlp_multiple(self) -> float:
+    def mlp_multiple(self) -> float | None:
         """The MLP's width over the model's."""
-        return self.intermediate_dim / self.hidden_dim
+        return None if self.intermediate_dim is None else self.intermediate_dim / self.hidden_dim
 
     @property
     def uneven(self) -> bool:
@@ -108,17 +124,8 @@ class Measures:
             if name in BY_LAYER:
                 n = min(len(a), len(b))
                 a, b = a[:n], b[:n]
-            # What holds for some layers only shows where these were examined.
-            some = {
-                "window": "windowed",
-                "layout": "rotating",
-                "backwards": "rotating",
-                "rotary_dim": "rotating",
-                "position_kind": "rotating",
-                "norm_after_rotation": "rotating",
-            }
-            partly = name in some and len(self.windowed) != len(other.windowed)
-            if partly and not all(any(getattr(m, some[name])) for m in (self, other)):
+            partly = name in _SOME and len(self.windowed) != len(other.windowed)
+            if partly and not all(any(getattr(m, _SOME[name])) for m in (self, other)):
                 continue
             if not alike(a, b):
                 found.append(name)
@@ -157,10 +164,18 @@ def measure(structure: Structure) -> Measures:
         "position_kind",
         "norm_after_rotation",  # nothing tells where nothing rotates
     }
+    kinds = {sparse: next((m for m in layers if m.sparse[0] is sparse), None) for sparse in (False, True)}
     for index, layer in enumerate(layers):
-        differing = [name for name in first.differing(layer) if name not in allowed]
+        alike_in_kind = kinds[layer.sparse[0]]
+        assert alike_in_kind is not None
+        differing = [name for name in alike_in_kind.differing(layer) if name not in allowed]
+        differing += [name for name in first.differing(layer) if name not in {*allowed, *_OF_CHANNELS, *differing}]
         if differing:
-            said = [f"{n}: {getattr(first, n)} in layer 0, {getattr(layer, n)} in layer {index}" for n in differing]
+            at = layers.index(alike_in_kind)
+            said = [
+                f"{n}: {getattr(alike_in_kind, n)} in layer {at}, {getattr(layer, n)} in layer {index}"
+                for n in differing
+            ]
             raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
     windows = {layer.window for layer in layers if layer.window is not None}
     layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
@@ -169,6 +184,7 @@ def measure(structure: Structure) -> Measures:
             "layers that differ",
             f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
         )
+    first = _with_both(kinds[False], kinds[True])
     turning = next((layer for layer in layers if layer.layout is not None), first)
     return replace(
         first,
@@ -178,6 +194,8 @@ def measure(structure: Structure) -> Measures:
         rotary_dim=turning.rotary_dim,
         norm_after_rotation=turning.norm_after_rotation,
         position_kind=turning.position_kind,
+        sparse=tuple(layer.sparse[0] for layer in layers),
+        num_dense_layers=dense_layers([layer.sparse[0] for layer in layers]),
         windowed=tuple(layer.windowed[0] for layer in layers),
         rotating=tuple(layer.rotating[0] for layer in layers),
         frequencies=tuple(layer.frequencies[0] for layer in layers),
@@ -186,6 +204,18 @@ def measure(structure: Structure) -> Measures:
         added_bias=tuple(layer.added_bias[0] for layer in layers),
         names=_all_names(layers),
     )
+
+
+def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
+    """The measures of a layer without experts, with those of the experts of another."""
+    if dense is None or sparse is None:
+        found = dense or sparse
+        assert found is not None
+        return found
+    if dense.names["decoder_layer"] != sparse.names["decoder_layer"]:
+        observed = f"{dense.names['decoder_layer']} without experts, {sparse.names['decoder_layer']} with"
+        raise UnresolvedError("names in layers with experts", observed)
+    return replace(dense, **{name: getattr(sparse, name) for name in MIXTURE})
 
 
 def _all_names(layers: list[Measures]) -> dict[str, dict[str, str | None]]:
@@ -203,12 +233,13 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     transform = head.transform
     leaves = layer.anatomy.leaves
     projections = [_affine(leaves[name]) for name in flow.attention_inputs]
-    output, down = _affine(leaves[flow.attention_output]), _affine(leaves[flow.mlp_output])
-    inner = [_affine(leaves[name]) for name in flow.mlp_inputs]
+    output = _affine(leaves[flow.attention_output])
+    # A mixture of experts stands alone in the place of all of an MLP's projections.
+    mlp = [] if isinstance(block, Mixture) else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output)]
     attention_bias = _same("a bias of queries, keys and values", [p.bias is not None for p in projections])
-    mlp_bias = _same("a bias in the MLP", [p.bias is not None for p in (*inner, down)])
+    mlp_bias = bool(mlp) and _same("a bias in the MLP", [p.bias is not None for p in mlp])
     attention_layout = _same("how attention's weights lie", [p.transposed for p in (*projections, output)])
-    mlp_layout = _same("how the MLP's weights lie", [p.transposed for p in (*inner, down)])
+    mlp_layout = bool(mlp) and _same("how the MLP's weights lie", [p.transposed for p in mlp])
     norm = _one_norm(structure, layer)
     kinds = {embeddings.positions} - {"none"}
     kinds |= {"rotary"} if scores.layout is not None else set()
@@ -218,7 +249,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     width = structure.chain.layers[0].input.shape[-1]
     return Measures(
         hidden_dim=width,
-        intermediate_dim=block.width,
+        intermediate_dim=None if isinstance(block, Mixture) else block.width,
         num_layers=len(structure.chain.layers),
         num_heads=roles.heads,
         num_kv_heads=roles.kv_heads,
@@ -239,7 +270,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_bias=mlp_bias,
         head_bias=head.bias,
         tied=head.tied,
-        activation=block.activations,
+        activation=block.experts.activations if isinstance(block, Mixture) else block.activations,
         norm_kind=norm.kind,
         norm_weight=norm.weight is not None,
         norm_offset=bool(norm.offset),
@@ -256,10 +287,10 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
-        mlp_kind=block.kind,
-        mlp_projections=block.projections,
+        mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
+        mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
         mlp_transposed=mlp_layout,
-        mlp_inner_norm=flow.mlp_core.target != flow.mlp_output,
+        mlp_inner_norm=flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output,
         layer_norms=flow.norms,
         parallel=flow.parallel,
         embedding_norm=embeddings.norm is not None,
@@ -275,12 +306,13 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         missing_norm=(flow.missing,),
         added_bias=(flow.added_bias is not None,),
         names=module_roles(structure, layer),
+        **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
 
 
-def _affine(leaf: Affine | NormLeaf) -> Affine:
+def _affine(leaf: Affine | NormLeaf | Mixture) -> Affine:
     if not isinstance(leaf, Affine):
-        raise UnresolvedError("projections", "a norm stands where a projection is expected")
+        raise UnresolvedError("projections", f"{type(leaf).__name__} stands where a projection is expected")
     return leaf
 
 

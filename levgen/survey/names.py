@@ -5,13 +5,17 @@ from typing import Any
 
 from levgen.survey.dataflow import source_of_norm
 from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture import Mixture
 from levgen.survey.structure import LayerFindings, Structure
 
 Names = Mapping[str, Mapping[str, str | None]]
 
 
-def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None]]:
-    """`names` as `save_pretrained` writes them. Raises UnresolvedError where a checkpoint holds other tensors."""
+def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict[str, dict[str, str | None]]:
+    """`names` as `save_pretrained` writes them. Raises UnresolvedError where a checkpoint holds other tensors.
+
+    `aside`: a module in layers, of which others say how it is stored.
+    """
     from levgen.runtime.hf_torch import checkpoint_names
 
     # Copies: tensors that are tied have names of their own too.
@@ -19,6 +23,9 @@ def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None
     saved = checkpoint_names(model, own)
     by_data = {tensor.data_ptr(): name for name, tensor in saved.items()}
     missing = [name for name, parameter in own.items() if parameter.data_ptr() not in by_data]
+    if aside is not None:
+        within = f"{names['transformer']['layers']}."
+        missing = [n for n in missing if not n.removeprefix(within).partition(".")[2].startswith(f"{aside}.")]
     if missing:
         raise UnresolvedError("names in a checkpoint", f"{missing[:3]} are stored as other tensors", model)
 
@@ -35,6 +42,7 @@ def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None
         return found.removesuffix(rest)
 
     layers = names["transformer"]["layers"]
+    blocks = [part for part in ("attention", "mlp") if part in names]  # no MLP where every layer has experts
 
     def in_layer_0(*below: str | None) -> str:
         """The name of what lies below a layer, told by the first layer that has it."""
@@ -59,14 +67,14 @@ def checkpoint_roles(model: Any, names: Names) -> dict[str, dict[str, str | None
             else:
                 path = renamed(str(name))
             whole.setdefault(part, {})[role] = path
-    inside = [path for part in ("attention", "mlp", "decoder_layer") for path in whole[part].values()]
+    inside = [path for part in (*blocks, "decoder_layer") for path in whole[part].values()]
     stack = _prefix(inside).partition(".0")[0]
-    for part in ("attention", "mlp", "decoder_layer"):
+    for part in (*blocks, "decoder_layer"):
         whole[part] = {role: path.removeprefix(f"{stack}.0.") for role, path in whole[part].items()}
     made = {part: dict(roles) for part, roles in whole.items() if part not in ("attention", "mlp")}
     result: dict[str, dict[str, str | None]] = {part: {**roles} for part, roles in made.items()}
     result["transformer"] = {"layers": stack, **result.get("transformer", {})}
-    for part in ("attention", "mlp"):
+    for part in blocks:
         below = _prefix(whole[part].values())
         result["decoder_layer"][part] = below or None
         result[part] = _below(whole[part], below)
@@ -101,18 +109,21 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         attention["inner_norm"] = flow.attention_core.target
     if layer.scores.sinks is not None:
         attention["sinks"] = layer.scores.sinks
-    mlp: dict[str, str] = {"up": block.up, "down": flow.mlp_output}
-    if block.gate is not None:
+    mlp: dict[str, str] = {}
+    if not isinstance(block, Mixture):
+        mlp = {"up": block.up, "down": flow.mlp_output}
+    if not isinstance(block, Mixture) and block.gate is not None:
         mlp = (
             {"gate": block.gate, **mlp}
             if block.projections == "separate"
             else {"gate_up": block.up, "down": mlp["down"]}
         )
-    if block.act is not None:
+    if not isinstance(block, Mixture) and block.act is not None:
         mlp["act"] = block.act
-    if flow.mlp_core.target != flow.mlp_output:
+    if flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output:
         mlp["inner_norm"] = flow.mlp_core.target
-    attention_prefix, mlp_prefix = _prefix(attention.values()), _prefix(mlp.values())
+    attention_prefix = _prefix(attention.values())
+    mlp_prefix = block.bank.name if isinstance(block, Mixture) else _prefix(mlp.values())
     embeddings = {
         "token": structure.embeddings.token,
         "position": structure.embeddings.position,
@@ -125,7 +136,7 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),
         "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles, **added},
         "attention": _below(attention, attention_prefix),
-        "mlp": _below(mlp, mlp_prefix),
+        **({"mlp": _below(mlp, mlp_prefix)} if mlp else {}),
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},
     }

@@ -120,6 +120,10 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
         if noise <= _NOISE:
             break
     ported = Ported(reference, _loaded(architecture, port, reference))
+    if architecture.moe.layers != "none":
+        ids = _settled(ported, ids.shape[1])
+        with torch.no_grad():
+            expected = reference(ids).logits.float().numpy()
     return Pair(architecture, port, ported, ids, expected, noise, std)
 
 
@@ -167,6 +171,15 @@ def _forward(reference: Any, lengths: tuple[int, ...]) -> tuple[Any, Any]:
     raise AssertionError("no lengths")
 
 
+def _settled(ported: Any, length: int) -> Any:
+    """Token ids [1, T] on which no choice of a router hangs on rounding."""
+    import numpy as np
+    import torch
+
+    drawn = ported.settled(lambda seed: _tokens(token_ids(VOCAB, length, seed=seed)))
+    return torch.from_numpy(np.asarray(drawn.array).astype(np.int64))
+
+
 def _tokens(ids: Any) -> Any:
     import haliax as hax
     import numpy as np
@@ -186,7 +199,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     from levgen.runtime import parity
     from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
 
-    ids = token_ids(VOCAB, LONG, seed=1)
+    ids = token_ids(VOCAB, LONG, seed=1) if architecture.moe.layers == "none" else _settled(ported, LONG)
     around = _around(architecture, port, ported, ids)
     reference, model = around.reference, around.model
     logits = reference(ids).logits[:, :-1]
@@ -195,14 +208,32 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     largest = max(float(np.abs(g).max()) for g in theirs.values())
     dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
     passed = _passed_by(architecture)
-    unused = tuple(n for n, p in reference.named_parameters() if p.grad is None and not any(m(n) for m in passed))
+    trained = {name: p for name, p in reference.named_parameters() if p.requires_grad}
+    unused = tuple(n for n, p in trained.items() if p.grad is None and not any(m(n) for m in passed))
+    lost = _without_idle_experts(architecture, (*dead, *unused), list(trained))
     ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [
         float(np.abs(ours[name] - g).max() / max(float(np.abs(g).max()), 1e-3 * largest)) if name in ours else math.inf
         for name, g in theirs.items()
     ]
-    return max(errors), (*dead, *unused)
+    return max(errors), lost
+
+
+def _without_idle_experts(architecture: Architecture, lost: tuple[str, ...], every: list[str]) -> tuple[str, ...]:
+    """`lost` without the tensors of experts that no token of the probe went to, while others in their layer have some.
+
+    `every`: names of all parameters.
+    """
+    if architecture.moe.layers == "none":
+        return lost
+    holder = architecture.names.get("moe", {}).get("experts") or "experts"
+
+    def of_any_expert(name: str) -> str:
+        return re.sub(rf"(\.{re.escape(holder)})\.\d+\.", r"\1.*.", name)
+
+    used = {of_any_expert(name) for name in every if name not in lost}
+    return tuple(name for name in lost if of_any_expert(name) == name or of_any_expert(name) not in used)
 
 
 def _passed_by(architecture: Architecture) -> list[Callable[[str], Any]]:

@@ -10,6 +10,7 @@ from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.assemble import assemble
+from levgen.survey.balance import find_balance
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.fields import FieldMap, map_fields
 from levgen.survey.holes import evidence_around, find_holes
@@ -59,13 +60,14 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         find_vocabulary(trials, fields)
         find_uneven(trials, fields)
         inside = Inside() if plugs is None else Inside(fields_inside(trials, fields))
+        balance = find_balance(trials, fields)
         init = find_initialization(trials, fields)
         if plugs is not None:
             for hole in plugs.holes:
                 weights_inside(trials, fields, hole, plugs, inside)
         evidence += fields.evidence
         unknown += fields.unknown
-        assembled = assemble(trials, fields, init, inside)
+        assembled = assemble(trials, fields, init, inside, balance)
         rebuilt = _rebuilt(assembled, trials, fields)
         errors = tuple(one.logits for one in rebuilt)
         gradient = rebuilt[0].gradients

@@ -8,6 +8,7 @@ from levgen.reference.runs import expanded, is_runs
 from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.fields import FieldMap, rotation_refusal
 from levgen.survey.lists import KINDS, agrees
+from levgen.survey.mixture_measures import MIXTURE
 from levgen.survey.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 
 # What else may move with a field that one of these is read from.
@@ -27,10 +28,13 @@ _FOLLOWS_SIZES = {
     "rotary_scaling",
     "attention_scale",
     "embedding_scale",
+    *MIXTURE,
     "missing_norm",
     "added_bias",
 }
 
+# What else may move with a list by layer.
+_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers")
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
 
@@ -103,7 +107,7 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
         moved = [trial for trial in own if trial.moved > ROUNDING]
         if hf is not None and all(
             trial.measures is not None
-            and set(base.differing(trial.measures)) <= {kind.measure, "window", "rotating", "frequencies"}
+            and set(base.differing(trial.measures)) <= {kind.measure, *_FOLLOWS_LISTS}
             and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):

@@ -8,6 +8,7 @@ from levgen.survey.anatomy import Anatomy, dissect
 from levgen.survey.chain import Chain, find_chain
 from levgen.survey.dataflow import Dataflow, find_dataflow
 from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.mixture import Mixture
 from levgen.survey.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.roles import Roles, find_roles
 from levgen.survey.scores import Scores, find_scores
@@ -21,12 +22,13 @@ class LayerFindings:
     dataflow: Dataflow
     roles: Roles
     scores: Scores
-    block: ChannelBlock
+    block: ChannelBlock | Mixture
 
     @property
     def evidence(self) -> list[Evidence]:
         found = [*self.anatomy.evidence, self.dataflow.evidence, *self.roles.evidence, *self.scores.evidence]
-        return [*found, *self.block.evidence]
+        # That of a mixture is the anatomy's: it was found there as a whole.
+        return found if isinstance(self.block, Mixture) else [*found, *self.block.evidence]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class Structure:
 
     @property
     def evidence(self) -> list[Evidence]:
-        return [*self.embeddings.evidence, *self.layers[0].evidence, *self.head.evidence]
+        first = self.layers[0].evidence
+        of_experts = next((layer.block.evidence for layer in self.layers if isinstance(layer.block, Mixture)), ())
+        more = [entry for entry in of_experts if entry not in first]
+        return [*self.embeddings.evidence, *first, *more, *self.head.evidence]
 
 
 def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structure:
@@ -65,11 +70,21 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
-        block = find_channel_block(anatomy, dataflow.mlp_core)
-        elsewhere = sorted(anatomy.learned.keys() - {block.act})
+        block = _block(anatomy, dataflow)
+        own = None if isinstance(block, Mixture) else block.act
+        elsewhere = sorted(anatomy.learned.keys() - {own})
         if elsewhere:
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
         layers.append(LayerFindings(anatomy, dataflow, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
+
+
+def _block(anatomy: Anatomy, dataflow: Dataflow) -> ChannelBlock | Mixture:
+    """What stands behind attention in a layer."""
+    leaf = anatomy.leaves[dataflow.mlp_output]
+    if isinstance(leaf, Mixture):
+        return leaf
+    assert dataflow.mlp_core is not None
+    return find_channel_block(anatomy, dataflow.mlp_core)

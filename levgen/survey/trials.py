@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,8 @@ class Snapshot:
         if self.shapes != other.shapes:
             return float("inf")
         pairs = [(self.logits[kind], other.logits[kind]) for kind in self.logits if kind in other.logits]
-        return max(float((a - b).abs().max() / a.abs().max()) if a.shape == b.shape else float("inf") for a, b in pairs)
+        moved = [float((a - b).abs().max() / a.abs().max()) if a.shape == b.shape else math.inf for a, b in pairs]
+        return max(math.inf if math.isnan(one) else one for one in moved)
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,15 @@ class Trials:
         if examine and moved > ROUNDING:
             try:
                 ids = token_ids(VOCAB, LENGTH)
-                measures = measure(find_structure(model, ids, every_layer=False))
                 base = self.base.measures
                 assert base is not None
+                # Of layers with experts and others, the first is not all that there is to see.
+                mixed = len(set(base.sparse)) > 1
+                measures = measure(find_structure(model, ids, every_layer=mixed))
+                unlike = measures.sparse[0] != base.sparse[0]
                 # Where layers hold unlike things, which one is unlike may go with their number.
-                if not base.differing(measures) or (base.uneven and measures.num_layers != base.num_layers):
+                uneven = base.uneven and measures.num_layers != base.num_layers
+                if unlike or uneven or not base.differing(measures):
                     measures = measure(find_structure(model, ids))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
@@ -179,7 +185,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)
     elif isinstance(value, str):
-        from levgen.survey.activation import known_activations
+        from levgen.survey.functions import known_activations
         from levgen.survey.learned_activation import FORMS
 
         # An activation is altered into one that is unlike it.

@@ -66,6 +66,18 @@ KNOWN: dict[str, dict[str, object]] = {
         "mlp.multiple": 4,
         "layer.parallel": "shared",
     },
+    "clover": {
+        "norm.offset": True,
+        "positions.layout": "interleaved",
+        "moe.layers": "every",
+        "moe.scores": "sigmoid",
+        "moe.correction": True,
+        "moe.normalized": True,
+        "moe.scale": "nectar",
+        "moe.stored": "each",
+        "moe.shared": "gated",
+        "moe.balance": False,
+    },
     "comet": {
         "norm.bias": True,
         "attention.heads": "grouped",
@@ -153,6 +165,17 @@ SAME = {"gelu_new": "gelu_pytorch_tanh"}  # two names of one function
 # Mechanisms that levgen has no answer for: what is asked, what was observed, and the stub that stands for it: its part,
 # the module and its line in the folder, and the axes of what it holds.
 FOREIGN = {
+    "foxglove": Foreign(
+        "how a router weighs experts: no candidate reproduces what was recorded",
+        "mlp",
+        "tower.{}.push",
+        "foxglove.py:92",
+        {
+            "aim.weight": ("bees", "embed"),
+            "hive.wings": ("bees", "hive_wings_1", "embed"),
+            "hive.sting": ("bees", "embed", "bee_breadth"),
+        },
+    ),
     "nettle": Foreign(
         "what feeds what in a layer: 2 places where positions mix",
         "mlp",

@@ -13,7 +13,8 @@ FULL, LOCAL = "full_attention", "sliding_attention"
 def _measures(**held: Any) -> Any:
     yes = next(iter(held.values()))
     return SimpleNamespace(
-        num_layers=len(yes), **{"windowed": (False,) * len(yes), "rotating": (True,) * len(yes)} | held
+        num_layers=len(yes),
+        **{"windowed": (False,) * len(yes), "rotating": (True,) * len(yes), "sparse": (False,) * len(yes)} | held,
     )
 
 
@@ -24,6 +25,8 @@ def _measures(**held: Any) -> Any:
         ([1, 0], {"rotating": (True, False)}, "rope_layers"),
         ([500.0, 0.0], {"rotating": (True, False)}, "layer_thetas"),
         ([[["global", "local"], 2]], {"windowed": (False, True, False, True)}, "attention_types"),
+        (["dense", "sparse"], {"sparse": (False, True)}, "mlp_layer_types"),
+        (["dense", "dense"], {"sparse": (False, True)}, None),
         ([LOCAL, FULL], {"windowed": (False, True)}, None),
         ([FULL, "chunked_attention"], {"windowed": (False, True)}, None),
         ([FULL], {"windowed": (False, True)}, None),

@@ -1,0 +1,116 @@
+"""What a mixture of experts is, found by experiment on modules whose names say nothing; what is none stays unknown."""
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from mixtures import CHOSEN, EXPERTS, INNER, WIDTH, Holder, Many
+
+from levgen.reference.record import record
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture import Mixture, find_mixture
+from levgen.survey.shapes import LENGTH
+
+
+def _found(**answers: Any) -> Mixture | None:
+    holder = Holder(Many(**answers))
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(1, LENGTH, WIDTH, generator=generator, dtype=torch.float64)
+    modules = {name: module for name, module in holder.named_modules() if name}
+    calls = record(lambda: holder(x), modules, arguments=True)
+    return find_mixture(holder, {name: [c for c in calls if c.name == name] for name in modules})
+
+
+def _mixture(**answers: Any) -> Mixture:
+    found = _found(**answers)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"normalized": False},
+        {"scores": "sigmoid", "scale": 2.5},
+        {"scores": "sigmoid", "normalized": False, "correction": True},
+        {"bias": True},
+    ],
+)
+def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
+    router = _mixture(**answers).router
+    assert (router.weight, router.chosen) == ("r.weight", CHOSEN)
+    assert router.scores == answers.get("scores", "softmax")
+    assert router.normalized == answers.get("normalized", True)
+    assert router.scale == pytest.approx(answers.get("scale", 1.0))
+    assert router.bias == ("r.bias" if answers.get("bias") else None)
+    assert router.correction == ("c" if answers.get("correction") else None)
+    assert router.groups == (1, 1)
+
+
+@pytest.mark.parametrize("correction", [False, True])
+def test_groups_of_which_the_best_are_kept(correction: bool) -> None:
+    router = _mixture(scores="sigmoid", groups=4, kept=2, correction=correction).router
+    assert router.groups == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "answers", [{}, {"order": "turns"}, {"transposed": True}, {"order": "turns", "transposed": True, "biases": True}]
+)
+def test_how_experts_lie_in_one_tensor(answers: dict[str, Any]) -> None:
+    found = _mixture(**answers)
+    expert = found.experts.expert
+    assert (found.bank.name, found.bank.holder, found.bank.count, found.bank.stacked) == ("q", "e", EXPERTS, True)
+    assert (expert.gate_up, expert.down, expert.width, expert.gate_first) == (("u",), "w", INNER, True)
+    assert expert.interleaved == (answers.get("order") == "turns")
+    assert expert.transposed == answers.get("transposed", False)
+    assert expert.biases == (("y", "z") if answers.get("biases") else ())
+    assert "silu" in found.experts.activations
+
+
+def test_experts_that_are_modules() -> None:
+    found = _mixture(stored="each")
+    assert not found.bank.stacked
+    assert found.experts.expert.gate_up == ("g.weight", "h.weight")
+    assert found.experts.expert.down == "i.weight"
+
+
+@pytest.mark.parametrize("shared", ["plain", "gated"])
+def test_an_expert_that_every_token_goes_to(shared: str) -> None:
+    found = _mixture(shared=shared).shared
+    assert found is not None
+    assert (found.gate, found.up, found.down) == ("s.g.weight", "s.h.weight", "s.i.weight")
+    assert found.through == ("t.weight" if shared == "gated" else None)
+
+
+@pytest.mark.parametrize(
+    ("twist", "question"),
+    [
+        ("squared", "how a router weighs experts"),
+        ("capped", "how a router weighs experts"),
+        ("input", "what an expert computes"),
+    ],
+)
+def test_what_no_candidate_gives_is_unknown(twist: str, question: str) -> None:
+    with pytest.raises(UnresolvedError) as error:
+        _found(scores="sigmoid", twist=twist)
+    assert error.value.unknown.question == question
+
+
+def test_an_experiment_leaves_the_module_as_it_was() -> None:
+    many = Many(correction=True)
+    before = {name: tensor.clone() for name, tensor in many.state_dict().items()}
+    holder = Holder(many)
+    x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)
+    modules = {name: module for name, module in holder.named_modules() if name}
+    calls = record(lambda: holder(x), modules, arguments=True)
+    find_mixture(holder, {name: [c for c in calls if c.name == name] for name in modules})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in many.state_dict().items())
+
+
+def test_a_plain_layer_has_no_mixture() -> None:
+    layer = torch.nn.Sequential(torch.nn.Linear(WIDTH, EXPERTS), torch.nn.Linear(EXPERTS, WIDTH))
+    assert find_mixture(layer, {}) is None
