@@ -9,17 +9,17 @@ from levgen.architecture.schema import Activation, Architecture
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
-from levgen.survey.balance import Balance
+from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
+from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
-from levgen.survey.initialization import Initialization
-from levgen.survey.inside import Inside
-from levgen.survey.measures import Measures, alike
-from levgen.survey.mixture_card import find_mixture_names, moe_answers
-from levgen.survey.mixture_names import MixtureNames
+from levgen.survey.mixture.balance import Balance
+from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
-from levgen.survey.plugs import Plugs
-from levgen.survey.trials import Trials
+from levgen.survey.questions.initialization import Initialization
+from levgen.survey.unknown.inside import Inside
+from levgen.survey.unknown.plugs import Plugs
 
 _ORDER = (
     "max_seq_len",
@@ -176,7 +176,7 @@ def _reference(trials: Trials) -> dict[str, Any] | None:
 
 def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
     """A field's value at full size."""
-    from levgen.survey.fields import _evaluate
+    from levgen.survey.config.fields import _evaluate
 
     value = trials.fields[hf]
     if value is None and hf in unset:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from levgen.survey.dataflow import source_of_norm
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.mixture import Mixture
+from levgen.survey.mixture.whole import Mixture
+from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.structure import LayerFindings, Structure
 
 Names = Mapping[str, Mapping[str, str | None]]

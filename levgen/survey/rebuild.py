@@ -13,7 +13,7 @@ from typing import Any
 from levgen.architecture.schema import Architecture
 from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny
-from levgen.survey.shapes import LONG
+from levgen.survey.observe.shapes import LONG
 
 # In fp32. Gradients are of sums of many terms, and of the loss.
 LOGITS, GRADIENTS = 1e-4, 1e-3

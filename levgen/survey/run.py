@@ -10,20 +10,20 @@ from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.assemble import assemble
-from levgen.survey.balance import find_balance
+from levgen.survey.config.fields import FieldMap, map_fields
+from levgen.survey.config.settle import settle
+from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
-from levgen.survey.fields import FieldMap, map_fields
-from levgen.survey.holes import evidence_around, find_holes
-from levgen.survey.initialization import find_initialization
-from levgen.survey.inside import Inside, fields_inside
-from levgen.survey.inside_weights import weights_inside
-from levgen.survey.plugs import Plugs
+from levgen.survey.mixture.balance import find_balance
+from levgen.survey.questions.initialization import find_initialization
+from levgen.survey.questions.uneven import find_uneven
+from levgen.survey.questions.vocabulary import find_vocabulary
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
 from levgen.survey.report import Survey
-from levgen.survey.settle import settle
-from levgen.survey.trials import Trials, alter_every_field, begin, seen_from_outside
-from levgen.survey.uneven import find_uneven
-from levgen.survey.vocabulary import find_vocabulary
+from levgen.survey.unknown.holes import evidence_around, find_holes
+from levgen.survey.unknown.inside import Inside, fields_inside
+from levgen.survey.unknown.inside_weights import weights_inside
+from levgen.survey.unknown.plugs import Plugs
 
 
 def survey(model_type: str) -> Survey:

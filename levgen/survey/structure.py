@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from levgen.survey.activation import ChannelBlock, find_channel_block
-from levgen.survey.anatomy import Anatomy, dissect
-from levgen.survey.chain import Chain, find_chain
-from levgen.survey.dataflow import Dataflow, find_dataflow
 from levgen.survey.evidence import Evidence, UnresolvedError
-from levgen.survey.mixture import Mixture
-from levgen.survey.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
-from levgen.survey.roles import Roles, find_roles
-from levgen.survey.scores import Scores, find_scores
+from levgen.survey.mixture.whole import Mixture
+from levgen.survey.observe.anatomy import Anatomy, dissect
+from levgen.survey.observe.chain import Chain, find_chain
+from levgen.survey.questions.activation import ChannelBlock, find_channel_block
+from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
+from levgen.survey.questions.roles import Roles, find_roles
+from levgen.survey.questions.scores import Scores, find_scores
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,8 @@ def test_step_is_told_by_the_docstrings_of_the_modules_at_work() -> None:
         exec(f"def work(then=None):\n    {body}", scope)
         return scope
 
-    inner = module("levgen.survey.sums", "What is a sum? Least squares.", "seen.append(step(sys._getframe()))")
-    outer = module("levgen.survey.trials", "What moves: each field in turn.", "then()")
+    inner = module("levgen.survey.observe.sums", "What is a sum? Least squares.", "seen.append(step(sys._getframe()))")
+    outer = module("levgen.survey.config.trials", "What moves: each field in turn.", "then()")
     whole = module("levgen.survey.run", "A survey.", "then()")
     for work in (inner["work"], lambda: outer["work"](inner["work"]), lambda: whole["work"](inner["work"])):  # type: ignore[operator]
         work()  # type: ignore[operator]

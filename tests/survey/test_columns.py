@@ -14,9 +14,9 @@ from levgen.reference.find import find_type
 from levgen.reference.tiny import Tiny, tiny
 from levgen.scaffold.complete import complete
 from levgen.scaffold.project import project_files
-from levgen.survey import columns
-from levgen.survey.draw import draw, hf_fields
 from levgen.survey.rebuild import load_port
+from levgen.survey.sweep import columns
+from levgen.survey.sweep.draw import draw, hf_fields
 
 
 def _subject(model_type: str, **answers: Any) -> tuple[Architecture, Any, Tiny]:

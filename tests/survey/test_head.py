@@ -7,10 +7,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from levgen.reference.randomize import randomized, token_ids
-from levgen.survey.chain import find_chain
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.outside import Head, find_embeddings, find_head, find_outside
-from levgen.survey.shapes import LENGTH
+from levgen.survey.observe.chain import find_chain
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.outside import Head, find_embeddings, find_head, find_outside
 
 VOCAB, WIDTH = 67, 24
 

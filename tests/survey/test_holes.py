@@ -11,9 +11,9 @@ from levgen.reference.find import find_folder
 from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny, tiny
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.holes import find_holes
-from levgen.survey.inside_axes import AxisNames, Sample, size_of
-from levgen.survey.plugs import Hole, Plugs, unplugged
+from levgen.survey.unknown.holes import find_holes
+from levgen.survey.unknown.inside_axes import AxisNames, Sample, size_of
+from levgen.survey.unknown.plugs import Hole, Plugs, unplugged
 
 NETTLE = Path(__file__).parent / "invented" / "nettle"
 NUMBERS = {name: name for name in ("hidden_dim", "heads", "kv_heads")}

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from levgen.survey.initialization import Cutoff
+from levgen.survey.questions.initialization import Cutoff
 
 SHAPE = (96, 96)
 

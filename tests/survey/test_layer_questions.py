@@ -10,13 +10,13 @@ pytest.importorskip("transformers")
 from attentions import DIM, HEADS, KV, WIDTH, Block, Mix
 
 from levgen.reference.record import record
-from levgen.survey.activation import find_channel_block
-from levgen.survey.anatomy import Anatomy, dissect
-from levgen.survey.dataflow import find_dataflow
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.roles import Roles, find_roles
-from levgen.survey.scores import Scores, find_scores
-from levgen.survey.shapes import LENGTH
+from levgen.survey.observe.anatomy import Anatomy, dissect
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.activation import find_channel_block
+from levgen.survey.questions.dataflow import find_dataflow
+from levgen.survey.questions.roles import Roles, find_roles
+from levgen.survey.questions.scores import Scores, find_scores
 
 
 def _dissect(block: Block) -> Anatomy:

@@ -12,8 +12,8 @@ from transformers.activations import ACT2CLS
 
 from levgen.reference.record import Call
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.learned_activation import identify_learned
-from levgen.survey.leaves import is_elementwise
+from levgen.survey.observe.leaves import is_elementwise
+from levgen.survey.questions.learned_activation import identify_learned
 
 nn, XIelu = torch.nn, ACT2CLS["xielu"]
 

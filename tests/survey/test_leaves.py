@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.leaves import Affine, NormLeaf, identify, identify_table
-from levgen.survey.shapes import LENGTH
+from levgen.survey.observe.leaves import Affine, NormLeaf, identify, identify_table
+from levgen.survey.observe.shapes import LENGTH
 
 nn = torch.nn
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.lists import altered, kind_of
+from levgen.survey.config.lists import altered, kind_of
 
 FULL, LOCAL = "full_attention", "sliding_attention"
 

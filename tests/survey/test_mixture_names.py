@@ -3,7 +3,7 @@
 import pytest
 
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.mixture_names import _renamings
+from levgen.survey.mixture.names import _renamings
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from mixtures import CHOSEN, EXPERTS, INNER, WIDTH, Holder, Many
 
 from levgen.reference.record import record
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.mixture import Mixture, find_mixture
-from levgen.survey.shapes import LENGTH
+from levgen.survey.mixture.whole import Mixture, find_mixture
+from levgen.survey.observe.shapes import LENGTH
 
 
 def _found(**answers: Any) -> Mixture | None:

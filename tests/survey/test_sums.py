@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from levgen.survey.sums import explain
+from levgen.survey.observe.sums import explain
 
 
 def _terms(count: int) -> dict[str, object]:

@@ -8,7 +8,8 @@ import pytest
 
 from levgen.architecture.card import as_data
 from levgen.architecture.catalogue import get
-from levgen.survey import sweep, sweep_page
+from levgen.survey.sweep import page as sweep_page
+from levgen.survey.sweep import run as sweep
 
 
 def _config(**changes: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from levgen.survey.config.fields import FieldMap
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import FieldMap
-from levgen.survey.uneven import find_uneven
+from levgen.survey.questions.uneven import find_uneven
 
 NORM = "attention_norm"
 

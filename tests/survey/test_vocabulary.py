@@ -13,11 +13,11 @@ from transformers import LlamaForCausalLM
 
 from levgen.reference.find import Found
 from levgen.reference.tiny import tiny
+from levgen.survey.config.fields import FieldMap, map_sizes
+from levgen.survey.config.measures import Measures
+from levgen.survey.config.trials import Trial, Trials, begin
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.fields import FieldMap, map_sizes
-from levgen.survey.measures import Measures
-from levgen.survey.trials import Trial, Trials, begin
-from levgen.survey.vocabulary import find_vocabulary
+from levgen.survey.questions.vocabulary import find_vocabulary
 
 
 def _rows(rows: Any) -> Change:

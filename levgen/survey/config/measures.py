@@ -1,0 +1,372 @@
+"""The findings about a model as plain values that can be compared between configs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
+from levgen.survey.mixture.whole import Mixture
+from levgen.survey.names import check_parameter_names, module_roles
+from levgen.survey.observe.leaves import Affine, NormLeaf
+from levgen.survey.questions.dataflow import source_of_norm
+from levgen.survey.structure import LayerFindings, Structure
+
+# In which layers with experts may differ from those without.
+_OF_CHANNELS = (*MIXTURE, "intermediate_dim", "mlp_bias", "mlp_kind", "mlp_projections", "mlp_transposed", "names")
+# What holds for some layers only shows where these were examined.
+_SOME = {
+    "window": "windowed",
+    "layout": "rotating",
+    "backwards": "rotating",
+    "rotary_dim": "rotating",
+    "position_kind": "rotating",
+    "norm_after_rotation": "rotating",
+    **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
+}
+# One value a layer, which layers may differ in.
+BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse")
+
+
+@dataclass(frozen=True)
+class Measures(MixtureMeasures):
+    """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
+
+    # sizes
+    hidden_dim: int
+    intermediate_dim: int | None  # None where every layer has experts
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    position_rows: int | None
+    window: int | None
+    rotary_dim: int
+    # factors
+    norm_eps: float
+    embedding_scale: float
+    attention_scale: float
+    attention_softcap: float | None
+    attention_clip: float | None
+    residual_scale: float
+    logit_scale: float
+    logit_softcap: float | None
+    # switches
+    attention_bias: bool
+    output_bias: bool
+    mlp_bias: bool
+    head_bias: bool
+    tied: bool
+    # kinds
+    activation: tuple[str, ...]
+    norm_kind: str
+    norm_weight: bool
+    norm_offset: bool
+    norm_bias: bool
+    position_kind: str
+    position_offset: int
+    position_table: str | None
+    layout: str | None
+    backwards: bool
+    query_scaling: tuple[float, ...] | None
+    projections: str
+    attention_transposed: bool
+    qk_norm: str
+    norm_after_rotation: bool
+    attention_inner_norm: bool
+    sinks: bool
+    mlp_kind: str
+    mlp_projections: str
+    mlp_transposed: bool
+    mlp_inner_norm: bool
+    layer_norms: str
+    parallel: str
+    embedding_norm: bool
+    final_norm: bool
+    head_transform: bool
+    transform_bias: bool
+    transform_activation: tuple[str, ...]
+    transform_norm: bool
+    # by layer
+    windowed: tuple[bool, ...]
+    rotating: tuple[bool, ...]
+    frequencies: tuple[tuple[float, ...], ...]
+    rotary_scaling: tuple[float, ...]
+    missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
+    added_bias: tuple[bool, ...]
+    # weights
+    names: Mapping[str, Mapping[str, str | None]]
+
+    @property
+    def joint_width(self) -> int | None:
+        """Of gate and up together, where there are both."""
+        if self.mlp_kind != "gated" or self.intermediate_dim is None:
+            return None
+        return 2 * self.intermediate_dim
+
+    @property
+    def mlp_multiple(self) -> float | None:
+        """The MLP's width over the model's."""
+        return None if self.intermediate_dim is None else self.intermediate_dim / self.hidden_dim
+
+    @property
+    def uneven(self) -> bool:
+        """Whether some layers hold what others don't."""
+        return len(set(self.missing_norm)) > 1 or len(set(self.added_bias)) > 1
+
+    def differing(self, other: "Measures") -> list[str]:
+        """The measures in which two models differ; those by layer as far as both were examined."""
+        found = []
+        for name in self.__dataclass_fields__:
+            a, b = getattr(self, name), getattr(other, name)
+            if name == "names":  # what a layer hasn't got has no name in it
+                a, b = _shared(a, b), _shared(b, a)
+            if name in BY_LAYER:
+                n = min(len(a), len(b))
+                a, b = a[:n], b[:n]
+            partly = name in _SOME and len(self.windowed) != len(other.windowed)
+            if partly and not all(any(getattr(m, _SOME[name])) for m in (self, other)):
+                continue
+            if not alike(a, b):
+                found.append(name)
+        return found
+
+
+def _shared(names: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`names` of the roles that `others` have too."""
+    return {part: {r: n for r, n in own.items() if r in others[part]} for part, own in names.items() if part in others}
+
+
+def alike(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
+    """Equal, numbers to a relative `tolerance`."""
+    if isinstance(a, bool) or isinstance(b, bool) or a is None or b is None:
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return abs(a - b) <= tolerance * max(abs(a), abs(b)) + 1e-12
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(alike(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def measure(structure: Structure) -> Measures:
+    """The measures of a model.
+
+    Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
+    """
+    layers = [_measure_layer(structure, layer) for layer in structure.layers]
+    first = layers[0]
+    allowed = {
+        *BY_LAYER,
+        "window",
+        "layout",
+        "backwards",
+        "rotary_dim",
+        "position_kind",
+        "norm_after_rotation",  # nothing tells where nothing rotates
+    }
+    kinds = {sparse: next((m for m in layers if m.sparse[0] is sparse), None) for sparse in (False, True)}
+    for index, layer in enumerate(layers):
+        alike_in_kind = kinds[layer.sparse[0]]
+        assert alike_in_kind is not None
+        differing = [name for name in alike_in_kind.differing(layer) if name not in allowed]
+        differing += [name for name in first.differing(layer) if name not in {*allowed, *_OF_CHANNELS, *differing}]
+        if differing:
+            at = layers.index(alike_in_kind)
+            said = [
+                f"{n}: {getattr(alike_in_kind, n)} in layer {at}, {getattr(layer, n)} in layer {index}"
+                for n in differing
+            ]
+            raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
+    windows = {layer.window for layer in layers if layer.window is not None}
+    layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
+    if len(windows) > 1 or len(layouts) > 1:
+        raise UnresolvedError(
+            "layers that differ",
+            f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
+        )
+    first = _with_both(kinds[False], kinds[True])
+    turning = next((layer for layer in layers if layer.layout is not None), first)
+    return replace(
+        first,
+        window=next(iter(windows), None),
+        layout=turning.layout,
+        backwards=turning.backwards,
+        rotary_dim=turning.rotary_dim,
+        norm_after_rotation=turning.norm_after_rotation,
+        position_kind=turning.position_kind,
+        sparse=tuple(layer.sparse[0] for layer in layers),
+        num_dense_layers=dense_layers([layer.sparse[0] for layer in layers]),
+        windowed=tuple(layer.windowed[0] for layer in layers),
+        rotating=tuple(layer.rotating[0] for layer in layers),
+        frequencies=tuple(layer.frequencies[0] for layer in layers),
+        rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
+        missing_norm=tuple(layer.missing_norm[0] for layer in layers),
+        added_bias=tuple(layer.added_bias[0] for layer in layers),
+        names=_all_names(layers),
+    )
+
+
+def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
+    """The measures of a layer without experts, with those of the experts of another."""
+    if dense is None or sparse is None:
+        found = dense or sparse
+        assert found is not None
+        return found
+    if dense.names["decoder_layer"] != sparse.names["decoder_layer"]:
+        observed = f"{dense.names['decoder_layer']} without experts, {sparse.names['decoder_layer']} with"
+        raise UnresolvedError("names in layers with experts", observed)
+    return replace(dense, **{name: getattr(sparse, name) for name in MIXTURE})
+
+
+def _all_names(layers: list[Measures]) -> dict[str, dict[str, str | None]]:
+    """The names of all roles that any layer has."""
+    names: dict[str, dict[str, str | None]] = {}
+    for layer in layers:
+        for part, own in layer.names.items():
+            names.setdefault(part, {}).update(own)
+    return names
+
+
+def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
+    flow, roles, scores, block = layer.dataflow, layer.roles, layer.scores, layer.block
+    embeddings, head = structure.embeddings, structure.head
+    transform = head.transform
+    leaves = layer.anatomy.leaves
+    projections = [_affine(leaves[name]) for name in flow.attention_inputs]
+    output = _affine(leaves[flow.attention_output])
+    # A mixture of experts stands alone in the place of all of an MLP's projections.
+    mlp = [] if isinstance(block, Mixture) else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output)]
+    attention_bias = _same("a bias of queries, keys and values", [p.bias is not None for p in projections])
+    mlp_bias = bool(mlp) and _same("a bias in the MLP", [p.bias is not None for p in mlp])
+    attention_layout = _same("how attention's weights lie", [p.transposed for p in (*projections, output)])
+    mlp_layout = bool(mlp) and _same("how the MLP's weights lie", [p.transposed for p in mlp])
+    norm = _one_norm(structure, layer)
+    kinds = {embeddings.positions} - {"none"}
+    kinds |= {"rotary"} if scores.layout is not None else set()
+    kinds |= {"alibi"} if scores.alibi else set()
+    if len(kinds) > 1:
+        raise UnresolvedError("positions", f"several kinds at once: {sorted(kinds)}")
+    width = structure.chain.layers[0].input.shape[-1]
+    return Measures(
+        hidden_dim=width,
+        intermediate_dim=None if isinstance(block, Mixture) else block.width,
+        num_layers=len(structure.chain.layers),
+        num_heads=roles.heads,
+        num_kv_heads=roles.kv_heads,
+        head_dim=roles.head_dim,
+        position_rows=None if embeddings.rows is None else embeddings.rows - embeddings.offset,
+        window=roles.window,
+        rotary_dim=2 * len(scores.frequencies),
+        norm_eps=norm.eps,
+        embedding_scale=embeddings.scale,
+        attention_scale=scores.scale,
+        attention_softcap=scores.softcap,
+        attention_clip=scores.clip,
+        residual_scale=flow.residual_scale,
+        logit_scale=head.scale,
+        logit_softcap=head.softcap,
+        attention_bias=attention_bias,
+        output_bias=output.bias is not None,
+        mlp_bias=mlp_bias,
+        head_bias=head.bias,
+        tied=head.tied,
+        activation=block.experts.activations if isinstance(block, Mixture) else block.activations,
+        norm_kind=norm.kind,
+        norm_weight=norm.weight is not None,
+        norm_offset=bool(norm.offset),
+        norm_bias=norm.bias is not None,
+        position_kind=kinds.pop() if kinds else "none",
+        position_offset=embeddings.offset,
+        position_table=embeddings.table,
+        layout=scores.layout,
+        backwards=any(f < 0 for f in scores.frequencies),
+        query_scaling=scores.query_scaling,
+        projections=roles.order,
+        attention_transposed=attention_layout,
+        qk_norm=_qk_norm(layer),
+        norm_after_rotation=scores.norm_after_rotation,
+        attention_inner_norm=flow.attention_core.target != flow.attention_output,
+        sinks=scores.sinks is not None,
+        mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
+        mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
+        mlp_transposed=mlp_layout,
+        mlp_inner_norm=flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output,
+        layer_norms=flow.norms,
+        parallel=flow.parallel,
+        embedding_norm=embeddings.norm is not None,
+        final_norm=head.norm is not None,
+        head_transform=transform is not None,
+        transform_bias=transform is not None and transform.bias,
+        transform_activation=() if transform is None else transform.activations,
+        transform_norm=transform is not None and transform.norm is not None,
+        windowed=(roles.window is not None,),
+        rotating=(scores.layout is not None,),
+        frequencies=(tuple(abs(f) for f in scores.frequencies),),
+        rotary_scaling=(scores.rotary_scaling,),
+        missing_norm=(flow.missing,),
+        added_bias=(flow.added_bias is not None,),
+        names=module_roles(structure, layer),
+        **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
+    )
+
+
+def _affine(leaf: Affine | NormLeaf | Mixture) -> Affine:
+    if not isinstance(leaf, Affine):
+        raise UnresolvedError("projections", f"{type(leaf).__name__} stands where a projection is expected")
+    return leaf
+
+
+def _same(what: str, values: list[bool]) -> bool:
+    if len(set(values)) > 1:
+        raise UnresolvedError(what, f"it differs between projections: {values}")
+    return values[0]
+
+
+def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
+    """The norm that stands for all: every one is of the same kind."""
+    norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
+    embeddings, head, transform = structure.embeddings, structure.head, structure.head.transform
+    for name, outer in (
+        (embeddings.norm, embeddings.norm_leaf),
+        (head.norm, head.norm_leaf),
+        (None, None) if transform is None else (transform.norm, transform.norm_leaf),
+    ):
+        if name is not None and outer is not None:
+            norms[name] = outer
+    if not norms:
+        raise UnresolvedError("which norm", "there is none")
+    check_parameter_names({**layer.anatomy.leaves, **norms})
+    name, first = next(iter(norms.items()))
+    for other_name, other in norms.items():
+        same = (other.kind, other.weight is None, bool(other.offset), other.bias is None)
+        expected = (first.kind, first.weight is None, bool(first.offset), first.bias is None)
+        if same != expected or not alike(other.eps, first.eps, 1e-3):
+            raise UnresolvedError(
+                "one norm throughout",
+                "; ".join(
+                    f"{path}: {norm.kind}, gain {norm.weight}, offset {norm.offset}, bias {norm.bias}, eps {norm.eps}"
+                    for path, norm in ((name, first), (other_name, other))
+                ),
+            )
+    return first
+
+
+def _qk_norm(layer: LayerFindings) -> str:
+    """none, head or full: what the norms of queries and keys are over."""
+    anatomy, roles = layer.anatomy, layer.roles
+    normed = [leaf for leaf in roles.core.sources if source_of_norm(anatomy, leaf) is not None]
+    if not normed:
+        return "none"
+    held = [{place[0] for place in roles.places[leaf]} for leaf in normed]
+    if sorted("".join(sorted(h)) for h in held) != ["k", "q"]:
+        raise UnresolvedError("norm of queries and keys", f"norms of {held}")
+    widths = []
+    for leaf in normed:
+        norm = anatomy.leaves[leaf]
+        assert isinstance(norm, NormLeaf)
+        widths.append((norm.width, anatomy.gave[leaf].shape[1]))
+    if all(width == roles.head_dim for width, _ in widths):
+        return "head"
+    if all(width == whole for width, whole in widths):
+        return "full"
+    raise UnresolvedError("norm of queries and keys", f"over {widths[0][0]} of {widths[0][1]} channels")

@@ -1,0 +1,273 @@
+"""Every config field ends as mapped, derived, fixed or ignored, each with what was observed."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from levgen.reference.runs import expanded, is_runs
+from levgen.survey.config.fields import FieldMap, rotation_refusal
+from levgen.survey.config.lists import KINDS, agrees
+from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
+from levgen.survey.evidence import Evidence, Unknown, source_of
+from levgen.survey.mixture.measures import MIXTURE
+
+# What else may move with a field that one of these is read from.
+_FOLLOWS_SIZES = {
+    "hidden_dim",
+    "intermediate_dim",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "position_rows",
+    "window",
+    "windowed",
+    "rotary_dim",
+    "frequencies",
+    "rotating",
+    "rotary_scaling",
+    "attention_scale",
+    "embedding_scale",
+    *MIXTURE,
+    "missing_norm",
+    "added_bias",
+}
+
+# What else may move with a list by layer.
+_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers")
+# Characters of a value in a reason: a generated file holds the reason on one line.
+_REASON = 16
+
+
+def settle(trials: Trials, found: FieldMap) -> None:
+    """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
+    _drop_what_explains_too_little(trials, found)
+    still: dict[str, list[Trial]] = {}
+    for hf, default in trials.fields.items():
+        if hf in found.mapped() or hf in found.derived:
+            continue
+        own = trials.of(hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
+        if gate is not None:
+            found.derived[hf] = gate
+        elif own and all(idle(trials, trial) for trial in own):
+            still[hf] = own
+            found.ignored[hf] = reason(trials, hf, own)
+        elif _unread(trials, hf):
+            found.ignored[hf] = "of other parts: without it the model is the same"
+        elif runs := _written_out(trials, found, hf):
+            found.ignored[hf] = f"{runs} written out, one entry a layer"
+        elif own and (through := _through_lists(trials, found, own)):
+            found.ignored[hf] = f"changes {through}, which is read itself"
+        else:
+            _fix(trials, found, hf, default, own)
+    find_gates(trials, found, still)
+
+
+def idle(trials: Trials, trial: Trial) -> bool:
+    """Nothing moved, or no more than fp32 rounds off, and every measure stayed."""
+    if trial.moved <= ROUNDING:
+        return True
+    base = trials.base.measures
+    assert base is not None
+    return trial.moved <= FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
+
+
+def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """A switch that is nothing but whether the window's field is set: the config class itself makes that None."""
+    window = found.sizes.get("sliding_window")
+    if window is None or trials.fields[hf] is not False:
+        return None
+    try:
+        on, off = (trials.tiny.config(**{window: 7, hf: switch}) for switch in (True, False))
+        held = (getattr(on, window), getattr(off, window))
+    except Exception:
+        return None
+    return f"{window} is not None" if held == (7, None) else None
+
+
+def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a field is always equal to, as the config class itself sees to."""
+    runs = [trial for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(trial.values[hf], trial.values[other]) for trial in runs]
+        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
+            continue
+        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
+            return other
+    return None
+
+
+def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
+    """The list by layer through which a field acts: it agrees with what was measured, and nothing else changed."""
+    base = trials.base.measures
+    assert base is not None
+    for kind in KINDS:
+        hf = found.lists.get(kind.role)
+        moved = [trial for trial in own if trial.moved > ROUNDING]
+        if hf is not None and all(
+            trial.measures is not None
+            and set(base.differing(trial.measures)) <= {kind.measure, *_FOLLOWS_LISTS}
+            and agrees(kind, trial.values[hf], trial.measures)
+            for trial in moved
+        ):
+            return hf
+    return None
+
+
+def _unread(trials: Trials, hf: str) -> bool:
+    """Whether a field that holds another config is none of the model's: it builds and gives the same without it."""
+    if not hasattr(trials.base.values[hf], "to_dict"):
+        return False
+    try:
+        return trials.snapshot.change(snapshot_of(trials.tiny.build(without=(hf,)))) == 0.0
+    except Exception:  # whatever a reference fails with that reads it
+        return False
+
+
+def _written_out(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The runs by layer that a list is always the same as, entry by entry, where it isn't altered itself."""
+    for other in found.lists.values():
+        held = [(t.values[hf], t.values[other]) for t in trials.examined if hf not in t.changes]
+        if all(is_runs(runs) and isinstance(own, list) and own == expanded(runs) for own, runs in held):
+            return other
+    return None
+
+
+def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
+    """Why a field whose change moved nothing is ignored."""
+    if any(trial.in_training for trial in own):
+        return "acts in training only, as dropout does"
+    rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
+    said = plain(trials.base.values[hf])[:_REASON]
+    altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))[:_REASON]
+    return f"nothing moved{rounding} when it changed from {said} to {altered}"
+
+
+def plain(value: Any, length: int = 80) -> str:
+    """`value` as a card's text may hold it, in at most `length` characters."""
+    return "".join(c for c in str(value) if c not in "\"'\\{}\n")[:length]
+
+
+def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial]) -> None:
+    """A field that moves something, or that takes no other value, is fixed to its default."""
+    value = trials.base.values[hf]
+    moved = [trial for trial in own if trial.moved > ROUNDING]
+    what = "takes no other value that was tried"
+    if moved:
+        trial = moved[0]
+        measures = trials.base.measures
+        assert measures is not None
+        if trial.unknown is not None:
+            what = f"at {plain(trial.changes[hf])}: {trial.unknown.observed}"
+        elif trial.measures is not None:
+            changed = measures.differing(trial.measures)
+            what = f"at {plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+    if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
+        from levgen.runtime.hf_common import COMMON_FIELDS
+
+        parts = {key: item for key, item in value.to_dict().items() if key not in COMMON_FIELDS and key[0] != "_"}
+        if isinstance(default, Mapping) and all(default.get(key) == item for key, item in parts.items()):
+            found.fixed |= {f"{hf}.{key}": item for key, item in parts.items()}
+            found.evidence.append(Evidence(f"field {hf}", "fixed, entry by entry", probe=what))
+            return
+    where = source_of(trials.tiny.found.config())
+    if isinstance(value, list | tuple | Mapping) and value:
+        refused = rotation_refusal(value) if isinstance(value, Mapping) else None
+        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{plain(value)}: {what}"
+        if moved or not own:
+            found.unknown.append(Unknown(f"field {hf}", what, where))
+        return
+    if value != default:
+        said = f"its tiny value {value} is not its default {default}; {what}"
+        found.unknown.append(Unknown(f"field {hf}", said, where))
+        return
+    found.fixed[hf] = value
+    found.evidence.append(Evidence(f"field {hf}", f"fixed to {value}", probe=what))
+
+
+def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
+    """A switch whose field changes more than it says is no switch: its field is fixed."""
+    base = trials.base.measures
+    assert base is not None
+    sizes = set(found.sizes.values()) | set(found.derived)
+    explained: dict[str, set[str]] = {}
+    for measure, hf in found.switches.items():
+        explained.setdefault(hf, set()).add(measure)
+    for measure, factor in found.factors.items():
+        if isinstance(factor, str):
+            explained.setdefault(factor.partition("**")[0], set()).add(measure)
+    for measure in ("activation", "transform_activation"):
+        if (hf := getattr(found, measure)) is not None:
+            explained.setdefault(hf, set()).add(measure)
+    for hf, known in explained.items():
+        for trial in trials.of(hf):
+            if trial.measures is None or hf in sizes:
+                continue
+            more = set(base.differing(trial.measures)) - known
+            if more:
+                found.switches = {m: f for m, f in found.switches.items() if f != hf}
+                for measure, factor in found.factors.items():
+                    if isinstance(factor, str) and factor.partition("**")[0] == hf:
+                        found.factors[measure] = getattr(base, measure)
+    for hf in sizes:
+        for trial in trials.of(hf):
+            more = set() if trial.measures is None else set(base.differing(trial.measures)) - _FOLLOWS_SIZES
+            if more:
+                found.unknown.append(Unknown(f"field {hf}", f"it changes {', '.join(sorted(more))} beside a size"))
+
+
+def find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -> None:
+    """Fields that do something only together: a switch among them is fixed, so that the rest stays idle."""
+    rounds = []
+    for pick in range(3):
+        changes = {}
+        for hf, own in still.items():
+            if any(trial.in_training for trial in own):
+                continue
+            values = [trial.changes[hf] for trial in own]
+            small = [v for v in alternatives(hf, trials.base.values[hf], trials.fields[hf]) if v in (1, 0)]
+            values = [*values, *(small if isinstance(trials.base.values[hf], int) else [])]
+            changes[hf] = values[min(pick, len(values) - 1)]
+        rounds.append(changes)
+    for changes in rounds:
+        together = _joint(trials, changes)
+        while together and trials.snapshot is not None:
+            trial = trials.attempt(together, examine=False)
+            if trial is None or trial.moved <= ROUNDING:
+                break
+            together = _least(trials, together)
+            gates = [hf for hf in together if isinstance(trials.base.values[hf], bool)] or list(together)
+            gate = gates[0]
+            found.ignored.pop(gate, None)
+            found.fixed[gate] = trials.fields[gate]
+            others = [hf for hf in together if hf != gate]
+            for hf in others:
+                found.ignored[hf] = f"nothing moves with it while {gate} is {plain(trials.fields[gate])}"
+            found.evidence.append(
+                Evidence(f"field {gate}", f"fixed to {trials.fields[gate]}", probe=f"moves with {others}")
+            )
+            together = _joint(
+                trials, {hf: value for hf, value in changes.items() if hf in found.ignored and hf != gate}
+            )
+
+
+def _joint(trials: Trials, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """As many of `changes` at once as build."""
+    if trials.attempt(changes, examine=False) is not None:
+        return dict(changes)
+    kept: dict[str, Any] = {}
+    for hf, value in changes.items():
+        if trials.attempt({**kept, hf: value}, examine=False) is not None:
+            kept[hf] = value
+    return kept
+
+
+def _least(trials: Trials, changes: dict[str, Any]) -> dict[str, Any]:
+    """The fewest of `changes` that still move something."""
+    for hf in itertools.chain(list(changes)):
+        fewer = {key: value for key, value in changes.items() if key != hf}
+        trial = trials.attempt(fewer, examine=False) if fewer else None
+        if trial is not None and trial.moved > ROUNDING:
+            changes = fewer
+    return changes

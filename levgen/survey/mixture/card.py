@@ -1,0 +1,86 @@
+"""The answers about a mixture of experts, as a card writes them."""
+
+from typing import Any
+
+from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.measures import Measures
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture.balance import Balance
+from levgen.survey.mixture.names import MixtureNames, mixture_names
+from levgen.survey.mixture.whole import Mixture
+from levgen.survey.structure import Structure
+
+_QUESTION = "which layers have experts"
+
+
+def first_mixture(structure: Structure) -> tuple[str, Mixture] | None:
+    """(name of the layer, its mixture) of the first layer with experts; None where there is none."""
+    for index, layer in enumerate(structure.layers):
+        if isinstance(layer.block, Mixture):
+            return f"{structure.chain.name}.{index}", layer.block
+    return None
+
+
+def find_mixture_names(structure: Structure) -> MixtureNames | None:
+    """Names in a checkpoint; None where no layer has experts."""
+    first = first_mixture(structure)
+    return None if first is None else mixture_names(structure.model, *first)
+
+
+def moe_answers(
+    found: FieldMap, measures: Measures, names: MixtureNames, balance: Balance | None, scale: Any
+) -> dict[str, Any]:
+    """The group `moe`; what is no hyperparameter under these answers is taken out of `found.sizes`.
+
+    `scale`: as a card writes it. Raises UnresolvedError where no answer says what was measured.
+    """
+    if not measures.gate_first:
+        raise UnresolvedError("order of gate and up", "up comes before gate in the tensors of experts")
+    layers = _layers(found, measures)
+    if layers != "after":
+        found.sizes.pop("num_dense_layers", None)
+    groups = {"num_expert_groups", "num_kept_groups"} <= found.sizes.keys()
+    if not groups:
+        for name in ("num_expert_groups", "num_kept_groups"):
+            found.sizes.pop(name, None)
+        if measures.num_expert_groups != 1:
+            raise UnresolvedError("groups of experts", f"{measures.num_expert_groups}, and no field says so")
+    for name in ("expert_dim", "num_experts", "num_experts_per_tok"):
+        if name not in found.sizes:
+            raise UnresolvedError("sizes of experts", f"{name} is {getattr(measures, name)}, and no field says so")
+    answers: dict[str, Any] = {
+        "layers": layers,
+        "scores": measures.scores,
+        "router_bias": measures.router_bias,
+        "correction": measures.correction,
+        "groups": groups,
+        "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
+        "scale": scale,
+        "stored": names.stored,
+        "transposed": measures.experts_transposed,
+        "interleaved": measures.experts_interleaved,
+        "bias": measures.expert_bias,
+        "shared": measures.shared,
+        "balance": balance is not None,
+    }
+    return answers | _shared(found, measures)
+
+
+def _layers(found: FieldMap, measures: Measures) -> str:
+    if "mlp_layer_types" in found.lists:
+        return "listed"
+    if "num_dense_layers" in found.sizes:
+        return "after"
+    if all(measures.sparse):
+        return "every"
+    raise UnresolvedError(_QUESTION, f"{measures.sparse}: as no field of the config says")
+
+
+def _shared(found: FieldMap, measures: Measures) -> dict[str, Any]:
+    """Where the width of the shared expert comes from."""
+    if "shared_expert_dim" in found.sizes or measures.shared == "none":
+        found.sizes.pop("num_shared_experts", None)
+        return {}
+    if "num_shared_experts" in found.sizes:
+        return {"shared_multiple": "num_shared_experts"}
+    raise UnresolvedError("width of the shared expert", f"{measures.shared_expert_dim}, and no field says so")

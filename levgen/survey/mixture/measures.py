@@ -1,0 +1,66 @@
+"""The findings about layers with experts as plain values that can be compared between configs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from levgen.survey.mixture.whole import Mixture
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureMeasures:
+    """Where no layer has experts all is as it is here. `sparse`: of each layer, whether it has."""
+
+    expert_dim: int | None = None
+    num_experts: int | None = None
+    num_experts_per_tok: int | None = None
+    num_expert_groups: int | None = None
+    num_kept_groups: int | None = None
+    num_dense_layers: int | None = None  # that come first; None where layers with and without experts come in turn
+    shared_expert_dim: int | None = None
+    num_shared_experts: float | None = None  # the same over the width of an expert
+    moe_scale: float | None = None
+    moe_normalized: bool | None = None
+    scores: str | None = None
+    router_bias: bool = False
+    correction: bool = False
+    expert_bias: bool = False
+    experts_transposed: bool = False
+    experts_interleaved: bool = False
+    gate_first: bool = True
+    shared: str = "none"
+    sparse: tuple[bool, ...] = ()
+
+
+MIXTURE = tuple(field.name for field in fields(MixtureMeasures))
+
+
+def measure_mixture(mixture: Mixture) -> dict[str, Any]:
+    """The measures of one layer's mixture, by name."""
+    expert, router, shared = mixture.experts.expert, mixture.router, mixture.shared
+    return {
+        "expert_dim": expert.width,
+        "num_experts": mixture.bank.count,
+        "num_experts_per_tok": router.chosen,
+        "num_expert_groups": router.groups[0],
+        "num_kept_groups": router.groups[1],
+        "shared_expert_dim": None if shared is None else shared.width,
+        "num_shared_experts": None if shared is None else shared.width / expert.width,
+        "moe_scale": router.scale,
+        "moe_normalized": router.normalized,
+        "scores": router.scores,
+        "router_bias": router.bias is not None,
+        "correction": router.correction is not None,
+        "expert_bias": bool(expert.biases),
+        "experts_transposed": expert.transposed,
+        "experts_interleaved": expert.interleaved,
+        "gate_first": expert.gate_first,
+        "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
+        "sparse": (True,),
+    }
+
+
+def dense_layers(sparse: Sequence[bool]) -> int | None:
+    """How many layers without experts come before all others; None where that is not how they lie."""
+    count = sum(not one for one in sparse)
+    return count if any(sparse) and all(sparse[count:]) else None

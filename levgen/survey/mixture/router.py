@@ -1,0 +1,176 @@
+"""How does a router choose, and what does each choice weigh? From weights of experts, as an experiment gave them."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.mixture.bank import Bank
+from levgen.survey.mixture.experts import Experts
+from levgen.survey.observe.shapes import LENGTH
+
+# Routers are often computed in fp32.
+_ACCEPT = 2e-6
+# Where experts are nearer to each other than this part of their scores, rounding may decide.
+_TIE = 1e-5
+_LEVELS = ((1.0, 0.9, -5.0), (4.0, 1.5, -6.0), (0.1, 0.0, -8.0))  # logits of the best, of others and of the worst
+_ABSENT = 1e-12  # of the largest: an expert whose weight is less was not chosen
+
+
+@dataclass(frozen=True)
+class Router:
+    """An equation of a router. Names are of tensors in the module. `scale`: what the weights are multiplied by."""
+
+    weight: str
+    bias: str | None
+    correction: str | None
+    scores: str
+    chosen: int
+    groups: tuple[int, int] = (1, 1)  # so many, and so many of them are kept
+    normalized: bool = False
+    scale: float = 1.0
+
+    def logits(self, bank: Bank, x: Any) -> Any:
+        """[T, experts] for [T, N]."""
+        logits = x @ bank.others[self.weight].double().T
+        return logits if self.bias is None else logits + bank.others[self.bias].double().reshape(-1)
+
+    def weights(self, bank: Bank, x: Any) -> tuple[Any, Any]:
+        """(weights [T, experts] without the scale, [T] whether no choice was near) for [T, N]."""
+        import torch
+
+        logits = self.logits(bank, x)
+        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
+        compared = scores
+        if self.correction is not None:
+            compared = compared + bank.others[self.correction].double().reshape(-1)
+        clear = torch.ones(len(x), dtype=torch.bool)
+        groups, kept = self.groups
+        if groups > 1:
+            grouped = compared.reshape(len(x), groups, -1)
+            quality = grouped.topk(min(2, grouped.shape[-1]), dim=-1)[0].sum(-1)
+            clear &= _clear(quality, kept)
+            mask = torch.zeros_like(quality).scatter(1, quality.topk(kept, dim=-1)[1], 1.0)
+            compared = torch.where(mask[..., None] > 0, grouped, float("-inf")).reshape(compared.shape)
+        clear &= _clear(compared, self.chosen)
+        mask = torch.zeros_like(scores).scatter(1, compared.topk(self.chosen, dim=-1)[1], 1.0)
+        weights = scores * mask
+        if self.normalized:
+            weights = weights / weights.sum(-1, keepdim=True)
+        return weights, clear
+
+    def __str__(self) -> str:
+        chosen = f"{self.chosen} best"
+        if self.groups[0] > 1:
+            chosen += f" in the {self.groups[1]} best of {self.groups[0]} groups"
+        parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
+        parts += [f"chosen by scores + {self.correction}"] if self.correction else []
+        parts += ["over their sum"] if self.normalized else []
+        return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
+
+
+def _clear(scores: Any, count: int) -> Any:
+    """[T]: whether the `count` best of [T, n] are clearly better than the rest."""
+    import torch
+
+    if count >= scores.shape[-1]:
+        return torch.ones(len(scores), dtype=torch.bool)
+    best = scores.topk(count + 1, dim=-1)[0]
+    return (best[:, -2] - best[:, -1]) > _TIE * best[:, -2].abs()
+
+
+def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
+    """The equation that gives the weights of experts. Raises UnresolvedError where none does.
+
+    Softmax over the experts that were chosen is the same function as softmax over all, divided by the sum.
+    """
+    question = "how a router weighs experts"
+    x, designed = _random(bank), _designed(bank)
+    weights = experts.weights(bank, x)
+    present = weights.abs() > _ABSENT * weights.abs().max()
+    # Of a large input the weights of some can be too small to tell from none.
+    count = int(present.sum(-1).max())
+    fits = _fits(bank, list(_candidates(bank, x.shape[1], count)), x, weights)
+    # Biases hide whether there are groups: without them it shows.
+    with bank.zeroed(_vectors(bank)):
+        again = _fits(bank, list(fits), designed, experts.weights(bank, designed))
+    errors = {router: max(fits[router][0], again[router][0]) for router in again}
+    if not errors:
+        raise UnresolvedError(question, f"{count} of {bank.count} experts by no tensor of a row each", bank.module)
+    probe = f"weights of {bank.count} experts for {len(x)} random tokens, and {len(designed)} with chosen logits"
+    found = choose(question, errors, probe, module=bank.module, accept=_ACCEPT)
+    best: Router = replace(found.chosen, scale=float(f"{fits[found.chosen][1]:.6g}"))
+    next_best = None if found.runner_up is None else str(found.runner_up)
+    return best, Evidence(question, str(best), found.error, next_best, found.runner_up_error, probe)
+
+
+def _fits(bank: Bank, routers: list[Router], x: Any, weights: Any) -> dict[Router, tuple[float, float]]:
+    """Router -> (relative error, scale) for the measured `weights` [n, experts] of `x`; none that is unclear mostly."""
+    found = {}
+    for router in routers:
+        made, clear = router.weights(bank, x)
+        if int(clear.sum()) < len(x) // 2:
+            continue
+        made, seen = made[clear], weights[clear]
+        scale = float((made * seen).sum() / made.pow(2).sum())
+        found[router] = relative(scale * made, seen), scale
+    return found
+
+
+def _vectors(bank: Bank) -> list[str]:
+    return [name for name, tensor in bank.others.items() if tensor.numel() == bank.count]
+
+
+def _matrices(bank: Bank, embed: int) -> list[str]:
+    return [name for name, tensor in bank.others.items() if tuple(tensor.shape) == (bank.count, embed)]
+
+
+def _random(bank: Bank) -> Any:
+    """[n, N]: ordinary rows."""
+    import torch
+
+    generator = torch.Generator().manual_seed(12)
+    embed = bank.call.input.reshape(LENGTH, -1).shape[1]
+    return torch.randn(2 * LENGTH, embed, generator=generator, dtype=torch.float64)
+
+
+def _designed(bank: Bank) -> Any:
+    """[n, N]: rows that give logits under which groups of experts show.
+
+    In each one expert is the best and the others of its group are the worst, for every size that a group may have.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(14)
+    embed = bank.call.input.reshape(LENGTH, -1).shape[1]
+    rows = []
+    sizes = [size for size in range(1, bank.count // 2 + 1) if bank.count % size == 0]
+    for weight in _matrices(bank, embed):
+        inverse = torch.linalg.pinv(bank.others[weight].double())
+        for (best, rest, worst), size in itertools.product(_LEVELS, sizes):
+            for first in range(0, bank.count, size):
+                logits = rest + 0.02 * torch.randn(bank.count, generator=generator, dtype=torch.float64)
+                logits[first : first + size] = worst
+                logits[first + int(torch.randint(size, (), generator=generator))] = best
+                rows.append(inverse @ logits)
+    return torch.stack(rows) if rows else _random(bank)
+
+
+def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
+    matrices = _matrices(bank, embed)
+    vectors = _vectors(bank)
+    for weight, scores, normalized in itertools.product(matrices, ("softmax", "sigmoid"), (False, True)):
+        for bias, correction in itertools.product((None, *vectors), (None, *vectors)):
+            if bias is not None and bias == correction:
+                continue
+            for groups in _groups(bank.count, chosen):
+                yield Router(weight, bias, correction, scores, chosen, groups, normalized)
+
+
+def _groups(count: int, chosen: int) -> Iterator[tuple[int, int]]:
+    """(groups, how many are kept): groups of two or more, of which not all are kept, and with enough experts."""
+    yield 1, 1
+    for groups in range(2, count // 2 + 1):
+        if count % groups == 0:
+            yield from ((groups, kept) for kept in range(1, groups) if kept * (count // groups) >= chosen)

@@ -1,0 +1,1 @@
+"""What is recorded of a reference: its layers, the modules in them, and what each one computes."""

@@ -1,0 +1,226 @@
+"""The anatomy of a layer: its leaves (affine maps, norms, mixtures of experts), and what lies between them.
+
+No submodule is taken for an attention or an MLP. A leaf's input is a sum of tensors that came before it, or columns of
+one, or the output of a core: what is computed between leaves. A core that mixes positions is an attention's, one that
+does not is a channel block's activation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from levgen.reference.record import Call, Probe, record
+from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.mixture.whole import Mixture, find_mixture
+from levgen.survey.observe.chain import parts_with_parameters
+from levgen.survey.observe.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
+from levgen.survey.observe.shapes import canonical, native, random_like
+from levgen.survey.observe.sums import Sum, explain
+from levgen.survey.questions.learned_activation import Learned, identify_learned
+
+INPUT, OUTPUT = "<input>", "<output>"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A tensor that is columns of what a leaf gave: everywhere, or at position 0 only (`turned`: it was rotated)."""
+
+    leaf: str
+    columns: tuple[int, ...]
+    turned: bool
+
+
+@dataclass(frozen=True)
+class Core:
+    """What is computed from `sources` (leaves) before `target` (a leaf). `mixes`: positions see one another."""
+
+    target: str
+    sources: tuple[str, ...]
+    mixes: bool
+
+
+@dataclass
+class Anatomy:
+    """One layer, taken apart. `inputs`: what each leaf and the layer's output are made from."""
+
+    probe: Probe
+    leaves: dict[str, Affine | NormLeaf | Mixture]
+    given: dict[str, Any]  # leaf -> its input [T, N]
+    gave: dict[str, Any]  # leaf -> its output [T, N]
+    inputs: dict[str, Sum | Columns | Core] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
+    loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
+    learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
+
+    def raw(self, leaf: str) -> Any:
+        """The output of a leaf in its own shape."""
+        return self.probe.calls[leaf].output
+
+    def run(self, replaced: dict[str, Any], want: str, *, input: Any = None) -> Any:
+        """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
+        shaped = {name: native(tensor, self.raw(name)) for name, tensor in replaced.items()}
+        return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
+
+    def cores(self, *, mixing: bool) -> list[Core]:
+        return [item for item in self.inputs.values() if isinstance(item, Core) and item.mixes == mixing]
+
+
+def dissect(call: Call) -> Anatomy:
+    """Takes the layer of `call` apart. Raises UnresolvedError where a module or a tensor in it is not explained."""
+    module = call.module
+    every = {name: child for name, child in module.named_modules() if name}
+    made = record(lambda: module(*call.args, **call.kwargs), every, arguments=True)
+    mixture = find_mixture(module, _by_name(made))
+    if mixture is not None:  # it is one leaf: what it calls is a part of it
+        made = [c for c in made if not c.name.startswith(f"{mixture.bank.name}.")]
+    called = [c.name for c in made]
+    holding = parts_with_parameters(module, set(called))
+    if "" in holding or not holding:
+        raise UnresolvedError("what a layer is made of", "it has parameters and calls no module that has", module)
+    loose = {n: p for n, p in module.named_parameters() if not any(n.startswith(f"{leaf}.") for leaf in holding)}
+    by_name = _by_name(made)
+    bare = [name for name in dict.fromkeys(called) if name not in holding and _may_be_norm(name, by_name, holding)]
+    names = [name for name in dict.fromkeys(called) if name in holding or name in bare]
+    twice = [name for name in names if len(by_name[name]) != 1]
+    if twice:
+        raise UnresolvedError("what a layer is made of", f"called more than once: {twice}", every[twice[0]])
+    leaves: dict[str, Affine | NormLeaf | Mixture] = {}
+    learned: dict[str, Learned] = {}
+    given, gave = {}, {}
+    for name in names:
+        one = by_name[name][0]
+        x, y = (None if t is None else canonical(t) for t in (one.input, one.output))
+        if x is None or y is None:
+            if name in bare:
+                continue
+            shapes = [None if t is None else list(t.shape) for t in (one.input, one.output)]
+            raise UnresolvedError("what a module of a layer computes", f"{name}: shapes {shapes}", one.module)
+        try:
+            own = mixture if mixture is not None and name == mixture.bank.name else None
+            leaves[name] = own or identify(one.module, one.input)
+        except UnresolvedError as error:
+            if name in bare:
+                continue
+            learned[name] = _learned(one, error)
+            continue
+        given[name], gave[name] = x, y
+    probe = Probe(call, {name: every[name] for name in leaves})
+    evidence = [own.evidence for own in learned.values()]
+    evidence += mixture.evidence if mixture is not None else ()
+    anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned)
+    for name in [*leaves, OUTPUT]:
+        _explain_input(anatomy, name, module)
+    return anatomy
+
+
+def _by_name(calls: list[Call]) -> dict[str, list[Call]]:
+    found: dict[str, list[Call]] = {}
+    for one in calls:
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _learned(call: Call, error: UnresolvedError) -> Learned:
+    """The activation that a module is. Raises UnresolvedError where it is none; `error`: why it is no leaf."""
+    if error.unknown.question == COMPUTES and is_elementwise(call):
+        try:
+            return identify_learned(call.module)
+        except UnresolvedError as other:
+            error = other
+    raise UnresolvedError(error.unknown.question, f"{call.name}: {error.unknown.observed}", call.module) from error
+
+
+def _may_be_norm(name: str, by_name: dict[str, list[Call]], holding: dict[str, Any]) -> bool:
+    """Whether a module without parameters may be a norm: it changes its input, not its shape, and is no activation."""
+    import torch
+
+    one = by_name[name][0]
+    if len(by_name[name]) != 1:
+        return False
+    if any(name.startswith(f"{leaf}.") or leaf.startswith(f"{name}.") for leaf in holding):
+        return False  # in a module with parameters, or around one
+    x, y = one.input, one.output
+    if x is None or y is None or x.shape != y.shape or x.dtype != y.dtype or torch.equal(x, y) or x.shape[-1] < 2:
+        return False
+    try:
+        with torch.no_grad():
+            # An activation treats channels apart; a norm doesn't.
+            changed = x.clone()
+            changed[..., 0] += 1.0
+            return not torch.equal(one.module(changed)[..., 1:], one.module(x)[..., 1:])
+    except Exception:
+        return False
+
+
+def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
+    """Finds what goes into `name`: a sum, columns of an earlier output, or a core."""
+    target = canonical(anatomy.probe.output) if name == OUTPUT else anatomy.given[name]
+    order = list(anatomy.leaves)
+    earlier = order if name == OUTPUT else order[: order.index(name)]
+    terms = {INPUT: canonical(anatomy.probe.input), **{leaf: anatomy.gave[leaf] for leaf in earlier}}
+    # A vector that no module of the layer holds may be added as it is, at every position.
+    terms |= {n: p.detach().expand(target.shape) for n, p in anatomy.loose.items() if p.shape == target.shape[1:]}
+    found: Sum | Columns | Core | None = explain(target, terms)
+    if isinstance(found, Sum):
+        anatomy.evidence.append(
+            Evidence(
+                f"what goes into {name}",
+                " + ".join(f"{c:g} * {term}" for term, c in found.terms.items()),
+                found.error,
+                f"without {found.least}",
+                found.without,
+                "least squares over the tensors before it",
+            )
+        )
+    if found is None:
+        found = _columns(target, {leaf: anatomy.gave[leaf] for leaf in earlier})
+    if found is None:
+        if name == OUTPUT:
+            raise UnresolvedError("what comes out of a layer", "it is no sum of the tensors in it", layer)
+        found = _core(anatomy, name, earlier, layer)
+        if not found.mixes and len(found.sources) == 1:
+            # At position 0 a rotation does nothing.
+            source = found.sources[0]
+            columns = _columns(target[:1], {source: anatomy.gave[source][:1]})
+            found = found if columns is None else Columns(source, columns.columns, turned=True)
+    anatomy.inputs[name] = found
+
+
+def _columns(target: Any, earlier: dict[str, Any]) -> Columns | None:
+    """Columns of one earlier output that make up `target`, in order."""
+    import torch
+
+    for leaf, tensor in earlier.items():
+        distance = torch.cdist(target.T, tensor.T, p=float("inf"))
+        nearest, at = distance.min(dim=1)
+        if float(nearest.max()) <= 1e-9 * float(target.abs().max()) and len(set(at.tolist())) == len(at):
+            return Columns(leaf, tuple(at.tolist()), turned=False)
+    return None
+
+
+def _core(anatomy: Anatomy, name: str, earlier: list[str], layer: Any) -> Core:
+    """The leaves that reach `name` while all others are held at what they gave, and whether positions mix."""
+    import torch
+
+    held = {leaf: anatomy.gave[leaf] for leaf in earlier}
+    before = anatomy.run(held, name)
+    length = before.shape[0]
+    middle = length // 3
+    sources, mixes = [], False
+    for leaf in earlier:
+        moved = held[leaf].clone()
+        moved[middle] += random_like(moved[middle], std=float(moved.std()), seed=5)
+        change = (anatomy.run({**held, leaf: moved}, name) - before).abs().amax(dim=1)
+        if float(change.max()) <= 1e-12 * float(before.abs().max()):
+            continue
+        sources.append(leaf)
+        others = torch.ones(length, dtype=torch.bool)
+        others[middle] = False
+        mixes |= float(change[others].max()) > 1e-12 * float(before.abs().max())
+    if not sources:
+        raise UnresolvedError("what goes into a module of a layer", f"{name}: no leaf reaches it", layer)
+    moved_input = anatomy.probe.input + random_like(anatomy.probe.input, seed=6)
+    if float((anatomy.run(held, name, input=moved_input) - before).abs().max()) > 1e-12 * float(before.abs().max()):
+        raise UnresolvedError(
+            "what goes into a module of a layer", f"{name}: the layer's input reaches it directly", layer
+        )
+    return Core(name, tuple(sources), mixes)

@@ -1,0 +1,1 @@
+"""One question a file: from what was recorded to an answer, with its evidence."""

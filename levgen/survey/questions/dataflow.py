@@ -1,0 +1,235 @@
+"""What feeds what in a layer: pre-norm, post-norm, sandwich, output norms, side by side."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.mixture.whole import Mixture
+from levgen.survey.observe.anatomy import INPUT, OUTPUT, Anatomy, Columns, Core
+from levgen.survey.observe.leaves import Affine, NormLeaf
+from levgen.survey.observe.sums import Sum
+
+# What goes into each norm, into attention, into the MLP, and out of the layer. `x` is the layer's input; "attention"
+# and "mlp" are what the blocks put out, and the letter S after a term is the factor on what a block adds.
+_PATTERNS: dict[tuple[str, str], dict[str, str]] = {
+    ("pre", "no"): {
+        "attention": "attention_norm",
+        "attention_norm": "x",
+        "mlp": "mlp_norm",
+        "mlp_norm": "x + S attention",
+        OUTPUT: "x + S attention + S mlp",
+    },
+    ("post", "no"): {
+        "attention": "x",
+        "attention_norm": "x + S attention",
+        "mlp": "attention_norm",
+        "mlp_norm": "attention_norm + S mlp",
+        OUTPUT: "mlp_norm",
+    },
+    ("sandwich", "no"): {
+        "attention": "attention_norm",
+        "attention_norm": "x",
+        "attention_output_norm": "attention",
+        "mlp": "mlp_norm",
+        "mlp_norm": "x + S attention_output_norm",
+        "mlp_output_norm": "mlp",
+        OUTPUT: "x + S attention_output_norm + S mlp_output_norm",
+    },
+    ("output", "no"): {
+        "attention": "x",
+        "attention_output_norm": "attention",
+        "mlp": "x + S attention_output_norm",
+        "mlp_output_norm": "mlp",
+        OUTPUT: "x + S attention_output_norm + S mlp_output_norm",
+    },
+    ("pre", "shared"): {
+        "attention": "attention_norm",
+        "attention_norm": "x",
+        "mlp": "attention_norm",
+        OUTPUT: "x + S attention + S mlp",
+    },
+    ("pre", "separate"): {
+        "attention": "attention_norm",
+        "attention_norm": "x",
+        "mlp": "mlp_norm",
+        "mlp_norm": "x",
+        OUTPUT: "x + S attention + S mlp",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """How a layer is wired: answers of the schema, and which leaf plays which role."""
+
+    norms: str
+    parallel: str
+    residual_scale: float
+    norm_roles: dict[str, str]  # role -> leaf
+    attention_core: Core
+    mlp_core: Core | None  # None where a mixture of experts stands in its place, the one `mlp_output`
+    attention_inputs: tuple[str, ...]  # leaves that read the attention's input
+    mlp_inputs: tuple[str, ...]
+    attention_output: str  # the projection back into the stream
+    mlp_output: str
+    missing: str | None  # the role of a norm that other layers of this wiring have
+    added_bias: str | None  # a parameter that is added to what the attention puts out
+    evidence: Evidence
+
+
+def find_dataflow(anatomy: Anatomy) -> Dataflow:
+    """The wiring of a layer. Raises UnresolvedError where it is none of the patterns."""
+    question = "what feeds what in a layer"
+    mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
+    mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
+    if len(mixing) != 1 or len(pointwise) + len(mixtures) != 1:
+        observed = f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1 and 1)"
+        targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
+        module = anatomy.probe.calls[targets[0]].module if targets else None
+        raise UnresolvedError(question, f"{observed}, before {targets}", module)
+    attention, mlp = mixing[0], pointwise[0] if pointwise else None
+    attention_inputs, attention_output = tuple(_roots(anatomy, attention)), _after_norm(anatomy, attention)
+    mlp_inputs: tuple[str, ...]
+    if mlp is None:
+        mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
+    else:
+        mlp_inputs, mlp_output = tuple(_roots(anatomy, mlp)), _after_norm(anatomy, mlp)
+    inner = {*attention.sources, *attention_inputs, attention.target, attention_output, *mlp_inputs, mlp_output}
+    inner |= {*mlp.sources, mlp.target} if mlp is not None else set()
+    outer = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and name not in inner]
+    left = [name for name in anatomy.leaves if name not in inner and name not in outer]
+    if left:
+        raise UnresolvedError(question, f"modules without a role: {left}", anatomy.probe.calls[left[0]].module)
+    names = {INPUT: "x", attention_output: "attention", mlp_output: "mlp"}
+    wiring: dict[str, dict[str, float]] = {}
+    for key, leaves in (("attention", attention_inputs), ("mlp", mlp_inputs)):
+        sums = [_sum(anatomy, leaf) for leaf in leaves]
+        if any(total != sums[0] for total in sums):
+            raise UnresolvedError(question, f"{leaves} read different tensors", anatomy.probe.calls[leaves[0]].module)
+        wiring[key] = sums[0]
+    for name in (*outer, OUTPUT):
+        wiring[name] = _sum(anatomy, name)
+    wiring, added_bias = _without_added_bias(anatomy, wiring, attention_output)
+    for norms, parallel, missing, pattern in _patterns():
+        roles = [role for role in pattern if role.endswith("_norm")]
+        if len(roles) != len(outer):
+            continue
+        for order in itertools.permutations(outer):
+            assigned = dict(zip(order, roles, strict=True))
+            scale = _matches(wiring, pattern, {**names, **assigned})
+            if scale is not None:
+                chosen = f"norms={norms}, parallel={parallel}" + (f", residual_scale={scale:g}" if scale != 1 else "")
+                chosen += f", without {missing}" if missing else ""
+                chosen += f", plus {added_bias}" if added_bias else ""
+                return Dataflow(
+                    norms,
+                    parallel,
+                    scale,
+                    {role: leaf for leaf, role in assigned.items()},
+                    attention,
+                    mlp,
+                    attention_inputs,
+                    mlp_inputs,
+                    attention_output,
+                    mlp_output,
+                    missing,
+                    added_bias,
+                    Evidence(question, chosen, probe="the solved sums, matched against every pattern"),
+                )
+    shown = "; ".join(
+        f"{name} <- {' + '.join(f'{c:g} {names.get(t, t)}' for t, c in sums.items())}" for name, sums in wiring.items()
+    )
+    raise UnresolvedError(question, shown)
+
+
+def _patterns() -> Iterator[tuple[str, str, str | None, dict[str, str]]]:
+    """(norms, parallel, the role of a norm that is missing, what goes into what), the whole ones first."""
+    for (norms, parallel), pattern in _PATTERNS.items():
+        yield norms, parallel, None, pattern
+    for (norms, parallel), pattern in _PATTERNS.items():
+        for role in ("attention_norm", "mlp_norm"):
+            if norms in ("pre", "sandwich") and role in pattern:
+                made = pattern[role]
+                yield norms, parallel, role, {n: made if m == role else m for n, m in pattern.items() if n != role}
+
+
+def _without_added_bias(
+    anatomy: Anatomy, wiring: dict[str, dict[str, float]], attention: str
+) -> tuple[dict[str, dict[str, float]], str | None]:
+    """`wiring` without a parameter that is added wherever what `attention` puts out is, in proportion; its name."""
+    found = sorted({term for sums in wiring.values() for term in sums if term in anatomy.loose})
+    if not found:
+        return wiring, None
+    bias, *more = found
+    if more or any(abs(sums.get(bias, 0.0) - sums.get(attention, 0.0)) > 1e-6 for sums in wiring.values()):
+        raise UnresolvedError("what feeds what in a layer", f"{found} are added to more or less than the attention")
+    return {name: {t: c for t, c in sums.items() if t != bias} for name, sums in wiring.items()}, bias
+
+
+def _matches(wiring: dict[str, dict[str, float]], pattern: dict[str, str], names: dict[str, str]) -> float | None:
+    """The common factor on what blocks add where `wiring` is `pattern` under `names`, else None."""
+    found: set[float] = set()
+    for name, sums in wiring.items():
+        wanted = {
+            term.rpartition(" ")[2]: term.startswith("S ") for term in pattern[names.get(name, name)].split(" + ")
+        }
+        renamed = {names.get(term, term): c for term, c in sums.items()}
+        if set(renamed) != set(wanted):
+            return None
+        for term, coefficient in renamed.items():
+            if wanted[term]:
+                found.add(round(coefficient, 6))
+            elif abs(coefficient - 1) > 1e-6:
+                return None
+    if not found:
+        return 1.0
+    return found.pop() if len(found) == 1 else None
+
+
+def _sum(anatomy: Anatomy, name: str) -> dict[str, float]:
+    made = anatomy.inputs[name]
+    if not isinstance(made, Sum):
+        kind = "columns of another output" if isinstance(made, Columns) else "computed from several modules' outputs"
+        module = anatomy.probe.calls[name].module if name in anatomy.probe.calls else None
+        raise UnresolvedError("what feeds what in a layer", f"the input of {name} is {kind}", module)
+    return made.terms
+
+
+def _after_norm(anatomy: Anatomy, core: Core) -> str:
+    """The projection that a core feeds, directly or through a norm."""
+    if not isinstance(anatomy.leaves[core.target], NormLeaf):
+        return core.target
+    readers = [
+        leaf
+        for leaf, made in anatomy.inputs.items()
+        if isinstance(made, Sum) and made.terms.keys() == {core.target} and abs(made.terms[core.target] - 1) < 1e-6
+    ]
+    if len(readers) != 1 or not isinstance(anatomy.leaves.get(readers[0]), Affine):
+        raise UnresolvedError("what feeds what in a layer", f"{readers} read the norm {core.target}")
+    return readers[0]
+
+
+def _roots(anatomy: Anatomy, core: Core) -> list[str]:
+    """The projections behind a core's sources, also where a norm of their output comes between."""
+    roots: list[str] = []
+    for leaf in core.sources:
+        while (behind := source_of_norm(anatomy, leaf)) is not None:
+            leaf = behind[0]
+        if leaf not in roots:
+            roots.append(leaf)
+    return roots
+
+
+def source_of_norm(anatomy: Anatomy, leaf: str) -> tuple[str, tuple[int, ...], bool] | None:
+    """(projection, its columns, turned) where `leaf` is a norm of a projection's output, else None."""
+    made = anatomy.inputs[leaf]
+    if not isinstance(anatomy.leaves[leaf], NormLeaf):
+        return None
+    if isinstance(made, Columns):
+        return made.leaf, made.columns, made.turned
+    if isinstance(made, Sum) and len(made.terms) == 1:
+        (name,) = made.terms
+        if name in anatomy.leaves and abs(made.terms[name] - 1) < 1e-6:
+            return name, tuple(range(anatomy.gave[name].shape[1])), False
+    return None

@@ -1,0 +1,44 @@
+"""Are queries multiplied by something that depends on where they stand?"""
+
+from typing import Any
+
+from levgen.survey.evidence import Evidence
+from levgen.survey.observe.bench import Bench
+from levgen.survey.observe.shapes import LENGTH
+
+# A score of about 1 in fp32 islands is exact to about 1e-6.
+_SAME = 1e-4
+
+
+def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any:
+    """[T]: what a query's scores are multiplied by at each position, 1 at position 1; None where they are alike.
+
+    The score of a key at distance 0 against the key before it, which is zero. Position 0 sees one key only, so that
+    nothing tells: it is taken to be as position 1. A small amplitude, where a soft cap hardly acts: one that does shows
+    alike at every position.
+    """
+    import torch
+
+    if bench.roles.window == 1:
+        return None
+    logarithms = []
+    for parity in (0, 1):  # each key that isn't zero stands after one that is
+        q, k = bench.even()
+        q[:, :, 0] = bench.unit
+        k[parity::2, :, 0] = -bench.unit
+        p = bench.probabilities(q, k).clamp_min(1e-300).log()
+        if bias is not None:
+            p = p - bias
+        logarithms.append(p)
+    score = torch.zeros(LENGTH, dtype=torch.float64)
+    for t in range(1, LENGTH):
+        score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
+    if not float(score[1:].abs().min()) > 0:
+        return None  # the questions about the scale say what is wrong
+    score[0] = score[1]
+    scaling = score / score[1]
+    spread = float((scaling - 1).abs().max())
+    chosen = None if spread <= _SAME else [round(float(x), 6) for x in scaling[:: LENGTH // 4]]
+    probe = "the score of a key at distance 0, at every position"
+    evidence.append(Evidence("scale of queries by position", chosen, spread, probe=probe))
+    return None if chosen is None else scaling

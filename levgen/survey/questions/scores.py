@@ -1,0 +1,362 @@
+"""How queries and keys become probabilities: mask, positions, scale, soft cap.
+
+Queries of one direction everywhere, keys of one direction at each position, and values that are one-hot by position:
+what comes out then IS the probabilities, and their logarithms are the scores up to a constant a row.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from levgen.survey.evidence import Evidence, choose, relative
+from levgen.survey.observe.anatomy import Anatomy
+from levgen.survey.observe.bench import Bench
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.clip import find_clip
+from levgen.survey.questions.dataflow import source_of_norm
+from levgen.survey.questions.query_scaling import find_query_scaling
+from levgen.survey.questions.roles import Roles
+from levgen.survey.questions.sinks import find_sinks
+
+# Angles in fp32 leave 1e-5 of a score.
+_LOUD, _LOUD_ERROR = 200.0, 3e-2
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an attention computes. `frequencies`: the angle a position for each rotating pair, negative backwards."""
+
+    scale: float
+    softcap: float | None
+    clip: float | None
+    sinks: str | None  # the parameter that holds them
+    alibi: bool
+    layout: str | None  # None: nothing rotates
+    frequencies: tuple[float, ...]
+    rotary_scaling: float  # what cosine and sine are multiplied by; 1 where the scale can't be told from it
+    norm_after_rotation: bool
+    query_scaling: tuple[float, ...] | None  # what queries are multiplied by, position by position; None: nothing
+    evidence: tuple[Evidence, ...]
+
+
+def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
+    """Raises UnresolvedError where the probabilities are those of no known attention."""
+    evidence: list[Evidence] = []
+    bench = Bench(anatomy, roles)
+    bench.sinks = find_sinks(bench, evidence)
+    bench.clip = find_clip(bench, evidence)
+    bias = _position_bias(bench, evidence)
+    bench.query_scaling = find_query_scaling(bench, bias, evidence)
+    scale, cap = _scale_and_cap(bench, bias, evidence)
+    table = _table(bench, bias, scale, cap)
+    layout, frequencies, scale, scaling = _rotation(bench, table, evidence)
+    by_position = None if bench.query_scaling is None else tuple(bench.query_scaling.tolist())
+    scores = Scores(
+        scale, cap, bench.clip, bench.sinks, bias is not None, layout, frequencies, scaling, False, by_position, ()
+    )
+    _compare(anatomy, bench, scores, bias, evidence)
+    turned = _before_norms(anatomy, bench)
+    if turned is not None:
+        if layout is not None:
+            raise bench.unresolved("rotary positions", "queries rotate both before and after their norm")
+        layout, frequencies, _, scaling = _rotation(bench, turned, evidence)
+    return replace(
+        scores,
+        layout=layout,
+        frequencies=frequencies,
+        rotary_scaling=scaling,
+        norm_after_rotation=turned is not None,
+        evidence=tuple(evidence),
+    )
+
+
+def _before_norms(anatomy: Anatomy, bench: Bench) -> Any:
+    """What turns queries and keys between their projection and their norm, as `_table`; None where nothing does."""
+    import torch
+
+    dim = bench.roles.head_dim
+    tables = []
+    for leaf in bench.roles.core.sources:
+        found = source_of_norm(anatomy, leaf)
+        if found is None or not found[2]:
+            continue
+        root, columns, _ = found
+        table = torch.zeros(LENGTH, dim, dim, dtype=torch.float64)
+        for i in range(dim):
+            unit = torch.zeros_like(anatomy.gave[root])
+            unit[:, list(columns)[i::dim]] = 1.0
+            rows = anatomy.run({root: unit}, leaf).double().reshape(LENGTH, -1, dim)
+            if float((rows - rows[:, :1]).abs().max()) > 1e-6:
+                raise bench.unresolved("rotary positions", f"heads differ before {leaf}")
+            table[:, i] = rows[:, 0]
+        tables.append(table)
+    if not tables:
+        return None
+    if len(tables) != 2 or relative(tables[0], tables[1]) > 1e-6:
+        raise bench.unresolved("rotary positions", "queries and keys are not treated alike before their norms")
+    return tables[0]
+
+
+def _position_bias(bench: Bench, evidence: list[Evidence]) -> Any:
+    """The bias [heads, T, T] on scores when queries are zero: None, or ALiBi's."""
+    import torch
+
+    p = bench.probabilities(*bench.even())
+    if bool((p[:, bench.visible] == 0).any()):
+        raise bench.unresolved("mask", "some positions that values reach have probability 0 at queries of zero")
+    bias = torch.where(bench.visible, p.clamp_min(1e-300).log(), torch.zeros_like(p))
+    bias = torch.where(bench.visible, bias - bias.diagonal(dim1=1, dim2=2)[:, :, None], torch.zeros_like(p))
+    size = float(bias.abs().max())
+    slopes = _alibi_slopes(bench.roles.heads)
+    alibi = torch.where(bench.visible, -slopes[:, None, None] * bench.distance, torch.zeros_like(p))
+    errors = {"none": size, "alibi": relative(alibi, bias) if size > 1e-5 else 1.0}
+    found = choose("bias of a score by position", errors, "probabilities at queries of zero", module=bench.module)
+    evidence.append(found)
+    return alibi if found.chosen == "alibi" else None
+
+
+def _alibi_slopes(heads: int) -> Any:
+    """Slope of each head: https://arxiv.org/abs/2108.12409."""
+    import torch
+
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+    slopes += [2 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+    return torch.tensor(slopes, dtype=torch.float64)
+
+
+def _scale_and_cap(bench: Bench, bias: Any, evidence: list[Evidence]) -> tuple[float, float | None]:
+    """Scale at distance 0 and soft cap: the score of one key, at growing amplitudes, always negative."""
+    seen = [*_sweep(bench, bias, keys=False), *_sweep(bench, bias, keys=True)]
+    seen.sort()
+    slopes = [score / a for a, score in seen]
+    if slopes[0] <= 1e-6:
+        raise bench.unresolved("scale", f"scores {seen[:3]} at queries along a key")
+    probe = f"a key at distance 0 at amplitudes 0.5 to {seen[-1][0]:g}"
+    linear = max(abs(s / slopes[-1] - 1) for s in slopes)
+    # 1e-4: below an amplitude of 1, probabilities in fp32 leave 1e-6 of a score.
+    if linear < 1e-4:
+        evidence.append(Evidence("soft cap of scores", None, linear, "tanh", None, probe))
+        return slopes[-1], None
+    cap = seen[-1][1]
+    low = next(pair for pair in seen if pair[0] >= 2 * seen[0][0])
+    for _ in range(200):  # fixed point of cap * tanh(slope * a / cap) = score, from the largest amplitude
+        slope = _uncapped(low[1], cap) / low[0]
+        cap = seen[-1][1] / math.tanh(slope * seen[-1][0] / cap)
+    error = max(abs(cap * math.tanh(slope * a / cap) / score - 1) for a, score in seen)
+    evidence.append(
+        choose("soft cap of scores", {f"{cap:.6g}": error, "none": linear}, probe, module=bench.module, accept=1e-4)
+    )
+    return slope, float(f"{cap:.6g}")
+
+
+def _sweep(bench: Bench, bias: Any, *, keys: bool) -> list[tuple[float, float]]:
+    """(amplitude, minus the score) of one key at distance 0: queries grow, or keys do. Amplitudes as far as no clip."""
+    at, other = LENGTH // 2, LENGTH // 2 - 1
+    seen: list[tuple[float, float]] = []
+    amplitude = 0.5
+    unit = bench.unit
+    while amplitude < 1e5:
+        q, k = bench.even()
+        q[:, :, 0] = unit if keys else amplitude
+        k[at, :, 0] = -(amplitude if keys else unit)
+        p = bench.probabilities(q, k)[:, at, :]
+        if float(p[:, at].min()) < 1e-30:
+            break
+        score = (p[:, at].log() - p[:, other].log()) + (0.0 if bias is None else bias[:, at, other])
+        if float((score - score[0]).abs().max()) > 1e-5 * float(score.abs().max()):
+            raise bench.unresolved("scale", f"it differs by head: {score.tolist()} at amplitude {amplitude}")
+        seen.append((unit * bench.clipped(amplitude), float(-score[0])))
+        amplitude *= 2
+    return seen
+
+
+def _uncapped(score: float, cap: float) -> float:
+    return cap * math.atanh(min(score / cap, 1 - 1e-12))
+
+
+def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
+    """M [distance, dim of query, dim of key]: the score of unit vectors. The same everywhere and for all heads."""
+    import torch
+
+    r = bench.roles
+    reach = LENGTH if r.window is None else min(r.window, LENGTH)
+    unit = bench.unit
+    amplitude = bench.clipped(4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale)
+    total = torch.zeros(LENGTH, r.head_dim, r.head_dim, dtype=torch.float64)
+    low, high, count = (torch.full_like(total, x) for x in (math.inf, -math.inf, 0))
+    key_dim = torch.arange(LENGTH) % r.head_dim
+    rows = [t for t in range(LENGTH) if min(t + 1, reach) >= 5]
+    for i in range(r.head_dim):
+        q, k = bench.even()
+        q[:, :, i] = amplitude
+        k[torch.arange(LENGTH), :, key_dim] = unit
+        scores = bench.probabilities(q, k).clamp_min(1e-300).log()
+        if bias is not None:
+            scores = scores - bias
+        for t in rows:
+            keys = torch.arange(max(0, t - reach + 1), t + 1)
+            row = scores[:, t, keys]
+            # Most keys are of dimensions that don't meet the query's: their score is 0.
+            row = row - row.median(dim=1, keepdim=True).values
+            if cap is not None:
+                row = cap * torch.atanh(row / cap)
+            row = row / (amplitude * unit)
+            d, j = t - keys, key_dim[keys]
+            total[d, i, j] += row.mean(0)
+            count[d, i, j] += 1
+            low[d, i, j] = torch.minimum(low[d, i, j], row.min(0).values)
+            high[d, i, j] = torch.maximum(high[d, i, j], row.max(0).values)
+    known = count > 0
+    spread = float((high - low)[known].max())
+    if spread > 1e-4 * scale:
+        raise bench.unresolved(
+            "score of a query and a key",
+            f"at one distance it differs by position or head by {spread / scale:.2g} of it",
+        )
+    return torch.where(known, total / count.clamp_min(1), torch.full_like(total, math.nan))
+
+
+def _rotation(bench: Bench, table: Any, evidence: list[Evidence]) -> tuple[str | None, tuple[float, ...], float, float]:
+    """Layout, frequencies, scale and the factor on cosine and sine, from the scores of unit vectors."""
+    import torch
+
+    dim = bench.roles.head_dim
+    at_zero = table[0]
+    diagonal = at_zero.diagonal()
+    if float((at_zero - torch.diag(diagonal)).nan_to_num().abs().max()) > 1e-5 * float(diagonal.max()):
+        raise bench.unresolved("score of a query and a key", "at distance 0 different dimensions meet")
+    off = table.nan_to_num().abs().amax(dim=0)
+    off.fill_diagonal_(0)
+    rotating = [i for i in range(dim) if float(off[i].max()) > 2e-5 * float(diagonal.max())]
+    probe = f"unit queries and keys at every distance up to {LENGTH - 1}"
+    if not rotating:
+        scale = float(diagonal[0])
+        error = float((table - torch.diag(diagonal)).nan_to_num().abs().max()) / scale
+        if error > 1e-5 or float((diagonal - scale).abs().max()) > 1e-5 * scale:
+            raise bench.unresolved("score of a query and a key", "it is no inner product, and nothing rotates")
+        evidence.append(Evidence("rotary positions", "none", error, probe=probe))
+        return None, (), scale, 1.0
+    # The partner of dimension 0 tells how many rotate, also where the slowest turn too little to be seen.
+    partner = int(off[0].argmax())
+    count = 2 * partner if partner > 1 else rotating[-1] + 1
+    if 0 not in rotating or count > dim or count % 2 or any(i >= count for i in rotating):
+        raise bench.unresolved("rotary positions", f"dimensions {rotating} of {dim} rotate, 0 with {partner}")
+    half = count // 2
+    still = list(range(count, dim))
+    scale = float(diagonal[still].mean()) if still else float(diagonal[0])
+    pairs = {
+        "half": [(i, i + half) for i in range(half)],
+        "interleaved": [(2 * i, 2 * i + 1) for i in range(half)],
+    }
+    squared = float(diagonal[:count].mean()) / scale if still else 1.0
+    errors, found = {}, {}
+    for layout, members in pairs.items():
+        frequencies = [abs(_frequency(table, i, j)) for i, j in members]
+        candidate = _rotated(members, frequencies, dim, scale, squared)
+        errors[layout] = float((candidate - table).nan_to_num().abs().max()) / scale
+        found[layout] = tuple(frequencies)
+        turned = _rotated(members, [-f for f in frequencies], dim, scale, squared)
+        errors[f"{layout} backwards"] = float((turned - table).nan_to_num().abs().max()) / scale
+        found[f"{layout} backwards"] = tuple(-f for f in frequencies)
+    if count == 2:  # a single pair: the layouts are the same
+        errors = {k: e for k, e in errors.items() if k.startswith("half")}
+    chosen = choose("layout of rotary positions", errors, probe, module=bench.module, accept=2e-5)
+    evidence.append(chosen)
+    return str(chosen.chosen).removesuffix(" backwards"), found[chosen.chosen], scale, math.sqrt(squared)
+
+
+def _frequency(table: Any, i: int, j: int) -> float:
+    """The angle a position of the pair (i, j): from neighbours first, then from ever longer distances."""
+    frequency = 0.0
+    for distance in range(1, LENGTH):
+        cosine, sine = float(table[distance, i, i]), float(table[distance, i, j])
+        if math.isnan(cosine) or math.isnan(sine):
+            continue
+        angle = math.atan2(sine, cosine)
+        turns = round((frequency * distance - angle) / (2 * math.pi)) if frequency else 0
+        frequency = (angle + 2 * math.pi * turns) / distance
+    return frequency
+
+
+def _rotated(pairs: list[tuple[int, int]], frequencies: list[float], dim: int, scale: float, squared: float) -> Any:
+    """The scores of unit vectors that rotary positions give: [distance, dim of query, dim of key]."""
+    import torch
+
+    distance = torch.arange(LENGTH, dtype=torch.float64)
+    table = torch.zeros(LENGTH, dim, dim, dtype=torch.float64)
+    table[:, range(dim), range(dim)] = scale
+    for (i, j), frequency in zip(pairs, frequencies, strict=True):
+        cosine, sine = (scale * squared * f(frequency * distance) for f in (torch.cos, torch.sin))
+        table[:, i, i] = table[:, j, j] = cosine
+        table[:, i, j] = sine
+        table[:, j, i] = -sine
+    return table
+
+
+def _compare(anatomy: Anatomy, bench: Bench, scores: Scores, bias: Any, evidence: list[Evidence]) -> None:
+    """The whole attention against what was recorded and against variants, and on inputs so loud that a limit shows."""
+    roles = bench.roles
+    held = {leaf: anatomy.gave[leaf] for leaf in roles.core.sources}
+    variants: dict[str, Any] = {"as found": scores}
+    if scores.layout is not None:
+        variants["without rotation"] = replace(scores, layout=None)
+    variants["scale off by 1%"] = replace(scores, scale=scores.scale * 1.01)
+    recorded = anatomy.run(held, roles.core.target).double()
+    errors = {name: relative(_attended(variant, bench, held, bias), recorded) for name, variant in variants.items()}
+    evidence.append(choose("attention as a whole", errors, "recorded queries, keys and values", module=bench.module))
+    # Scores of about +-_LOUD: what cuts them off makes the largest ones equal.
+    factor = math.sqrt(_LOUD / scores.scale / math.sqrt(roles.head_dim))
+    loud = {leaf: factor * x / x.std() for leaf, x in held.items()}
+    error = relative(_attended(scores, bench, loud, bias), anatomy.run(loud, roles.core.target).double())
+    if not error <= _LOUD_ERROR:
+        raise bench.unresolved("attention as a whole", f"off by {error:.1e} where scores are about {_LOUD:g}")
+    evidence.append(Evidence("attention of large scores", "as found", error, probe=f"scores of about {_LOUD:g}"))
+
+
+def _attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> Any:
+    """[T, heads * dim]: what `scores` make of the outputs `held` of the projections."""
+    import torch
+
+    roles = bench.roles
+    q, k, v = roles.split(held)
+    if bench.clip is not None:
+        q, k, v = (x.clamp(-bench.clip, bench.clip) for x in (q, k, v))
+    p = _probabilities(scores, bench, q, k, bias)
+    v = v.repeat_interleave(roles.heads // roles.kv_heads, dim=1)
+    return torch.einsum("hts,shd->thd", p, v).reshape(LENGTH, -1)
+
+
+def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> Any:
+    import torch
+
+    group = bench.roles.heads // bench.roles.kv_heads
+    if bench.query_scaling is not None:
+        q = q * bench.query_scaling[:, None, None]
+    if scores.layout is not None:
+        q, k = (_turn(x, scores) for x in (q, k))
+    s = torch.einsum("thd,shd->hts", q, k.repeat_interleave(group, dim=1)) * scores.scale
+    if scores.softcap is not None:
+        s = scores.softcap * torch.tanh(s / scores.softcap)
+    if bias is not None:
+        s = s + bias
+    s = s.masked_fill(~bench.visible, -math.inf)
+    if scores.sinks is None:
+        return s.softmax(-1)
+    sinks = bench.anatomy.loose[scores.sinks].detach().double().reshape(-1, 1, 1).expand(-1, LENGTH, 1)
+    return torch.cat([s, sinks], dim=-1).softmax(-1)[..., :-1]
+
+
+def _turn(x: Any, scores: Scores) -> Any:
+    """`x` [T, heads, dim] rotated by its positions."""
+    import torch
+
+    half = len(scores.frequencies)
+    angles = torch.arange(x.shape[0], dtype=torch.float64)[:, None, None] * torch.tensor(scores.frequencies).double()
+    cosine, sine = angles.cos() * scores.rotary_scaling, angles.sin() * scores.rotary_scaling
+    first = slice(0, half) if scores.layout == "half" else slice(0, 2 * half, 2)
+    second = slice(half, 2 * half) if scores.layout == "half" else slice(1, 2 * half, 2)
+    out = x.clone()
+    out[..., first] = x[..., first] * cosine - x[..., second] * sine
+    out[..., second] = x[..., second] * cosine + x[..., first] * sine
+    return out

@@ -1,0 +1,1 @@
+"""Every causal language model of transformers surveyed and measured, as a table."""

@@ -1,0 +1,154 @@
+"""Other configs of a surveyed model, at random: from the fields that its answers are read from."""
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from levgen.architecture.schema import Architecture
+from levgen.errors import LevgenError
+from levgen.reference.randomize import token_ids
+from levgen.reference.tiny import VOCAB, Tiny
+from levgen.scaffold.parity_view import LISTS
+from levgen.survey.observe.shapes import LENGTH
+
+TRIES = 16
+_DEPTHS = (1, 2, 3, 5, 6)
+_WIDTHS = (40, 56, 72, 88, 104)
+_HEAD_DIMS = (8, 12, 16, 20, 32)
+_FACTORS = (0.5, 0.75, 1.5, 2.0)
+_EPSILONS = (1e-6, 1e-4, 1e-2)
+_THETAS = (100.0, 2000.0, 50000.0)
+_FRACTIONS = (0.25, 0.5, 0.75, 1.0)
+
+
+def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[str, Any]:
+    """Fields of the reference's config beside the tiny config's, of a draw that the reference builds and runs.
+
+    `port`: the rendered model, whose config class says what a draw is. The same from run to run for one `seed`.
+
+    Raises LevgenError where none of `TRIES` draws runs; half of them leave some fields as they are.
+    """
+    import torch
+
+    generator = random.Random(seed)
+    base = port.SurveyedConfig.from_hf_config(tiny.config())
+    refused = ""
+    for attempt in range(TRIES):
+        try:
+            changes = Draw(architecture, base, generator, share=1.0 if attempt < TRIES // 2 else 0.5).changes()
+            config = dataclasses.replace(base, **changes)
+            fields = hf_fields(architecture, config)
+            if port.SurveyedConfig.from_hf_config(tiny.config(**fields)) != config:
+                refused = f"the reference's config takes other values than {changes}"
+                continue
+            with torch.no_grad():
+                tiny.build(dtype="float32", **fields)(token_ids(VOCAB, LENGTH))
+        except Exception as error:  # whatever a reference refuses a config with
+            refused = f"{type(error).__name__}: {error}"
+            continue
+        return fields
+    raise LevgenError(f"none of {TRIES} random configs runs: {refused[:200]}")
+
+
+def hf_fields(architecture: Architecture, config: Any) -> dict[str, Any]:
+    """The fields of the reference's config that `config`, of the generated class, is read from."""
+    written = config.to_hf_config(VOCAB)
+    read = {p.hf.partition(".")[0] for p in architecture.hyperparameters.values() if p.hf is not None}
+    return {name: getattr(written, name) for name in (*sorted(read), *architecture.derived)}
+
+
+class Draw:
+    """One draw: new values for a `share` of the hyperparameters that a field of the reference holds."""
+
+    def __init__(self, architecture: Architecture, base: Any, generator: random.Random, *, share: float) -> None:
+        self.architecture = architecture
+        self.base = base
+        self._random = generator
+        held = {name for name, parameter in architecture.hyperparameters.items() if parameter.hf is not None}
+        self._free = {name for name in sorted(held) if generator.random() < share}
+
+    def changes(self) -> dict[str, Any]:
+        """Changes to `base`, sizes that fit together first."""
+        drawn = self._sizes()
+        for name in sorted(self._free - drawn.keys() - {"rope", "local_rope", "initializer_range", *LISTS}):
+            drawn[name] = self._value(name, getattr(self.base, name))
+        depth = drawn.get("num_layers", self.base.num_layers)
+        drawn |= self._by_layer(depth, windowless=drawn.get("sliding_window", 0) is None)
+        return drawn | self._rotations(drawn)
+
+    def _sizes(self) -> dict[str, Any]:
+        a, choice = self.architecture, self._random.choice
+        drawn: dict[str, Any] = {}
+        if "num_layers" in self._free:
+            drawn["num_layers"] = choice(_DEPTHS)
+        if "num_heads" in self._free:
+            drawn["num_heads"] = choice((4, 8) if a.attention.projections == "blocks" else (2, 3, 4, 6))
+        heads = drawn.get("num_heads", self.base.num_heads)
+        if a.attention.heads == "grouped" and ("num_kv_heads" in self._free or "num_heads" in drawn):
+            drawn["num_kv_heads"] = choice([n for n in range(1, heads + 1) if heads % n == 0])
+        if a.attention.head_dim == "derived":
+            if {"hidden_dim", "num_heads"} & self._free:
+                drawn["hidden_dim"] = heads * choice(_HEAD_DIMS)
+        else:
+            drawn |= {"head_dim": choice(_HEAD_DIMS)} if "head_dim" in self._free else {}
+            drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
+        if "intermediate_dim" in self._free:
+            drawn["intermediate_dim"] = choice(_WIDTHS) + 4
+        return drawn
+
+    def _value(self, name: str, value: Any) -> Any:
+        from levgen.scaffold.parts import load_part
+
+        parameter, choice = self.architecture.hyperparameters[name], self._random.choice
+        if name in ("activation", "head_activation"):
+            spec = next(spec for spec in load_part("mlp").hyperparameters if spec.name == "activation")
+            return choice(spec.choices)
+        if name == "norm_eps":
+            return choice(_EPSILONS)
+        if name == "max_seq_len":
+            return value if self.architecture.positions.kind == "rotary" else value + choice((0, 5, 16))
+        if parameter.optional and choice((True, False)):
+            return None
+        if isinstance(value, bool):
+            return choice((True, False))
+        if isinstance(value, int):
+            return choice((3, 7, 12, 30)) if name == "sliding_window" else value + choice((0, 2, 4))
+        return choice(_FACTORS) if value is None else value * choice(_FACTORS)
+
+    def _by_layer(self, depth: int, *, windowless: bool) -> dict[str, Any]:
+        """Lists with an entry for each of `depth` layers; `windowless`: no layer may ask for a window."""
+        drawn: dict[str, Any] = {}
+        for name in LISTS:
+            if name not in self.architecture.hyperparameters:
+                continue
+            default: Any = self.architecture.hyperparameters[name].default
+            # One of thetas has that of the rotation, or none: a port refuses others.
+            both = {self.base.rope.theta, 0.0} if name == "layer_thetas" else {*getattr(self.base, name), *default}
+            known = sorted(both)
+            entries = [self._random.choice(known) for _ in range(depth)]
+            drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
+        if "attention_types" in self.architecture.hyperparameters:
+            drawn["attention_types"] = ((tuple(self._random.choice(("global", "local")) for _ in range(depth)), 1),)
+        return drawn
+
+    def _rotations(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Rotations of any kind that the tests of a port try, for a config with `drawn`."""
+        from levgen.runtime import Rotary
+        from levgen.scaffold.names import model_name
+        from levgen.scaffold.view import PortView
+
+        rotations = {}
+        config = dataclasses.replace(self.base, **drawn)
+        sources = PortView(self.architecture, model_name("surveyed")).parity.ropes
+        bound = {"rope"} if "layer_thetas" in drawn else set()
+        for name in sorted({"rope", "local_rope"} & self._free - bound):
+            held: Rotary = getattr(config, name)
+            rotation: Rotary = eval(self._random.choice(sources), {"Rotary": Rotary, "TINY": config})
+            fraction = held.fraction
+            if rotation.kind == "default" and fraction is not None:
+                dim = config.HeadSize.size
+                even = [part for part in _FRACTIONS if int(part * dim) and int(part * dim) % 2 == 0]
+                fraction = self._random.choice(even)
+            rotations[name] = dataclasses.replace(rotation, theta=self._random.choice(_THETAS), fraction=fraction)
+        return rotations

@@ -1,0 +1,1 @@
+"""What nothing known explains: which module it is, what can be said of it, and how all around it is asked about."""

@@ -1,0 +1,104 @@
+"""Which module is it that nothing explains? The smallest one without which the rest of the model is explained."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from levgen.reference.randomize import token_ids
+from levgen.reference.record import Call, record
+from levgen.reference.tiny import VOCAB, Tiny
+from levgen.survey.config.measures import measure
+from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
+from levgen.survey.observe.chain import find_chain
+from levgen.survey.observe.leaves import is_elementwise
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.structure import Structure, find_structure
+from levgen.survey.unknown.plugs import Hole, Plugs, unplugged
+
+
+def find_holes(tiny: Tiny) -> Plugs | None:
+    """The holes with which the structure of `tiny` is found; None where plugging no one or two modules helps.
+
+    Each carries what was observed while it alone was open.
+    """
+    model, ids = tiny.build(), token_ids(VOCAB, LENGTH)
+    try:
+        chain = find_chain(model, lambda: model(ids))
+    except UnresolvedError:
+        return None
+    layer = chain.layers[0]
+    for holes in _proposed(layer):
+        plugs = Plugs(chain.name, holes)
+        if _open_question(replace(tiny, plugs=plugs)) is None:
+            return Plugs(chain.name, tuple(_with_observation(tiny, plugs, hole, layer.module) for hole in holes))
+    return None
+
+
+def _proposed(layer: Call) -> Iterator[tuple[Hole, ...]]:
+    """Single holes, the one with the fewest parameters first, then pairs of an attention and another."""
+    module = layer.module
+    every = {name: child for name, child in module.named_modules() if name}
+    calls = record(lambda: module(*layer.args, **layer.kwargs), every)
+    names = [call.name for call in calls]
+    once = [call for call in calls if names.count(call.name) == 1 and call.input is not None]
+    found: list[tuple[int, Hole]] = []
+    for call in once:
+        if call.output is None or call.input.shape != call.output.shape:
+            continue
+        size = sum(parameter.numel() for parameter in call.module.parameters())
+        if is_elementwise(call):
+            found.append((size, Hole("activation", call.name)))
+        elif size and any(True for _ in call.module.children()) and call.input.shape == layer.input.shape:
+            found += [(size, Hole("mlp", call.name)), (size, Hole("attention", call.name))]
+    # An activation without parameters is rarely unknown, and its own module is the smallest there is.
+    ranked = [hole for _, hole in sorted(found, key=lambda entry: (entry[1].part != "activation", entry[0]))]
+    yield from ((hole,) for hole in ranked)
+    attentions = [hole for hole in ranked if hole.part == "attention"]
+    for attention, other in itertools.product(attentions, ranked):
+        if other.part != "attention" and not _nested(attention.below, other.below):
+            yield attention, other
+
+
+def _nested(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
+    """The evidence in the structure of a plugged model, without what it says of plugs: that is true of no reference."""
+    layer = structure.layers[0]
+    inside = [name for name, _ in structure.model.named_modules() if plugs.owns(name)]
+    below = {name.removeprefix(f"{plugs.stack}.").partition(".")[2] for name in inside}
+    false = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
+    if plugs.of("attention") is not None:
+        false += [*layer.roles.evidence, *layer.scores.evidence]
+    if plugs.of("mlp") is not None:
+        false += layer.block.evidence
+    if plugs.of("activation") is not None:
+        false += [entry for entry in layer.block.evidence if entry.question == "activation"]
+    # What a plug's last module gives is what the module itself gives, whatever it is.
+    return [
+        replace(entry, chosen=unplugged(entry.chosen), runner_up=unplugged(entry.runner_up))
+        for entry in structure.evidence
+        if entry not in false
+    ]
+
+
+def _open_question(tiny: Tiny) -> Unknown | None:
+    """What the structure of a tiny reference leaves open; None where all of it is found, and its layers are alike."""
+    try:
+        measure(find_structure(tiny.build(), token_ids(VOCAB, LENGTH)))
+    except UnresolvedError as error:
+        return error.unknown
+    except Exception as error:
+        return broke_off(error)
+    return None
+
+
+def _with_observation(tiny: Tiny, plugs: Plugs, hole: Hole, layer: Any) -> Hole:
+    """`hole` with the question that is open while the other holes are plugged, and the module's place in the source."""
+    others = tuple(other for other in plugs.holes if other is not hole)
+    seen = _open_question(replace(tiny, plugs=replace(plugs, holes=others) if others else None))
+    assert seen is not None, "a smaller set of holes was tried before"
+    module = layer.get_submodule(hole.below) if hole.below else layer
+    return replace(hole, unknown=replace(seen, where=source_of(module) or seen.where))
