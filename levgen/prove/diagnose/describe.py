@@ -1,5 +1,7 @@
 """How two tensors differ, in words: at which positions, along which axes, by how much."""
 
+import dataclasses
+
 import numpy as np
 
 from levgen.prove.outcome import MODULE
@@ -46,7 +48,9 @@ def mask_difference(ours: Array, theirs: Array) -> str | None:
 
 def differing_arguments(ours: Event, theirs: Event, bound: float = MODULE) -> str | None:
     """Which of the inputs of a call differ, and where; None where none does."""
-    for index, (a, b) in enumerate(zip(ours.inputs, theirs.inputs, strict=False)):
+    for index, values in enumerate(zip(ours.inputs, theirs.inputs, strict=False)):
+        # Experts of a token, and what they weigh, come in any order.
+        a, b = values if index == 0 or ours.path.endswith(ATTENTION) else map(_unordered, values)
         if a.array.shape == b.array.shape and error(a.array, b.array) > bound:
             name = _ARGUMENTS[index] if ours.path.endswith(ATTENTION) else f"what `{ours.field}` is given"
             verb = "differ" if ours.path.endswith(ATTENTION) else "differs"
@@ -74,6 +78,10 @@ def seen_in(culprit: Pair, inside: list[Pair], bound: float = MODULE) -> tuple[s
             return said, ("scale", "softcap", "mask")
     name = f"`{culprit.ours.field}`" if culprit.ours.field else "its output"
     return f"the output of {name} differs {_output(culprit, bound)}", ("eps", "norm offset", "bias")
+
+
+def _unordered(value: Value) -> Value:
+    return dataclasses.replace(value, array=np.sort(value.array, axis=2))
 
 
 def _output(pair: Pair, bound: float) -> str:
