@@ -210,7 +210,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     passed = _passed_by(architecture)
     trained = {name: p for name, p in reference.named_parameters() if p.requires_grad}
     unused = tuple(n for n, p in trained.items() if p.grad is None and not any(m(n) for m in passed))
-    lost = _without_idle_experts(architecture, (*dead, *unused), list(trained))
+    lost = _without_idle_experts(architecture, (*dead, *unused), [*theirs, *trained])
     ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [

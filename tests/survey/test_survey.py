@@ -28,7 +28,7 @@ def _rebuilt(found: Survey) -> Architecture:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", pytest.param("olmoe", marks=pytest.mark.exhaustive)])
 def test_a_survey_gives_the_shipped_card(model_type: str) -> None:
     assert list(differences(get(model_type), _rebuilt(survey(model_type)))) == []
 
