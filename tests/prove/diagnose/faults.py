@@ -249,14 +249,6 @@ FAULTS = (
         "router softmax",
     ),
     _mixtral("gate and up of experts swapped", "self.act(gate) * up", "self.act(up) * gate", "Moe", "swapped halves"),
-    _mixtral(
-        "one expert too few",
-        'Axis("top_expert", self.num_experts_per_tok)',
-        'Axis("top_expert", self.num_experts_per_tok - 1)',
-        "Config",
-        "top-k",
-        "extra term",
-    ),
     _deepseek(
         "a correction bias that weighs",
         "            scores,\n            self.config.TopExperts,\n            bias=self.correction_bias,\n",
