@@ -9,15 +9,17 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+import haliax as hax
 import ml_dtypes
 import numpy as np
-from haliax import NamedArray
+from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.hf_load import abstract_model, fill, token_embedding, vocab_size
 from levgen.runtime.hf_match import as_named, match_tensors
 from levgen.runtime.hf_names import hf_tensors, model_arrays
 from levgen.runtime.hf_torch import checkpoint_names, torch_tensors, torch_to_numpy
+from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmHeadModel
 
 M = TypeVar("M", bound=LmHeadModel)
@@ -140,6 +142,14 @@ def randomize(hf_module: T, seed: int = 0, std: float = 0.2) -> T:
         module.config._attn_implementation = "eager"
     module.eval()
     return hf_module
+
+
+def shuffled(Pos: Axis, seed: int = 0) -> tuple[NamedArray, AttentionMask]:
+    """(positions {position} int in random order, the mask under which each sees itself and those before it)."""
+    positions = hax.named(np.random.default_rng(seed).permutation(Pos.size), Pos)
+    KeyPos = Pos.alias("key_position")
+    keys = positions.rename({Pos.name: KeyPos.name})
+    return positions, AttentionMask.explicit(keys.broadcast_axis(Pos) <= positions)
 
 
 def load_from_torch(ModelClass: type[M], hf_model: Any) -> M:

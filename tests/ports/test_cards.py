@@ -22,6 +22,7 @@ from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
 from levgen.runtime import LmConfig, load_hf, save_hf
 from levgen.runtime.generation import generate
+from levgen.runtime.hf_load import abstract_model
 from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
@@ -170,11 +171,14 @@ def _decoding(ported: Ported[Any]) -> None:
 
 @pytest.mark.parametrize("model_type", known_types())
 def test_yaml_of_a_card_is_read_as_its_config(model_type: str, tmp_path: Path) -> None:
-    """At full size and on a laptop: every value has the type that its field asks for."""
+    """At full size and on a laptop: every value has the type that its field asks for, and the model can be traced."""
     rendered = render(complete(get(model_type)), model_type, tmp_path)
     full = {h.name: yaml.safe_load(h.full_yaml) for h in rendered.view.hyperparameters}
     nano = {h.name: yaml.safe_load(h.nano_yaml) for h in rendered.view.hyperparameters if h.nano_yaml is not None}
     config_class = type(rendered.tiny)
     assert draccus.decode(config_class, full) == config_class()
     config = draccus.decode(config_class, nano)
+    for sized in (config_class(), config):
+        model = abstract_model(rendered.model_class, sized, Vocab.size)
+        assert eqx.filter_eval_shape(lambda model, ids: model(ids), model, tokens(8)).axes[-1] == Vocab
     assert all(array.axes == (config.Layers,) for array in (getattr(config, name) for name in rendered.view.by_layer))
