@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep.page import STATES, page, row, state
+from levgen.survey.sweep.page import GOOD, page, row, state
 
 _PROJECT = "project"
 # Most of a type's time is XLA's, which optimises programs that run once.
@@ -70,8 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.against is None:
         return 0
     states = {model_type: state(_result(folder, model_type)) for model_type in (*first, *rest)}
-    worse, better = compare(given.against.read_text(encoding="utf-8"), states)
-    print("\n".join([*worse, *better]) or f"{given.against} says the same of these {len(states)} types")
+    worse, other = compare(given.against.read_text(encoding="utf-8"), states)
+    print("\n".join([*worse, *other]) or f"{given.against} says the same of these {len(states)} types")
     return 1 if worse else 0
 
 
@@ -82,21 +82,18 @@ def share(types: Sequence[str], which: str) -> list[str]:
 
 
 def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """A line for each type that is worse than the table in `page` says, and for each that is better.
-
-    A type that the table doesn't have is worse, and so is one that was taken for right and is not.
-    """
+    """(a line for each type that the table in `page` says is better, or doesn't name; one for each other that differs)"""
     rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
     said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
-    worse, better = [], []
+    worse, other = [], []
     for model_type, found in states.items():
         before = said.get(model_type, "nothing")
         line = f"{model_type}: the table says {before}, and it is {found}"
-        if before not in STATES or STATES.index(found) > STATES.index(before):
+        if before == "nothing" or GOOD.get(found, 0) < GOOD.get(before, 0):
             worse.append(line)
         elif found != before:
-            better.append(line)
-    return worse, better
+            other.append(line)
+    return worse, other
 
 
 def causal_types() -> list[str]:
