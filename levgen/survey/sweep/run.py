@@ -82,7 +82,7 @@ def share(types: Sequence[str], which: str) -> list[str]:
 
 
 def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """(a line for each type that is worse than the table in `page` says or not in it, one for each other that differs)"""
+    """(a line for each type that is worse than the table `page` says or not in it, one for each other that differs)"""
     rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
     said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
     worse, other = [], []
