@@ -123,6 +123,8 @@ def _store(path: Path, content: str) -> None:
 def _process(arguments: Sequence[str], folder: Path, *, copy_of: Path | None = None) -> Runner:
     """`python ARGUMENTS` in `folder`, which is made anew from `copy_of` before each run."""
     environment = {**os.environ, "PYTHONPATH": str(REPO), "NO_COLOR": "1"}
+    # pip compiles what it installs, copier as well as levgen: a checkout must keep what it compiled, too.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def renew() -> None:
         if copy_of is not None:

@@ -1,6 +1,5 @@
 """Which architecture a new model is written from: a card, a checkpoint's config, a survey, or stubs."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +94,8 @@ def _from_folder(source: Path, like: str | None, survey: Surveyor) -> Choice:
 def with_reference(architecture: Architecture, code: "OwnCode", model_type: str) -> Architecture:
     """`architecture` with the code of its folder as the reference, which takes the rotation that was surveyed only."""
     file, _, model = code.model.rpartition(".")
+    import importlib.metadata  # here, since it costs what a card does
+
     rope = architecture.hyperparameters.get("rope")
     kinds = (rope.default.get("kind", "default"),) if rope is not None and isinstance(rope.default, dict) else ()
     reference = {
