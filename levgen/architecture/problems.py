@@ -59,7 +59,8 @@ def _of_value(value: Any, kind: Any, where: str) -> Iterator[str]:
         elif isinstance(value, str) and _meanings(kind):
             yield f"{where}: {value!r} is not {' or '.join(_meanings(kind))}"
         else:
-            yield f"{where}: {error}" if isinstance(value, dict) else f"{where}: {error}; {value!r} came"
+            said = str(error).replace("`", "")
+            yield f"{where}: {said[0].lower()}{said[1:]}" + ("" if isinstance(value, dict) else f", for {value!r}")
 
 
 def _at(where: str, step: Any) -> str:

@@ -76,6 +76,13 @@ def test_unknown_type_names_the_nearest() -> None:
         ({"attention": {"heads": "latent"}, "positions": {"kind": "alibi"}}, "it needs positions.kind=rotary"),
         ({"attention": {"latent_norm_eps": 1e-6}}, "belongs to attention.heads=latent, and attention.heads is grouped"),
         ({"attention": {"scale": "hidden_dim**-0.5 * "}}, "is not a number, a hyperparameter, or a power of one"),
+        ({"positions": {"kind": "learned", "offset": 99}}, "positions.offset: expected int <= 16, for 99"),
+        ({"norm": {"eps": None}}, "norm.eps: expected float | str, got null"),
+        ({"attention": 3}, "attention: expected names with values, got 3"),
+        ({"stubs": ["foo"]}, "stubs.0: expected 'attention', 'mlp', "),
+        ({"head": {"bias": "Tie"}}, "head.bias: 'Tie' is not true, false or the name of a hyperparameter"),
+        ({"title": "x" * 501}, "title: expected at most 500 characters, got 501"),
+        ({"hyperparameters": {"Dim": {"default": 1}}}, "hyperparameters.Dim: 'Dim' is not a lower-case identifier"),
         ({"attention": {"scale": "__import__('os')"}}, "is not a number, a hyperparameter, or a power of one"),
     ],
 )
@@ -83,6 +90,14 @@ def test_wrong_answer_is_explained(change: dict[str, object], message: str) -> N
     with pytest.raises(LevgenError) as caught:
         parse_card({**as_data(get("llama")), **change}, source="the card")
     assert message in caught.value.message
+
+
+def test_all_problems_are_said_at_once() -> None:
+    wrong = {"attention": {"qk_nrom": "head", "clip": []}, "mlp": {"kind": "gatd"}, "papers": [{"title": "A"}]}
+    with pytest.raises(LevgenError) as caught:
+        parse_card({**as_data(get("llama")), **wrong}, source="the card")
+    places = [line.partition(":")[0].strip() for line in caught.value.message.splitlines()[1:]]
+    assert sorted(places) == ["attention.clip", "attention.qk_nrom", "mlp.kind", "papers.0"]
 
 
 def test_text_that_is_no_card_is_refused(tmp_path: Path) -> None:
