@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from levgen.architecture.card import parse_card
-from levgen.architecture.schema import Activation, Architecture
+from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
 from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
@@ -89,7 +90,7 @@ def assemble(
         _name_unknown(names, trials)
     data: dict[str, Any] = {
         "title": _title(reference),
-        "reference": _reference(trials),
+        "reference": _reference(trials, found, measures),
         "hyperparameters": hyperparameters,
         "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
         "derived": found.derived,
@@ -157,20 +158,28 @@ def _title(found: Found) -> str:
     return name
 
 
-def _reference(trials: Trials) -> dict[str, Any] | None:
+def _of_transformers(trials: Trials) -> bool:
+    return trials.tiny.found.module.startswith("transformers.")
+
+
+def _reference(trials: Trials, fields: FieldMap, measures: Measures) -> dict[str, Any] | None:
     import transformers
 
-    found = trials.tiny.found
-    if not found.module.startswith("transformers."):
+    if not _of_transformers(trials):
         return None
+    found = trials.tiny.found
+    kinds: list[RopeKind] = list(get_args(RopeKind))
+    if _scales_queries(trials):  # of the runtime's kinds of rotation, one says how queries grow
+        kinds = ["yarn"]
+    elif fields.rope is not None and isinstance(getattr(trials.tiny.config(), fields.rope, None), dict):
+        kinds = rope_kinds(trials.tiny, fields.rope, measures.rotary_dim // 2)
     return {
         "module": found.module,
         "model": found.model_class.__name__,
         "config": found.config_class.__name__,
         "model_type": found.model_type,
         "version": transformers.__version__,
-        # Of the runtime's kinds of rotation, one says how queries grow.
-        **({"rope_kinds": ["yarn"]} if _scales_queries(trials) else {}),
+        "rope_kinds": kinds,
     }
 
 
@@ -244,7 +253,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     if inside.parts:
         _keep_sizes(trials, made)
     without = [name for name, parameter in made.items() if parameter.get("hf") is None]
-    if without and _reference(trials) is not None:
+    if without and _of_transformers(trials):
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
