@@ -15,11 +15,13 @@ def matching(pattern: str, meaning: str, longest: int | None = None) -> msgspec.
     return msgspec.Meta(pattern=rf"\A(?:{pattern})\Z", description=meaning, max_length=longest)
 
 
-_POWER = r"[a-z][a-z0-9_]*(\*\*-?\d+(\.\d+)?)?"
+_IDENTIFIER = r"[a-z][a-z0-9_]*"
+_POWER = rf"{_IDENTIFIER}(\*\*-?\d+(\.\d+)?)?"
+_HF_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _PATH = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
 EXPRESSION = r"[A-Za-z0-9_ *+/()-]+"
 
-Identifier = Annotated[str, matching(r"[a-z][a-z0-9_]*", "a lower-case identifier")]
+Identifier = Annotated[str, matching(_IDENTIFIER, "a lower-case identifier")]
 # A number: written out, the name of a hyperparameter, a power of one such as `hidden_dim**0.5`, or a product of these.
 Factor = (
     float
@@ -29,15 +31,15 @@ Factor = (
     ]
 )
 # Yes, no, or the name of the boolean hyperparameter that decides.
-Switch = bool | Annotated[str, matching(r"[a-z][a-z0-9_]*", "true, false or the name of a hyperparameter")]
+Switch = bool | Annotated[str, matching(_IDENTIFIER, "true, false or the name of a hyperparameter")]
 # What reaches a docstring or a comment: nothing that ends a string or starts an escape.
 Text = Annotated[
     str, matching(r"[^\"\\{}\x00-\x1f\x7f]*", "plain text (no quotes, backslashes, braces or line ends)", 500)
 ]
 Path = Annotated[str, matching(_PATH, "a dotted name of a weight", 200)]
-HfName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a field", 100)]
+HfName = Annotated[str, matching(_HF_NAME, "the name of a field", 100)]
 # A field, or an entry of a field that is a dict: `rope_parameters.full_attention`.
-HfPath = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*", "the name of a field", 100)]
+HfPath = Annotated[str, matching(rf"{_HF_NAME}(\.{_HF_NAME})*", "the name of a field", 100)]
 Unset = Annotated[str, matching(EXPRESSION, "a sum or product of HF fields, such as 4 * n_embd", 100)]
 Value = bool | int | float | str | dict[str, Any] | tuple[Any, ...] | None
 

@@ -156,8 +156,7 @@ def _evaluated(expressions: Iterable[str], architecture: Architecture) -> dict[s
 
 def holding(architecture: Architecture) -> Callable[[str | None], bool]:
     """Whether a condition of the parts holds for `architecture`."""
-    whens = [when for part in all_parts() for when in part.conditions]
-    conditions = {when: f"{{{{ 1 if {when} else 0 }}}}" for when in whens}
+    conditions = {when: f"{{{{ 1 if {when} else 0 }}}}" for part in all_parts() for when in part.conditions}
     values = _evaluated(conditions.values(), architecture)
     return lambda when: when is None or values[conditions[when]] == "1"
 

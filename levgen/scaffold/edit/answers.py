@@ -26,9 +26,9 @@ def module_answers(model: Architecture, target: ModelFile, kind: Kind, settings:
                 f"--set {setting}: {target.config.name} has {hyperparameter} already, with a default of its own",
                 f"change the default in {target.source.shown}",
             )
-    changed = _with_fields_of(target.config, apply_settings(model, settings))
+    answers = _with_fields_of(target.config, apply_settings(model, settings))
     stubs = tuple(part for part in target.stubs if part != kind.part)
-    return complete(changed.changed(stubs=stubs)).changed(reference=model.reference)
+    return complete(answers.changed(stubs=stubs)).changed(reference=model.reference)
 
 
 def answers_after_filling(model: Architecture, answers: Architecture, kind: Kind) -> Architecture:
