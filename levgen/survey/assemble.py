@@ -15,7 +15,7 @@ from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
-from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.card import NUMBERS, find_mixture_names, moe_answers
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.questions.initialization import Initialization
@@ -75,7 +75,8 @@ def assemble(
     experts = find_mixture_names(trials.structure)
     moe = None
     if experts is not None:
-        moe = moe_answers(found, measures, experts, balance, _scale(found, "moe_scale", 1.0))
+        others = [trial.measures for trial in trials.examined if trial.measures is not None]
+        moe = moe_answers(found, measures, others, experts, balance, _scale(found, "moe_scale", 1.0))
     hyperparameters = _hyperparameters(trials, found, measures, inside)
     if balance is not None:
         # A fresh config trains its routers to be in balance, whatever the reference's says.
@@ -232,7 +233,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if isinstance(factor, str) and measure != "norm_eps":
+        if isinstance(factor, str) and measure in NUMBERS:
+            made[measure] = {"default": trials.fields[factor], "hf": factor}
+        elif isinstance(factor, str) and measure != "norm_eps":
             name = factor.partition("**")[0]
             if name not in ("head_dim", "hidden_dim"):
                 made[name] = {"default": trials.fields[name], "hf": name}
@@ -441,7 +444,8 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "joint_width": found.joint_width,
         "inner_norm": measures.mlp_inner_norm,
     }
-    if found.activation is None and "activation" not in inside.parts:
+    # Where gates are cut to a limit no expert has one.
+    if found.activation is None and measures.activation and "activation" not in inside.parts:
         mlp["activation"] = _always("activation", measures.activation)
     if "mlp_multiple" in found.sizes:
         mlp["multiple"] = "mlp_multiple"

@@ -44,6 +44,9 @@ NEUTRAL: dict[str, float | None] = {
     "attention_clip": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
+    "router_jitter": None,
+    "swiglu_alpha": None,
+    "swiglu_limit": None,
     "logit_scale": 1.0,
     "logit_softcap": None,
 }
