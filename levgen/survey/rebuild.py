@@ -252,7 +252,7 @@ def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:
     if architecture.reference is not None:
         return load_from_torch(port.SurveyedLMHeadModel, reference)
     from levgen.reference.hf_config import _unset
-    from levgen.runtime.hf_load import abstract_model
+    from levgen.runtime.abstract import abstract_model
     from levgen.runtime.rotary import Rotary
     from levgen.runtime.testing import module_from_torch
 
