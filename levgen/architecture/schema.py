@@ -230,6 +230,7 @@ class Moe(Answers):
     scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
     router_bias: bool = False
     correction: bool = False  # a bias that is added for the choice, and does not weigh
+    correction_of: Literal["scores", "logits"] = "scores"  # what that is added to
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
     scale: Factor | None = None  # multiplies them
@@ -250,6 +251,10 @@ class Moe(Answers):
         if self.scores == "chosen_softmax" and self.normalized is not False:
             raise ValueError(
                 "moe.normalized belongs to moe.scores=softmax or sigmoid: those chosen add up to 1 already"
+            )
+        if self.correction_of == "logits" and (not self.correction or self.groups or self.scores != "sigmoid"):
+            raise ValueError(
+                "moe.correction_of=logits is known with moe.correction=true, moe.scores=sigmoid and moe.groups=false"
             )
         if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
