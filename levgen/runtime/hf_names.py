@@ -154,11 +154,11 @@ def _walk(
             inner = (*stacks, _Stack(node.Block, layer))
             yield from _walk(node.stacked, _join(name, str(layer)), path, inner, numbers, in_files)
     elif isinstance(node, Runs):
-        for start, size, stack in node.placed():
-            for layer in range(size):
+        for placed, stack in node.placed():
+            for layer, number in enumerate(placed):
                 inner = (*stacks, _Stack(stack.Block, layer))
-                where = f"{path}.{start}" if start else path
-                yield from _walk(stack.stacked, _join(name, str(start + layer)), where, inner, numbers, in_files)
+                where = f"{path}.{placed.start}" if placed.start else path
+                yield from _walk(stack.stacked, _join(name, str(number)), where, inner, numbers, in_files)
     elif isinstance(node, BlockSeq):
         for layer, block in enumerate(node.blocks):
             yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers, in_files)
