@@ -154,6 +154,9 @@ class Attention(Answers):
     window: Window = "none"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
+    # What comes before the output projection is multiplied by this function of a linear map of attention's input.
+    gate: Literal["none", "sigmoid", "softplus"] = "none"
+    gate_per: Literal["channel", "head"] = "channel"  # each channel of each head, or all of a head by one number
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
 
     def _fits(self) -> None:
@@ -177,12 +180,16 @@ class Attention(Answers):
                 "attention.clip is known with a norm on queries and keys only where that comes right after "
                 "projections of their own: attention.projections=separate, norm_after_rotation=false"
             )
+        if self.gate == "none" and self.gate_per != "channel":
+            raise ValueError("attention.gate_per=head needs a gate: attention.gate=sigmoid or softplus")
+        if self.gate != "none" and self.inner_norm:
+            raise ValueError("attention.gate is known without a norm before the output projection: inner_norm=false")
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
 
     def _fits_latent(self) -> None:
         """Raises ValueError for an answer that is known for keys and values with projections of their own only."""
-        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm"):
+        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm", "gate"):
             value, expected = getattr(self, answer), usual(Attention)[answer]
             if value != expected:
                 raise ValueError(

@@ -108,6 +108,7 @@ _OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
+    ast.Gt: operator.gt,
 }
 
 

@@ -130,7 +130,7 @@ def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, A
         if size != WINDOW:
             continue
         try:
-            if getattr(found.config(**values), name) is not None:
+            if getattr(found.config(**values), name) == size:
                 continue
             for switch, off in fields.items():
                 if off is False and getattr(found.config(**{**values, switch: True}), name) == size:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -46,6 +46,7 @@ class Runs(eqx.Module):
 
     stacks: tuple[Any, ...]  # of Stacked: of layers, or of `Turn`
     sizes: tuple[int, ...] = eqx.field(static=True)  # how many layers each has
+    turns: tuple[int, ...] = eqx.field(static=True)  # how many of them are scanned together
     Block: Axis = eqx.field(static=True)  # of all layers
 
     @staticmethod
@@ -60,39 +61,36 @@ class Runs(eqx.Module):
         if len(kinds) != Layers.size:
             raise LevgenError(f"{len(kinds)} layers are described, and the model has {Layers.size}.")
         parts = repeating(tuple(kinds))
-        stacks = []
+        stacks: list[Any] = []
         for (turn, times), own in zip(parts, jax.random.split(key, len(parts)), strict=True):
             keys = shaped_rng_split(own, times)
+            Turns = Layers.resize(times)
             if len(turn) == 1:
-                make = Stacked.init(Layers.resize(times), Layer, gradient_checkpointing=True)
-                stacks.append(make(config, turn[0], key=keys))
+                stacks.append(Stacked.init(Turns, Layer, gradient_checkpointing=True)(config, turn[0], key=keys))
             else:
-                make = Stacked.init(Layers.resize(times), _Turning(Layer, turn), gradient_checkpointing=True)
-                stacks.append(make(config, key=keys))
-        return Runs(tuple(stacks), tuple(len(turn) * times for turn, times in parts), Layers)
+                make = cast(Any, _Turning(Layer, turn))  # all that a stack asks of a class is `init`
+                stacks.append(Stacked.init(Turns, make, gradient_checkpointing=True)(config, key=keys))
+        sizes = tuple(len(turn) * times for turn, times in parts)
+        return Runs(tuple(stacks), sizes, tuple(len(turn) for turn, _ in parts), Layers)
 
     def fold(self, x: Any, *args: Any) -> Any:
         """As `Stacked.fold`: arguments that have the layers' axis give each layer its own."""
-        for start, size, stack in self._placed():
+        for start, size, turn, stack in self._placed():
             own = [_part(arg, self.Block, start, size) for arg in args]
-            turn = size // stack.Block.size
             x = stack.fold(x, *(_every(arg, self.Block, first, turn) for first in range(turn) for arg in own))
         return x
 
     def placed(self) -> Iterator[tuple[range, Any]]:
         """(the numbers of its layers, stack) for each stack of layers of one kind."""
-        for start, size, stack in self._placed():
-            if isinstance(stack.stacked, Turn):
-                turn = stack.stacked.layers
-                for first, layer in enumerate(turn):
-                    one = eqx.tree_at(lambda whole: whole.stacked, stack, layer)
-                    yield range(start + first, start + size, len(turn)), one
-            else:
-                yield range(start, start + size), stack
+        for start, size, turn, stack in self._placed():
+            for first in range(turn):
+                one = stack if turn == 1 else eqx.tree_at(lambda s: s.stacked, stack, stack.stacked.layers[first])
+                yield range(start + first, start + size, turn), one
 
-    def _placed(self) -> Iterator[tuple[int, int, Any]]:
+    def _placed(self) -> Iterator[tuple[int, int, int, Any]]:
+        """(number of its first layer, how many it has, how many of them are scanned together, stack)"""
         starts = itertools.accumulate(self.sizes, initial=0)
-        yield from zip(starts, self.sizes, self.stacks, strict=False)
+        yield from zip(starts, self.sizes, self.turns, self.stacks, strict=False)
 
     def get_layer(self, index: int) -> Any:
         """As `Stacked.get_layer`."""

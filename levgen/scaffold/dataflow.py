@@ -180,6 +180,8 @@ class _Reader:
             steps += [*turned, *normed] if answers.norm_after_rotation else [*normed, *turned]
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
+        if answers.gate != "none":
+            inner.append(Step(f"* {answers.gate}", f"{self._weight('attention', 'gate')}, for each {answers.gate_per}"))
         out = Step(self._weight("attention", "o"), self._bias(answers.output_bias).lstrip(", "))
         return Branch(
             "attention", (*before, *entry), tuple(lanes), Step("attend", self._scores), (*inner, out, *output)

@@ -128,9 +128,9 @@ def assemble(
 
 def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
     """Puts a mixture of experts into `names`, with the expert that all tokens go to as an MLP."""
-    held = names["decoder_layer"].setdefault("mlp", experts.module)
+    held = names["decoder_layer"].setdefault("mlp", experts.module or None)
     dense = names.get("mlp", experts.mlp)
-    if held != experts.module or (experts.mlp and dense != experts.mlp):
+    if held != (experts.module or None) or (experts.mlp and dense != experts.mlp):
         observed = f"{held}: {dense} without experts, {experts.module}: {experts.mlp} with"
         raise UnresolvedError("names in layers with experts", observed)
     names["moe"] = experts.moe
@@ -390,6 +390,8 @@ def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str,
         "softcap": _scale(found, "attention_softcap", None),
         "window": _window(found, measures),
         "sinks": measures.sinks,
+        "gate": measures.attention_gate,
+        "gate_per": measures.gate_per,
         "inner_norm": measures.attention_inner_norm,
     }
 
