@@ -121,6 +121,8 @@ def _unset(expression: str) -> Callable[[Any], Any]:
                 return constant
             case ast.Name(id=name):
                 return getattr(hf, name)
+            case ast.List(elts=[entry]):
+                return [value(entry, hf)]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(left, hf), value(right, hf))
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:

@@ -206,6 +206,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
             numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
             made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
+        if hf in trials.tiny.unnamed:
+            # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
+            made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
         if ours == "sliding_window":
             made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
     length = _length_field(trials, found)

@@ -48,7 +48,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf) or _repeated(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
@@ -97,6 +97,19 @@ def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
             continue
         if all(is_int(a) and is_int(b) and a == b - less for a, b in held) and len({a for a, _ in held}) > 1:
             return f"{other} - {less}" if less else other
+    return None
+
+
+def _repeated(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a list has as often as there are layers, as the config class itself sees to."""
+    layers = found.sizes.get("num_layers")
+    if layers is None or not isinstance(trials.fields[hf], list):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(values[hf], [values[other]] * values[layers]) for values in (trials.fields, *runs)]
+        if all(own == repeated for own, repeated in held) and len({repeated[0] for _, repeated in held[1:]}) > 1:
+            return f"[{other}] * {layers}"
     return None
 
 
