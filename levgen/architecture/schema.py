@@ -363,6 +363,7 @@ class Initialization(Answers):
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
     head_std: Factor | None = None  # of the head alone, where it is not that of the embeddings
+    router_std: Factor | None = None  # of routers, where it is another
     gain: Annotated[float, Meta(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
@@ -437,6 +438,8 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
         if self.mlp.activation == "xielu" and self.moe.layers != "none":
             raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
+        if self.initialization.router_std is not None and self.moe.layers == "none":
+            raise ValueError("initialization.router_std is of routers: it needs layers with experts, moe.layers")
         if self.embeddings.extra_rows and self.head.tied != "never":
             raise ValueError("embeddings.extra_rows are no rows of the head: it needs head.tied=never")
         if self.attention.norm_after_rotation and self.positions.kind != "rotary":

@@ -37,6 +37,12 @@ class MoeView:
         return self._port.std_name("mlp") == "residual_std"
 
     @property
+    def router_std(self) -> str:
+        """The deviation of a fresh router."""
+        own = self._port.architecture.initialization.router_std
+        return "std" if own is None else self._port.value(own, "config")
+
+    @property
     def experts_arguments(self) -> str:
         """Keyword arguments of `Experts.init`, after its axes and its key."""
         answers = self._answers

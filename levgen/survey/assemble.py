@@ -9,6 +9,7 @@ from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
+from levgen.scaffold.parts import load_part
 from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
@@ -16,6 +17,7 @@ from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
 from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.questions.initialization import Initialization
@@ -206,6 +208,10 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
             numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
             made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
+        if made[ours]["default"] is None and ours in MIXTURE:
+            # A class may leave open which experts there are: those of the tiny config, or of the part, stand in.
+            usual_sizes = {spec.name: spec.default for spec in load_part("moe").hyperparameters}
+            made[ours]["default"] = usual_sizes.get(ours, trials.base.values[hf])
         if hf in trials.tiny.unnamed:
             # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
             made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
