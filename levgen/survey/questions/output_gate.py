@@ -48,7 +48,9 @@ def find_output_gate(anatomy: Anatomy, core: Core) -> OutputGate | None:
     import torch
 
     module = anatomy.probe.calls[core.target].module
-    maps = [leaf for leaf in core.sources if isinstance(anatomy.leaves[leaf], Affine)]
+    # Where one map makes all that attention is made of, there is nothing beside it that it could multiply.
+    alone = len(core.sources) == 1
+    maps = [leaf for leaf in core.sources if isinstance(anatomy.leaves[leaf], Affine) and not alone]
     gates = [leaf for leaf in maps if _multiplies(anatomy, core, leaf)]
     if not gates:
         return None
