@@ -370,8 +370,11 @@ def _positions(
         positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
-    if not all(measures.rotating):
-        if measures.rotating == measures.windowed and any(measures.windowed) and "layer_types" in found.lists:
+    # Where every layer of the tiny config has a window, the list shows it that was altered.
+    by_window = trials.of(found.lists["layer_types"]) if "layer_types" in found.lists else []
+    shown = [measures, *(trial.measures for trial in by_window if trial.measures is not None)]
+    if not all(all(one.rotating) for one in shown):
+        if by_window and all(one.rotating == one.windowed for one in shown):
             positions["layers"] = "windowed"
         elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
