@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
+from levgen.reference.tiny import is_int
 from levgen.survey.config.fields import FieldMap, rotation_refusal
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
@@ -48,7 +49,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf) or _repeated(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
@@ -77,7 +78,7 @@ def idle(trials: Trials, trial: Trial) -> bool:
 
 
 def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """A switch that is nothing but whether the window's field is set: the config class itself makes that None."""
+    """A switch that is nothing but whether the window's field is set: the config class itself makes that None or 0."""
     window = found.sizes.get("sliding_window")
     if window is None or trials.fields[hf] is not False:
         return None
@@ -86,18 +87,32 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
         held = (getattr(on, window), getattr(off, window))
     except Exception:
         return None
-    return f"{window} is not None" if held == (7, None) else None
+    return {(7, None): f"{window} is not None", (7, 0): f"{window} > 0"}.get(held)
 
 
 def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """The size that a field is always equal to, as the config class itself sees to."""
+    """The size that a field is always equal to, or one less than, as the config class itself sees to."""
     runs = [trial for trial in trials.examined if hf not in trial.changes]
-    for other in found.sizes.values():
+    for other, less in itertools.product(found.sizes.values(), (0, 1)):
         held = [(trial.values[hf], trial.values[other]) for trial in runs]
-        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
+        own, size = trials.fields[hf], trials.fields[other]
+        if own != (size - 1 if less and is_int(size) else size):
             continue
-        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
-            return other
+        if all(is_int(a) and is_int(b) and a == b - less for a, b in held) and len({a for a, _ in held}) > 1:
+            return f"{other} - {less}" if less else other
+    return None
+
+
+def _repeated(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a list has as often as there are layers, as the config class itself sees to."""
+    layers = found.sizes.get("num_layers")
+    if layers is None or not isinstance(trials.fields[hf], list):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(values[hf], [values[other]] * values[layers]) for values in (trials.fields, *runs)]
+        if all(own == repeated for own, repeated in held) and len({repeated[0] for _, repeated in held[1:]}) > 1:
+            return f"[{other}] * {layers}"
     return None
 
 

@@ -32,6 +32,7 @@ class Initialization:
 
     std: float | str = _FIELD
     embedding_std: float | str | None = None
+    router_std: float | None = None
     residual: str = "same"
     gain: float = 1.0
     head_scaled: bool = False
@@ -45,6 +46,9 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     roles = _weights(measures) | _of_experts(trials)
     untied = _untied(trials, found, roles)
     fresh = _deviations(trials.tiny, untied, roles)
+    router_std = 0.0 if fresh.get("router") == 0.0 else None
+    if router_std is not None:  # whatever the field of the others is
+        del roles["router"], fresh["router"]
     gain = _gain(trials.tiny, measures, found)
     _check_activation(trials.tiny, measures, found)
     for hf, value in trials.base.values.items():
@@ -72,14 +76,16 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
             )
             if inner is not None and outer is not None:
                 drawn = None if cutoff is None else _CUTOFF
-                answer = Initialization(inner, None if outer == inner else outer, residual, gain, head_scaled, drawn)
+                answer = Initialization(
+                    inner, None if outer == inner else outer, router_std, residual, gain, head_scaled, drawn
+                )
                 shown = {role: f"{std:.4f}" for role, std in fresh.items()}
                 found.evidence.append(Evidence("initialisation", f"{hf}: {answer}", probe=f"fresh: {shown}"))
                 return answer
         ratios = {role: round(std / value, 3) for role, std in fresh.items()}
         found.unknown.append(Unknown("initialisation", f"deviations over {hf}: {ratios}"))
-        return Initialization(gain=gain)
-    return Initialization(gain=gain)
+        return Initialization(gain=gain, router_std=router_std)
+    return Initialization(gain=gain, router_std=router_std)
 
 
 @dataclass(frozen=True)
