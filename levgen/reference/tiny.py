@@ -435,7 +435,7 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with a first layer without experts, where a list by layer says that all have some."""
     for name, value in fields.items():
-        if isinstance(value, list) and value and set(value) == {"sparse"}:
+        if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
             if _problem(found, mixed) is None:
                 return mixed
