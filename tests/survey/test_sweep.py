@@ -173,11 +173,20 @@ def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_table_is_compared_with_what_comes_out() -> None:
     page = sweep_page.page([[_result("a"), _result("b"), _unknown("c"), _unknown("d")]])
-    assert sweep.compare(page, {"a": "green", "c": "not surveyed"}) == ([], [])
-    assert sweep.compare(page, {"a": "green", "b": "red", "c": "green", "d": "red", "e": "green"}) == (
+    red = _result("b") | {"columns": None}
+    assert sweep.compare(page, [sweep_page.row(r) for r in (_result("a"), _unknown("c"))]) == ([], [])
+    assert sweep.compare(page, [sweep_page.row(r) for r in (_result("a"), red, _result("c"), _result("e"))]) == (
         ["b: the table says green, and it is red", "e: the table says nothing, and it is green"],
-        ["c: the table says not surveyed, and it is green", "d: the table says not surveyed, and it is red"],
+        ["c: the table says not surveyed, and it is green"],
     )
+
+
+def test_a_card_that_differs_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = sweep_page.page([[_result("a")]])
+    monkeypatch.setattr(sweep_page, "_card", lambda result: "mlp.bias")
+    worse, other = sweep.compare(page, [sweep_page.row(_result("a"))])
+    assert worse == ["a: of the card the table says nothing, and it is mlp.bias"]
+    assert other == []
 
 
 def test_shares_are_the_whole() -> None:

@@ -12,12 +12,12 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep.page import GOOD, page, row, state
+from levgen.survey.sweep.page import GOOD, cells_of, page, row
 
 _PROJECT = "project"
 # Most of a type's time is XLA's, which optimises programs that run once.
@@ -73,9 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
     write_table()
     if given.against is None:
         return 0
-    states = {model_type: state(_result(folder, model_type)) for model_type in (*first, *rest)}
-    worse, other = compare(given.against.read_text(encoding="utf-8"), states)
-    print("\n".join([*worse, *other]) or f"{given.against} says the same of these {len(states)} types")
+    rows = [row(_result(folder, model_type)) for model_type in (*first, *rest)]
+    worse, other = compare(given.against.read_text(encoding="utf-8"), rows)
+    print("\n".join([*worse, *other]) or f"{given.against} says the same of these {len(rows)} types")
     return 1 if worse else 0
 
 
@@ -85,18 +85,21 @@ def share(types: Sequence[str], which: str) -> list[str]:
     return list(types[int(one) % int(of) :: int(of)])
 
 
-def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """(a line for each type that is worse than the table `page` says or not in it, one for each other that differs)"""
-    rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
-    said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
+def compare(page: str, rows: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(a line for each of `rows` that is worse than in the table `page`, or new, one for each other that differs)"""
+    said = {cells["type"]: cells for cells in map(cells_of, page.splitlines()) if cells}
     worse, other = [], []
-    for model_type, found in states.items():
-        before = said.get(model_type, "nothing")
-        line = f"{model_type}: the table says {before}, and it is {found}"
+    for cells in map(cells_of, rows):
+        before, found = (
+            each.get("survey", "nothing").partition(":")[0] for each in (said.get(cells["type"], {}), cells)
+        )
+        line = f"{cells['type']}: the table says {before}, and it is {found}"
         if before == "nothing" or GOOD.get(found, 0) < GOOD.get(before, 0):
             worse.append(line)
         elif found != before:
             other.append(line)
+        elif (card := said[cells["type"]]["card"]) != cells["card"]:
+            worse.append(f"{cells['type']}: of the card the table says {card or 'nothing'}, and it is {cells['card']}")
     return worse, other
 
 
