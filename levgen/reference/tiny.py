@@ -20,6 +20,7 @@ from levgen.reference.runs import is_runs, shortened
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 _OPEN = (EXPERTS, CHOSEN, 2)
+_PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
@@ -102,6 +103,7 @@ def tiny(found: Found) -> Tiny:
     names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
     values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
+    values = _without_computed(found, values)
     values |= _tokens(found)
     values |= _switched_on(found, fields, values)
     if names.get("hidden_size", "hidden_size") not in fields:
@@ -109,8 +111,13 @@ def tiny(found: Found) -> Tiny:
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values |= _shorter_lists(found, fields, values)
     values = _with_few_experts(found, fields, values)
+    values = _with_narrow_heads(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None:
+        values, problem = _with_a_key_head_each(found, values, problem)
+    if problem is not None:
+        values, problem = _with_open_counts(found, fields, values, problem)
     if problem is not None:
         values = _with_rotation_by_type(found, fields, values)
         problem = _problem(found, values)
@@ -122,6 +129,14 @@ def tiny(found: Found) -> Tiny:
     values = _with_layer_types(found, fields, values)
     values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values))
+
+
+def _without_computed(found: Found, values: dict[str, Any]) -> dict[str, Any]:
+    """`values` without those that a class computes from others and doesn't declare: what it is given would stand."""
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    computed = {name for name in values if name not in declared}
+    # A class with an `__init__` of its own declares none of its fields.
+    return values if len(computed) > 1 else {name: size for name, size in values.items() if name not in computed}
 
 
 def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +235,48 @@ def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, 
             if name in ones:  # how many of the groups are kept is left at one
                 break
     return values
+
+
+def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with small sizes for the parts that a head is made of, where its width is a sum: what one more of a
+    field adds to some tensor is one for each head."""
+    base = _shapes(found, values)
+    heads = [size for size in values.values() if size == HEADS]
+    if base is None or not heads:
+        return values
+    sizes = iter(_PARTS)
+    for name, value in fields.items():
+        if not is_int(value) or value < 8 or name in values:
+            continue
+        shapes = [_shapes(found, {**values, name: size}) for size in (value, value + 2)]
+        if shapes[0] is None or shapes[1] is None or shapes[0].keys() != shapes[1].keys():
+            continue
+        grown = {
+            after - before
+            for key, shape in shapes[0].items()
+            if len(shape) > 1  # no table of frequencies
+            for before, after in zip(shape, shapes[1][key], strict=True)
+        }
+        if 2 * HEADS in grown and grown <= {0, 2, 2 * HEADS} and (size := next(sizes, None)) is not None:
+            values = {**values, name: size}
+    return values
+
+
+def _with_a_key_head_each(found: Found, values: dict[str, Any], problem: str) -> tuple[dict[str, Any], str | None]:
+    """`values` with as many key heads as heads where a config gets further with them, and its problem then, if any."""
+    alike = {**values, **{name: HEADS for name, size in values.items() if size == KV_HEADS}}
+    other = problem if alike == values else _problem(found, alike)
+    return (values, problem) if other == problem else (alike, other)
+
+
+def _with_open_counts(
+    found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str
+) -> tuple[dict[str, Any], str | None]:
+    """`values` with a number in a field that a class leaves open, where that is all that a config lacks to run."""
+    for name in (name for name, value in fields.items() if value is None and name not in values):
+        if _problem(found, {**values, name: CHOSEN}) is None:
+            return {**values, name: CHOSEN}, None
+    return values, problem
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,11 @@ _ORDER = (
     "num_heads",
     "num_kv_heads",
     "head_dim",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
     "activation",
     "norm_eps",
     "initializer_range",
@@ -51,6 +56,9 @@ _ORDER = (
     "layer_thetas",
     "attention_types",
 )
+
+# Hyperparameter that may be None -> the measure that is None then: no window, queries of full rank.
+_OPTIONAL = {"sliding_window": "window", "q_lora_rank": "q_lora_rank"}
 
 # Where a class has no parameters of its own: the base of all configs of transformers.
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
@@ -84,6 +92,8 @@ def assemble(
         hyperparameters["router_aux_loss_coef"] = coefficient
     aside = None if experts is None else measures.names["decoder_layer"]["mlp"]
     names = checkpoint_roles(trials.structure.model, measures.names, aside)
+    if "q_lora_rank" in hyperparameters and "optional" in hyperparameters["q_lora_rank"]:
+        names["attention"] |= _names_at_other_rank(trials, found.sizes["q_lora_rank"], aside)
     if experts is not None:
         _name_experts(names, experts)
     if inside.parts:
@@ -124,6 +134,16 @@ def assemble(
         "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _names_at_other_rank(trials: Trials, hf: str, aside: str | None) -> dict[str, str | None]:
+    """Names in attention that are there only where the rank of queries is None, or only where it is a number."""
+    base = trials.base.measures
+    other = next(t for t in trials.of(hf) if t.measures is not None and t.changes[hf] is None)
+    assert base is not None
+    assert other.measures is not None
+    names = checkpoint_roles(trials.tiny.build(random=False, **other.changes), other.measures.names, aside)
+    return {role: name for role, name in names["attention"].items() if role not in base.names["attention"]}
 
 
 def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
@@ -206,8 +226,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
             numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
             made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
-        if ours == "sliding_window":
-            made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
+        if ours in _OPTIONAL:
+            made[ours] |= {"optional": True} if _may_be_none(trials, hf, _OPTIONAL[ours]) else {}
     length = _length_field(trials, found)
     if "max_seq_len" not in made and length is not None:
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
@@ -232,7 +252,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if isinstance(factor, str) and measure != "norm_eps":
+        if isinstance(factor, str) and factor != eps:
             name = factor.partition("**")[0]
             if name not in ("head_dim", "hidden_dim"):
                 made[name] = {"default": trials.fields[name], "hf": name}
@@ -269,12 +289,12 @@ def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
             parameter["tiny"] = value
 
 
-def _may_be_none(trials: Trials, hf: str) -> bool:
-    """Whether a window's field may be None, for no window."""
+def _may_be_none(trials: Trials, hf: str, measure: str) -> bool:
+    """Whether the field of a size may be None, for nothing of that size."""
     if trials.fields[hf] is None:
         return True
     trial = trials.attempt({hf: None})
-    return trial is not None and trial.measures is not None and trial.measures.window is None
+    return trial is not None and trial.measures is not None and getattr(trial.measures, measure) is None
 
 
 def _length_field(trials: Trials, found: FieldMap) -> str | None:
@@ -376,9 +396,13 @@ def _positions(
 
 
 def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    latent = {}
+    if measures.latent:
+        eps = found.factors["latent_norm_eps"]
+        latent = {"heads": "latent", "head_dim": "free"}
+        latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
     return {
-        "heads": _heads(trials, found),
-        "head_dim": _head_dim(trials, found),
+        **(latent or {"heads": _heads(trials, found), "head_dim": _head_dim(trials, found)}),
         "projections": measures.projections,
         "transposed": measures.attention_transposed,
         "bias": found.switches.get("attention_bias", measures.attention_bias),

@@ -34,7 +34,14 @@ _SIZES = {
     "num_dense_layers": "num_dense_layers",
     "shared_expert_dim": "shared_expert_dim",
     "num_shared_experts": "num_shared_experts",
+    "q_lora_rank": "q_lora_rank",
+    "kv_lora_rank": "kv_lora_rank",
+    "qk_nope_head_dim": "qk_nope_head_dim",
+    "qk_rope_head_dim": "qk_rope_head_dim",
+    "v_head_dim": "v_head_dim",
 }
+# What no hyperparameter is where keys and values are made from a vector of low rank.
+_OF_OTHER_HEADS = ("num_kv_heads", "head_dim")
 # What a factor is where it does nothing.
 NEUTRAL: dict[str, float | None] = {
     "norm_eps": None,
@@ -42,6 +49,7 @@ NEUTRAL: dict[str, float | None] = {
     "attention_scale": None,
     "attention_softcap": None,
     "attention_clip": None,
+    "latent_norm_eps": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
     "logit_scale": 1.0,
@@ -114,13 +122,20 @@ def map_fields(trials: Trials) -> FieldMap:
 
 def map_sizes(trials: Trials, found: FieldMap) -> None:
     """Notes the field of each size that follows one: it is what was measured in every trial, and was altered."""
-    for ours, name in _SIZES.items():
+    for ours, name in _sizes(trials).items():
         if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
             continue
         _map_size(trials, found, ours, name)
     if not {"intermediate_dim", "mlp_multiple"} & found.sizes.keys():
         _map_size(trials, found, "intermediate_dim", "joint_width")
         found.joint_width = "intermediate_dim" in found.sizes
+
+
+def _sizes(trials: Trials) -> dict[str, str]:
+    """`_SIZES` of the hyperparameters that a model like the base may have."""
+    base = trials.base.measures
+    assert base is not None
+    return {ours: name for ours, name in _SIZES.items() if not (base.latent and ours in _OF_OTHER_HEADS)}
 
 
 def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
@@ -191,7 +206,7 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
         if hf in found.sizes.values() or isinstance(default, bool) or not isinstance(default, int):
             continue
         own = trials.of(hf)
-        if not own or any(t.measures is not None or t.moved <= ROUNDING for t in own):
+        if any(t.measures is not None or t.moved <= ROUNDING for t in own):
             continue
         for ours, other in list(found.sizes.items()):
             if trials.fields.get(other) == default and trials.base.values[other] == trials.base.values[hf]:
@@ -199,7 +214,7 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
                 trial = trials.attempt({other: value, hf: value})
                 if trial is not None and getattr(trial.measures, _measure_of(found, ours), None) == value:
                     found.derived[hf] = other
-    for ours, name in _SIZES.items():
+    for ours, name in _sizes(trials).items():
         if ours in found.sizes:
             continue
         # A size whose field builds only when another moves with it.
@@ -289,7 +304,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
-        tolerance = 1e-3 if name == "norm_eps" else 1e-5
+        tolerance = 1e-3 if name in ("norm_eps", "latent_norm_eps") else 1e-5
         for factor, held, hf in _factor_hypotheses(trials, found, neutral):
             runs = _factor_runs(trials, found, hf, measured)
             values = [held(t) for t in runs]
@@ -320,6 +335,8 @@ def _factor(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float |
     if "." in found.rope and isinstance(parameters, Mapping):
         parameters = parameters.get(found.rope.partition(".")[2])
     expected = rope_frequencies(parameters, trial.measures)
+    if trial.measures.latent:
+        return value / score_scaling(parameters) if isinstance(parameters, Mapping) and expected is not None else value
     whole = trial.measures.rotary_dim == trial.measures.head_dim
     return value if expected is None or not whole else value / expected[1] ** 2
 
@@ -451,13 +468,15 @@ def _rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool
     expected = rope_frequencies(parameters, measures)
     if expected is None or measures is None:
         return False
-    frequencies, _scaling = expected
+    frequencies, scaling = expected
     if not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
         return False
     layers = zip(measures.frequencies, measures.rotating, measures.windowed, strict=False)
     chosen = [found for found, rotates, has in layers if rotates and (windowed is None or has == windowed)]
     if windowed is not None and not chosen:
         return True
+    if measures.latent and not all(alike(one, scaling, 1e-4) for one in measures.rotary_scaling):
+        return False
     return bool(chosen) and all(_same_frequencies(found, frequencies) for found in chosen)
 
 
@@ -472,7 +491,7 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
         return None
     try:
         rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
-        usual, long = frequencies(rotary, measures.head_dim)
+        usual, long = frequencies(rotary, measures.turning_width)
     except (LevgenError, TypeError):
         return None
     limit = rotary.original_max_position_embeddings
@@ -492,6 +511,14 @@ def query_scaling(parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
     ones = hax.ones(hax.Axis("position", LENGTH))
     scaling = rotary.scaled_queries(ones, hax.arange(ones.axes[0])).array.tolist()
     return None if all(factor == 1.0 for factor in scaling) else tuple(scaling)
+
+
+def score_scaling(parameters: Mapping[str, Any]) -> float:
+    """What scores of latent attention are multiplied by beside their scale, as `rope_parameters` say."""
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    return Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN).score_scaling
 
 
 def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:

@@ -1,11 +1,13 @@
 """Every config field ends as mapped, derived, fixed or ignored, each with what was observed."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
+from levgen.reference.tiny import is_int
 from levgen.survey.config.fields import FieldMap, rotation_refusal
+from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
@@ -29,6 +31,7 @@ _FOLLOWS_SIZES = {
     "attention_scale",
     "embedding_scale",
     *MIXTURE,
+    *LATENT,
     "missing_norm",
     "added_bias",
 }
@@ -87,15 +90,21 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
 
 
 def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """The size that a field is always equal to, as the config class itself sees to."""
-    runs = [trial for trial in trials.examined if hf not in trial.changes]
-    for other in found.sizes.values():
-        held = [(trial.values[hf], trial.values[other]) for trial in runs]
-        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
-            continue
-        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
-            return other
+    """The size, or the sum of two, that a field is always equal to, as the config class itself sees to."""
+    if not is_int(trials.base.values[hf]):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    sizes = list(found.sizes.values())
+    for parts in [*itertools.combinations(sizes, 1), *itertools.combinations(sizes, 2)]:
+        every = [(trials.fields[hf], _sum(trials.fields, parts)), *((held[hf], _sum(held, parts)) for held in runs)]
+        if all(a == b for a, b in every) and len({a for a, _ in every[1:]}) > 1:
+            return " + ".join(parts)
     return None
+
+
+def _sum(values: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    numbers = [values[name] for name in names]
+    return sum(numbers) if all(is_int(number) for number in numbers) else None
 
 
 def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:

@@ -12,10 +12,10 @@ from levgen.survey.evidence import Evidence, choose, relative
 from levgen.survey.observe.anatomy import Anatomy
 from levgen.survey.observe.bench import Bench
 from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.clip import find_clip
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.questions.query_scaling import find_query_scaling
-from levgen.survey.questions.roles import Roles
 from levgen.survey.questions.sinks import find_sinks
 
 # Angles in fp32 leave 1e-5 of a score.
@@ -240,7 +240,7 @@ def _rotation(bench: Bench, table: Any, evidence: list[Evidence]) -> tuple[str |
     # The partner of dimension 0 tells how many rotate, also where the slowest turn too little to be seen.
     partner = int(off[0].argmax())
     count = 2 * partner if partner > 1 else rotating[-1] + 1
-    if 0 not in rotating or count > dim or count % 2 or any(i >= count for i in rotating):
+    if 0 not in rotating or count > bench.roles.may_turn or count % 2 or any(i >= count for i in rotating):
         raise bench.unresolved("rotary positions", f"dimensions {rotating} of {dim} rotate, 0 with {partner}")
     half = count // 2
     still = list(range(count, dim))
