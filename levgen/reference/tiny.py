@@ -103,7 +103,6 @@ def tiny(found: Found) -> Tiny:
     names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
     values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
-    values = _without_computed(found, values)
     values |= _tokens(found)
     values |= _switched_on(found, fields, values)
     if names.get("hidden_size", "hidden_size") not in fields:
@@ -115,9 +114,8 @@ def tiny(found: Found) -> Tiny:
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
     if problem is not None:
-        values, problem = _with_a_key_head_each(found, values, problem)
-    if problem is not None:
-        values, problem = _with_open_counts(found, fields, values, problem)
+        fitting = _fitting(found, fields, values, problem)
+        values, problem = (values, problem) if fitting is None else (fitting, None)
     if problem is not None:
         values = _with_rotation_by_type(found, fields, values)
         problem = _problem(found, values)
@@ -129,14 +127,6 @@ def tiny(found: Found) -> Tiny:
     values = _with_layer_types(found, fields, values)
     values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values))
-
-
-def _without_computed(found: Found, values: dict[str, Any]) -> dict[str, Any]:
-    """`values` without those that a class computes from others and doesn't declare: what it is given would stand."""
-    declared = getattr(found.config_class, "__dataclass_fields__", {})
-    computed = {name for name in values if name not in declared}
-    # A class with an `__init__` of its own declares none of its fields.
-    return values if len(computed) > 1 else {name: size for name, size in values.items() if name not in computed}
 
 
 def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,21 +252,25 @@ def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str
     return values
 
 
-def _with_a_key_head_each(found: Found, values: dict[str, Any], problem: str) -> tuple[dict[str, Any], str | None]:
-    """`values` with as many key heads as heads where a config gets further with them, and its problem then, if any."""
-    alike = {**values, **{name: HEADS for name, size in values.items() if size == KV_HEADS}}
-    other = problem if alike == values else _problem(found, alike)
-    return (values, problem) if other == problem else (alike, other)
+def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any] | None:
+    """`values` without what keeps sizes from fitting each other; None where the config doesn't run all the same.
 
-
-def _with_open_counts(
-    found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str
-) -> tuple[dict[str, Any], str | None]:
-    """`values` with a number in a field that a class leaves open, where that is all that a config lacks to run."""
-    for name in (name for name, value in fields.items() if value is None and name not in values):
-        if _problem(found, {**values, name: CHOSEN}) is None:
-            return {**values, name: CHOSEN}, None
-    return values, problem
+    A change is kept where the config gets further with it, to another problem or to none.
+    """
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    changes: list[dict[str, Any]] = [{name: HEADS} for name, size in values.items() if size == KV_HEADS]
+    # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
+    changes += [{name: None} for name in values if name not in declared]
+    changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    for change in [*changes, *changes]:  # what one is for may show after another only
+        dropped = {name for name, size in change.items() if size is None}
+        other = {name: size for name, size in {**values, **change}.items() if name not in dropped}
+        left = _problem(found, other)
+        if left is None:
+            return other
+        if left != problem:
+            values, problem = other, left
+    return None
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
