@@ -20,6 +20,7 @@ from levgen.reference.runs import is_runs, shortened
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 _OPEN = (EXPERTS, CHOSEN, 2)
+_GROUPS = 4  # of experts
 _PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
@@ -262,6 +263,10 @@ def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], pr
     # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
     changes += [{name: None} for name in values if name not in declared]
     changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    # Groups are as many as divide the experts.
+    few = _experts(_shapes(found, values) or {}) == EXPERTS
+    counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
+    changes += [{name: _GROUPS} for name in counts if few and name not in values]
     for change in [*changes, *changes]:  # what one is for may show after another only
         dropped = {name for name, size in change.items() if size is None}
         other = {name: size for name, size in {**values, **change}.items() if name not in dropped}
