@@ -9,7 +9,7 @@ from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
+from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, field_of, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
@@ -252,9 +252,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if isinstance(factor, str) and factor != eps:
-            name = factor.partition("**")[0]
-            if name not in ("head_dim", "hidden_dim"):
+        if factor != eps:
+            name = field_of(factor)
+            if name is not None:
                 made[name] = {"default": trials.fields[name], "hf": name}
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}

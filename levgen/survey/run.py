@@ -136,6 +136,10 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
+    # What another field decides goes with it, as far as the config class leaves that to whoever writes a config.
+    for hf, other in fields.derived.items():
+        if other in kept and real.attempt({**kept, hf: kept[other]}, examine=False) is not None:
+            kept[hf] = kept[other]
     return kept
 
 

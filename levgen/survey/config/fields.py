@@ -41,7 +41,7 @@ _SIZES = {
     "v_head_dim": "v_head_dim",
 }
 # What no hyperparameter is where keys and values are made from a vector of low rank.
-_OF_OTHER_HEADS = ("num_kv_heads", "head_dim")
+_OF_OTHER_HEADS = ("num_kv_heads", "head_dim", "rotary_dim")
 # What a factor is where it does nothing.
 NEUTRAL: dict[str, float | None] = {
     "norm_eps": None,
@@ -56,6 +56,9 @@ NEUTRAL: dict[str, float | None] = {
     "logit_softcap": None,
 }
 _POWERS = (1.0, -1.0, -0.5, 0.5)
+# Our names of sizes that a factor may hold a power of, beside a field or alone.
+_ALONE = (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5))
+_BESIDE = (("hidden_dim", -1.0), ("hidden_dim", -0.5), ("num_layers", -0.5), ("num_layers", -1.0))
 
 
 @dataclass
@@ -99,8 +102,22 @@ class FieldMap:
             *self.lists.values(),
             *(name for name in single if name),
         }
-        factors = {factor.partition("**")[0] for factor in self.factors.values() if isinstance(factor, str)}
-        return {name.partition(".")[0] for name in names} | (factors - {"head_dim", "hidden_dim"})
+        factors = {hf for factor in self.factors.values() if (hf := field_of(factor)) is not None}
+        return {name.partition(".")[0] for name in names} | factors
+
+
+def field_of(factor: Any) -> str | None:
+    """The HF field that a factor as a card writes it is read from; None for a number, or a size's power alone."""
+    if not isinstance(factor, str):
+        return None
+    sizes = {size for size, _ in (*_ALONE, *_BESIDE)}
+    return next((name for power in factor.split(" * ") if (name := power.partition("**")[0]) not in sizes), None)
+
+
+def sizes_in(factor: Any) -> set[str]:
+    """Our names of the sizes that a factor as a card writes it holds a power of."""
+    names = {power.partition("**")[0] for power in factor.split(" * ")} if isinstance(factor, str) else set()
+    return names - {field_of(factor)}
 
 
 def map_fields(trials: Trials) -> FieldMap:
@@ -362,9 +379,7 @@ def _factor_hypotheses(
 ) -> Iterator[tuple[str, Callable[[Trial], float | None], str | None]]:
     """(as a card writes it, its value in a trial, the field it comes from). None in a field is `neutral`."""
     for hf, value in trials.base.values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
-            continue
-        if not _is_identifier(hf) or not any(t.measures is not None for t in trials.of(hf)):
+        if not _may_be_factor(trials, found, hf, value):
             continue
         for power in _POWERS:
 
@@ -375,12 +390,29 @@ def _factor_hypotheses(
                 return None if not isinstance(held, int | float) or held <= 0 else float(float(held) ** power)
 
             yield hf if power == 1.0 else f"{hf}**{power:g}", of_field, hf
-    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
+    for size, power in _ALONE:
+        yield f"{size}**{power:g}", _power_of(size, power), None
+    for hf, value in trials.base.values.items():
+        if not _may_be_factor(trials, found, hf, value):
+            continue
+        for size, power in _BESIDE:
 
-        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
-            return float(float(getattr(trial.measures, size)) ** power)
+            def of_both(trial: Trial, hf: str = hf, size: str = size, power: float = power) -> float | None:
+                held = trial.values.get(hf)
+                return None if not isinstance(held, int | float) else held * _power_of(size, power)(trial)
 
-        yield f"{size}**{power:g}", of_size, None
+            yield f"{hf} * {size}**{power:g}", of_both, hf
+
+
+def _power_of(size: str, power: float) -> Callable[[Trial], float]:
+    return lambda trial: float(float(getattr(trial.measures, size)) ** power)
+
+
+def _may_be_factor(trials: Trials, found: FieldMap, hf: str, value: Any) -> bool:
+    """Whether a field holds a number that was altered, and is no size's."""
+    if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
+        return False
+    return _is_identifier(hf) and any(trial.measures is not None for trial in trials.of(hf))
 
 
 def _is_identifier(name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
 from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import FieldMap, rotation_refusal
+from levgen.survey.config.fields import FieldMap, field_of, rotation_refusal, sizes_in
 from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
@@ -204,8 +204,8 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
     for measure, hf in found.switches.items():
         explained.setdefault(hf, set()).add(measure)
     for measure, factor in found.factors.items():
-        if isinstance(factor, str):
-            explained.setdefault(factor.partition("**")[0], set()).add(measure)
+        if (hf := field_of(factor)) is not None:
+            explained.setdefault(hf, set()).add(measure)
     for measure in ("activation", "transform_activation"):
         if (hf := getattr(found, measure)) is not None:
             explained.setdefault(hf, set()).add(measure)
@@ -217,11 +217,14 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
             if more:
                 found.switches = {m: f for m, f in found.switches.items() if f != hf}
                 for measure, factor in found.factors.items():
-                    if isinstance(factor, str) and factor.partition("**")[0] == hf:
+                    if field_of(factor) == hf:
                         found.factors[measure] = getattr(base, measure)
     for hf in sizes:
+        ours = {name for name, field in found.sizes.items() if field == hf}
+        with_size = {measure for measure, factor in found.factors.items() if ours & sizes_in(factor)}
         for trial in trials.of(hf):
-            more = set() if trial.measures is None else set(base.differing(trial.measures)) - _FOLLOWS_SIZES
+            moved = set() if trial.measures is None else set(base.differing(trial.measures))
+            more = moved - _FOLLOWS_SIZES - with_size
             if more:
                 found.unknown.append(Unknown(f"field {hf}", f"it changes {', '.join(sorted(more))} beside a size"))
 
