@@ -317,7 +317,7 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> int | None:
 def _map_factors(trials: Trials, found: FieldMap) -> None:
     """Each factor as a power of a size or of a field, or as a number that never changed."""
     for name, neutral in NEUTRAL.items():
-        measured = {id(t): _factor(trials, found, t, name) for t in trials.examined}
+        measured = {id(t): factor_in(trials, found, t, name) for t in trials.examined}
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
@@ -343,7 +343,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
                 )
 
 
-def _factor(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float | None:
+def factor_in(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float | None:
     """A factor as measured; the scale of attention without what the rotation's own parameters multiply it by."""
     value: float | None = getattr(trial.measures, name)
     if name != "attention_scale" or value is None or found.rope is None or trial.measures is None:
@@ -476,13 +476,13 @@ def _map_rope(trials: Trials, found: FieldMap, hf: str, own: list[Trial]) -> Non
     runs = [trials.base, *own]
     if not own:
         return
-    if all(_rotates_as(t.values[hf], t, windowed=None) for t in runs):
+    if all(rotates_as(t.values[hf], t, windowed=None) for t in runs):
         found.rope = hf
     elif all(_nested(t.values[hf]) for t in runs):
         local, whole = "sliding_attention", "full_attention"
         if all(
-            _rotates_as(t.values[hf].get(whole), t, windowed=False)
-            and _rotates_as(t.values[hf].get(local), t, windowed=True)
+            rotates_as(t.values[hf].get(whole), t, windowed=False)
+            and rotates_as(t.values[hf].get(local), t, windowed=True)
             for t in runs
         ):
             found.rope, found.local_rope = f"{hf}.{whole}", f"{hf}.{local}"
@@ -494,7 +494,7 @@ def _nested(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Mapping) for item in value.values())
 
 
-def _rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:
+def rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:
     """Whether the measured frequencies are those of HF's `parameters`, in layers with a window, without, or all."""
     measures = trial.measures
     expected = rope_frequencies(parameters, measures)

@@ -204,8 +204,8 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
     for measure, hf in found.switches.items():
         explained.setdefault(hf, set()).add(measure)
     for measure, factor in found.factors.items():
-        if (hf := field_of(factor)) is not None:
-            explained.setdefault(hf, set()).add(measure)
+        if (field := field_of(factor)) is not None:
+            explained.setdefault(field, set()).add(measure)
     for measure in ("activation", "transform_activation"):
         if (hf := getattr(found, measure)) is not None:
             explained.setdefault(hf, set()).add(measure)
@@ -220,7 +220,7 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
                     if field_of(factor) == hf:
                         found.factors[measure] = getattr(base, measure)
     for hf in sizes:
-        ours = {name for name, field in found.sizes.items() if field == hf}
+        ours = {name for name, of in found.sizes.items() if of == hf}
         with_size = {measure for measure, factor in found.factors.items() if ours & sizes_in(factor)}
         for trial in trials.of(hf):
             moved = set() if trial.measures is None else set(base.differing(trial.measures))
