@@ -339,7 +339,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
     theta = float(f"{frequencies[1] ** -len(frequencies):.5g}") if len(frequencies) > 1 else 10000.0
-    fraction = measures.rotary_dim / measures.head_dim
+    fraction = measures.rotary_dim / measures.turning_width
     rotary = {"rope_theta": theta, "rope_type": "default"}
     rotary |= {"partial_rotary_factor": fraction} if fraction != 1 else {}
     expected = rope_frequencies(rotary, measures)
