@@ -54,8 +54,8 @@ class AttentionView(PartView):
 
         def projection(role: str, inputs: str, outputs: str, axes: str, use_bias: str, std: str) -> Projection:
             name = port.field("attention", role, self.key_map)
-            out_first, cutoff = not answers.transposed, port.cutoff is not None
-            return Projection(name, role, inputs, outputs, axes, use_bias, std, out_first, cutoff=cutoff)
+            out_first = not answers.transposed
+            return Projection(name, role, inputs, outputs, axes, use_bias, std, out_first, made_by=port.linear)
 
         query_shape, key_shape = shape(self.query_axes), shape(self.key_axes)
         if answers.projections == "separate":

@@ -427,11 +427,18 @@ def _map_switches(trials: Trials, found: FieldMap) -> None:
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
-            own = [t for t in trials.of(hf) if t.measures is not None]
+            own = [t for t in trials.of(hf) or _bound(trials, hf) if t.measures is not None]
             if own and all(getattr(t.measures, name) == t.values[hf] for t in (trials.base, *own)):
                 found.switches[name] = hf
+                found.derived |= {other: hf for trial in own for other in trial.changes if other != hf}
                 found.evidence.append(Evidence(f"switch of {name}", hf, 0.0, probe=f"{hf} on and off"))
                 break
+
+
+def _bound(trials: Trials, hf: str) -> list[Trial]:
+    """The trials that altered a switch together with another one, which the config class wants to agree with it."""
+    both = [trial for trial in trials.done if hf in trial.changes and len(trial.changes) == 2]
+    return [trial for trial in both if all(isinstance(value, bool) for value in trial.changes.values())]
 
 
 def _map_kinds(trials: Trials, found: FieldMap) -> None:

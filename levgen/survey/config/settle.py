@@ -12,6 +12,7 @@ from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.mixture.measures import MIXTURE
+from levgen.survey.observe.shapes import LENGTH
 
 # What else may move with a field that one of these is read from.
 _FOLLOWS_SIZES = {
@@ -56,6 +57,8 @@ def settle(trials: Trials, found: FieldMap) -> None:
         elif own and all(idle(trials, trial) for trial in own):
             still[hf] = own
             found.ignored[hf] = reason(trials, hf, own)
+        elif own and _longest(trials, hf, own):
+            found.ignored[hf] = f"nothing moved where it was {LENGTH} or more, the length of the text"
         elif _unread(trials, hf):
             found.ignored[hf] = "of other parts: without it the model is the same"
         elif runs := _written_out(trials, found, hf):
@@ -122,6 +125,15 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
         ):
             return hf
     return None
+
+
+def _longest(trials: Trials, hf: str, own: list[Trial]) -> bool:
+    """Whether a field is a limit of a text's length: it acts where it is less than that, and not as a window does."""
+    if not isinstance(trials.base.values[hf], int) or not trials.base.values[hf] > LENGTH:
+        return False
+    within = [trial for trial in own if trial.changes[hf] >= LENGTH]
+    windows = {trial.measures.window for trial in own if trial.measures is not None}
+    return len(within) > 1 and all(idle(trials, trial) for trial in within) and windows <= {None}
 
 
 def _unread(trials: Trials, hf: str) -> bool:
