@@ -47,6 +47,7 @@ _ORDER = (
     "activation",
     "norm_eps",
     "initializer_range",
+    "embedding_initializer_range",
     "rope",
     "rotary_dim",
     "local_rope",
@@ -245,6 +246,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    if found.embedding_initializer is not None:
+        hf = found.embedding_initializer
+        made["embedding_initializer_range"] = {"default": trials.fields[hf], "hf": hf}
     if found.cutoff is not None:
         made["initializer_cutoff"] = {"default": trials.fields[found.cutoff], "hf": found.cutoff}
     made |= _rope(trials, found, measures)

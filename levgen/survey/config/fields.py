@@ -79,6 +79,7 @@ class FieldMap:
     lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
     in_layers: dict[str, str] = field(default_factory=dict)  # answer about a layer -> in which layers that is
     initializer: str | None = None
+    embedding_initializer: str | None = None
     cutoff: str | None = None  # of fresh weights
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class FieldMap:
             self.rope,
             self.local_rope,
             self.initializer,
+            self.embedding_initializer,
             self.cutoff,
         )
         names = {
