@@ -259,7 +259,7 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         if factor != eps:
             name = field_of(factor)
             if name is not None:
-                made[name] = {"default": trials.fields[name], "hf": name}
+                made[name] = {"default": _number(trials, name), "hf": name}
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
@@ -281,6 +281,17 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
+
+
+def _number(trials: Trials, hf: str) -> Any:
+    """The default of a field that multiplies something: a float where the config class takes any number."""
+    value = trials.fields[hf]
+    if not is_int(value):
+        return value
+    try:
+        return float(value) if getattr(trials.tiny.config(**{hf: value + 0.5}), hf) == value + 0.5 else value
+    except Exception:  # whatever a config class raises where it refuses
+        return value
 
 
 def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.learned_activation import FORMS
 
 # Our hyperparameter -> the measure that it is the value of.
-_SIZES = {
+SIZES = {
     "hidden_dim": "hidden_dim",
     "intermediate_dim": "intermediate_dim",
     "mlp_multiple": "mlp_multiple",
@@ -151,10 +151,10 @@ def map_sizes(trials: Trials, found: FieldMap) -> None:
 
 
 def _sizes(trials: Trials) -> dict[str, str]:
-    """`_SIZES` of the hyperparameters that a model like the base may have."""
+    """`SIZES` of the hyperparameters that a model like the base may have."""
     base = trials.base.measures
     assert base is not None
-    return {ours: name for ours, name in _SIZES.items() if not (base.latent and ours in _OF_OTHER_HEADS)}
+    return {ours: name for ours, name in SIZES.items() if not (base.latent and ours in _OF_OTHER_HEADS)}
 
 
 def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
@@ -176,7 +176,7 @@ def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
 
 def _measure_of(found: FieldMap, ours: str) -> str:
     """The measure that the field of our hyperparameter `ours` is the value of."""
-    return "joint_width" if ours == "intermediate_dim" and found.joint_width else _SIZES[ours]
+    return "joint_width" if ours == "intermediate_dim" and found.joint_width else SIZES[ours]
 
 
 def _follows(trials: Trials, hf: str, name: str) -> bool:

@@ -7,7 +7,7 @@ sine don't reach, and what multiplies those that do.
 from levgen.survey.config.fields import FieldMap, factor_in, rotates_as, score_scaling
 from levgen.survey.config.measures import alike
 from levgen.survey.config.rope_kinds import takes
-from levgen.survey.config.trials import Trials
+from levgen.survey.config.trials import ROUNDING, Trials
 from levgen.survey.evidence import Evidence, Unknown
 
 _QUESTION = "scale of scores under yarn"
@@ -29,6 +29,9 @@ def find_score_scaling(trials: Trials, found: FieldMap) -> None:
         return
     parameters = {**trials.base.values[found.rope], **_YARN}
     trial = trials.attempt({found.rope: parameters})
+    if trial is not None and trial.moved <= ROUNDING:
+        found.evidence.append(Evidence(_QUESTION, "kinds of rotation are not read", trial.moved, probe=f"{_YARN}"))
+        return
     if trial is None or trial.measures is None:
         why = "no such config runs" if trial is None else f"{trial.unknown}"
         found.unknown.append(Unknown(_QUESTION, f"{why}: {parameters}"))
