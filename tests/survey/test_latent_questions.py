@@ -81,7 +81,7 @@ def test_channels_are_filled_and_split_alike() -> None:
     ("twist", "observed"),
     [
         ("a map of its own", "the rest of a key beside that vector"),
-        ("no norm", "read different tensors"),
+        ("no norm", "columns of another output"),
         ("a factor", "read different tensors"),
         ("values first", "numbers of a key and"),
         ("shared part first", "scale: scores"),
