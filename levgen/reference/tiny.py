@@ -54,16 +54,19 @@ class Filling(Protocol):
 class Tiny:
     """`values`: what the config is made with. `dtype`: the widest that the reference runs in.
 
-    `plugs`: what stands in place of some modules in every model that is built.
+    `plugs`: what stands in place of some modules in every model that is built. `unnamed`: see `unnamed_fields`.
     """
 
     found: Found
     values: dict[str, Any]
     dtype: str = "float64"
     plugs: Filling | None = None
+    unnamed: tuple[str, ...] = ()
 
     def config(self, **changes: Any) -> Any:
-        return self.found.config(**{**self.values, **changes})
+        values = {**self.values, **changes}
+        unset = {name for name in self.unnamed if values.get(name) is None}
+        return self.found.config(**{name: value for name, value in values.items() if name not in unset})
 
     def build(
         self,
@@ -91,11 +94,22 @@ def own_fields(found: Found) -> dict[str, Any]:
     declared = getattr(found.config_class, "__dataclass_fields__", {})
     aliases = {held: name for name, held in getattr(found.config_class, "attribute_map", {}).items()}
     own = {name: aliases[name] for name in fields if name not in declared and aliases.get(name) in declared}
-    return {
+    named = {
         own.get(name, name): value
         for name, value in fields.items()
         if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
     }
+    return named | dict.fromkeys(unnamed_fields(found))
+
+
+def unnamed_fields(found: Found) -> tuple[str, ...]:
+    """A width of a head that a class reads and doesn't name, where its own sizes don't divide: checkpoints state it."""
+    config = found.config()
+    width, heads = (getattr(config, name, None) for name in ("hidden_size", "num_attention_heads"))
+    if not isinstance(width, int) or not isinstance(heads, int) or width % heads == 0 or hasattr(config, "head_dim"):
+        return ()
+    narrow, wide = (_shapes(found, {"num_hidden_layers": 1, "head_dim": dim}) for dim in (HEAD_DIM, 2 * HEAD_DIM))
+    return () if narrow is None or narrow == wide else ("head_dim",)
 
 
 def tiny(found: Found) -> Tiny:
@@ -121,13 +135,14 @@ def tiny(found: Found) -> Tiny:
         values = _with_rotation_by_type(found, fields, values)
         problem = _problem(found, values)
     if problem is not None and _problem(found, values, "float32") is None:
-        return Tiny(found, values, "float32")
+        return Tiny(found, values, "float32", unnamed=unnamed_fields(found))
     if problem is not None:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
+    values = _with_dense_layer(found, fields, values)
     values = _with_few_chosen(found, fields, values)
-    return Tiny(found, _with_factors(found, fields, values))
+    return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
 
 
 def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +151,7 @@ def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, A
         if size != WINDOW:
             continue
         try:
-            if getattr(found.config(**values), name) is not None:
+            if getattr(found.config(**values), name) == size:
                 continue
             for switch, off in fields.items():
                 if off is False and getattr(found.config(**{**values, switch: True}), name) == size:
@@ -470,6 +485,16 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
             if off is False and _moves(found, values, {**on, name: mixed}) and not _moves(found, values, on):
                 values = on
                 break
+    return values
+
+
+def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a first layer without experts, where a list by layer says that all have some."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value and set(value) == {"sparse"}:
+            mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
+            if _problem(found, mixed) is None:
+                return mixed
     return values
 
 

@@ -111,7 +111,7 @@ class Ported(Generic[M]):
         import torch
 
         with torch.no_grad():
-            return float(self._reference_loss(tokens))
+            return float(self.reference_loss(tokens))
 
     def reference_continuation(self, prompt: Sequence[int], new_tokens: int) -> list[int]:
         """The tokens that the reference goes on with, the likeliest each time."""
@@ -175,7 +175,7 @@ class Ported(Generic[M]):
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
         self.reference.zero_grad()
-        self._reference_loss(tokens).backward()
+        self.reference_loss(tokens).backward()
         gradients = hf_gradients(self.reference)
         self.reference.zero_grad()
         return without_rounding(gradients)
@@ -205,7 +205,7 @@ class Ported(Generic[M]):
         optimizer = torch.optim.AdamW(
             stepped.reference.parameters(), _LEARNING_RATE, _BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY
         )
-        stepped._reference_loss(tokens).backward()
+        stepped.reference_loss(tokens).backward()
         optimizer.step()
         return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
@@ -256,7 +256,8 @@ class Ported(Generic[M]):
         buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
         return {name: array for name, array in arrays.items() if name not in buffers}
 
-    def _reference_loss(self, tokens: NamedArray) -> Any:
+    def reference_loss(self, tokens: NamedArray) -> Any:
+        """The reference's loss as torch has it, to be differentiated: see `loss`."""
         import torch
 
         ids = to_torch(tokens)

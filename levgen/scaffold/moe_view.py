@@ -37,6 +37,12 @@ class MoeView:
         return self._port.std_name("mlp") == "residual_std"
 
     @property
+    def router_std(self) -> str:
+        """The deviation of a fresh router."""
+        own = self._port.architecture.initialization.router_std
+        return "std" if own is None else self._port.value(own, "config")
+
+    @property
     def experts_arguments(self) -> str:
         """Keyword arguments of `Experts.init`, after its axes and its key."""
         answers = self._answers
@@ -80,7 +86,7 @@ class MoeView:
         if answers.balance:
             lines.append("note_routing(logits, self.config.TopExperts)")
         scores = {"softmax": "hnn.softmax(logits, self.config.Experts)", "sigmoid": "hnn.sigmoid(logits)"}
-        if answers.scores in scores:
+        if answers.scores in scores and not self._chooses_by_logits:
             lines.append(f"scores = {scores[answers.scores]}")
         lines += [*self._choice, *self._weights]
         gated = "self.gated" if answers.gating == "clamped" else "lambda gate, up: self.act(gate) * up"
@@ -93,9 +99,14 @@ class MoeView:
         return [*lines, f"mixed = {mixed}", f"return mixed + {shared}"]
 
     @property
+    def _chooses_by_logits(self) -> bool:
+        """Whether scores are those of the chosen ones' logits."""
+        return self._answers.scores == "chosen_softmax" or self._answers.correction_of == "logits"
+
+    @property
     def _choice(self) -> list[str]:
         answers = self._answers
-        arguments = ["logits" if answers.scores == "chosen_softmax" else "scores", "self.config.TopExperts"]
+        arguments = ["logits" if self._chooses_by_logits else "scores", "self.config.TopExperts"]
         if self.correction_bias is not None:
             arguments.append(f"bias=self.{self.correction_bias}")
         if answers.groups:
@@ -106,15 +117,16 @@ class MoeView:
     def _weights(self) -> list[str]:
         """What makes weights of the scores of those that were chosen."""
         answers = self._answers
+        lines = []
         if answers.scores == "chosen_softmax":
             lines = ["weights = hnn.softmax(weights, self.config.TopExperts)"]
-        elif answers.normalized is True:
-            lines = ["weights = weights / hax.sum(weights, self.config.TopExperts)"]
+        elif self._chooses_by_logits:
+            lines = ["weights = hnn.sigmoid(weights)"]
+        if answers.normalized is True:
+            lines.append("weights = weights / hax.sum(weights, self.config.TopExperts)")
         elif isinstance(answers.normalized, str):
-            lines = [
+            lines += [
                 f"if {self._port.value(answers.normalized)}:",
                 "    weights = weights / hax.sum(weights, self.config.TopExperts)",
             ]
-        else:
-            lines = []
         return lines if answers.scale is None else [*lines, f"weights = weights{self._port.times(answers.scale)}"]

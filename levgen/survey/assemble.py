@@ -9,6 +9,7 @@ from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
+from levgen.scaffold.parts import load_part
 from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, field_of, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
@@ -16,6 +17,7 @@ from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
 from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.questions.initialization import Initialization
@@ -149,9 +151,9 @@ def _names_at_other_rank(trials: Trials, hf: str, aside: str | None) -> dict[str
 
 def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
     """Puts a mixture of experts into `names`, with the expert that all tokens go to as an MLP."""
-    held = names["decoder_layer"].setdefault("mlp", experts.module)
+    held = names["decoder_layer"].setdefault("mlp", experts.module or None)
     dense = names.get("mlp", experts.mlp)
-    if held != experts.module or (experts.mlp and dense != experts.mlp):
+    if held != (experts.module or None) or (experts.mlp and dense != experts.mlp):
         observed = f"{held}: {dense} without experts, {experts.module}: {experts.mlp} with"
         raise UnresolvedError("names in layers with experts", observed)
     names["moe"] = experts.moe
@@ -227,6 +229,13 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
             numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
             made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
+        if made[ours]["default"] is None and ours in MIXTURE:
+            # A class may leave open which experts there are: those of the tiny config, or of the part, stand in.
+            usual_sizes = {spec.name: spec.default for spec in load_part("moe").hyperparameters}
+            made[ours]["default"] = usual_sizes.get(ours, trials.base.values[hf])
+        if hf in trials.tiny.unnamed:
+            # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
+            made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
         if ours in _OPTIONAL:
             made[ours] |= {"optional": True} if _may_be_none(trials, hf, _OPTIONAL[ours]) else {}
     length = _length_field(trials, found)
@@ -396,8 +405,11 @@ def _positions(
         positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
-    if not all(measures.rotating):
-        if measures.rotating == measures.windowed and any(measures.windowed) and "layer_types" in found.lists:
+    # Where every layer of the tiny config has a window, the list shows it that was altered.
+    by_window = trials.of(found.lists["layer_types"]) if "layer_types" in found.lists else []
+    shown = [measures, *(trial.measures for trial in by_window if trial.measures is not None)]
+    if not all(all(one.rotating) for one in shown):
+        if by_window and all(one.rotating == one.windowed for one in shown):
             positions["layers"] = "windowed"
         elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
@@ -429,6 +441,8 @@ def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str,
         "softcap": _scale(found, "attention_softcap", None),
         "window": _window(found, measures),
         "sinks": measures.sinks,
+        "gate": measures.attention_gate,
+        "gate_per": measures.gate_per,
         "inner_norm": measures.attention_inner_norm,
     }
 

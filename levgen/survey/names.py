@@ -105,6 +105,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
             attention[f"{role}_norm"] = leaf
             leaf = found[0]
         attention["qkv" if roles.order != "separate" else role] = leaf
+    if layer.gate is not None:
+        attention["gate"] = layer.gate.leaf
     attention["o"] = flow.attention_output
     if flow.attention_core.target != flow.attention_output:
         attention["inner_norm"] = flow.attention_core.target

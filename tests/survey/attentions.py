@@ -27,12 +27,16 @@ class Mix(nn.Module):
         clip: float | None = None,
         sinks: bool = False,
         theta: float = 500.0,
+        gate: Any = None,
+        gates: int = HEADS * DIM,
     ) -> None:
         super().__init__()
         self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
         self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
-        self.clip = clip
+        self.clip, self.gate = clip, gate
         torch.manual_seed(3)
+        if gate is not None:
+            self.f = nn.Linear(WIDTH, gates, bias=False)
         if sinks:
             self.e = nn.Parameter(torch.randn(HEADS))
         if fused is None:
@@ -105,7 +109,11 @@ class Mix(nn.Module):
         if hasattr(self, "e"):
             sinks = self.e[:, None, None].expand(-1, t, 1)
             p = torch.cat((s.masked_fill(~seen, -math.inf), sinks), dim=-1).softmax(-1)[..., :-1]
-        return self.d(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
+        out = torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1)
+        if self.gate is not None:
+            gates = self.gate(self.f(x))
+            out = out * gates.repeat_interleave(out.shape[-1] // gates.shape[-1], dim=-1)
+        return self.d(out)
 
 
 Q_RANK, RANK, OWN, SHARED, VALUE = 9, 7, 4, 6, 5

@@ -51,7 +51,7 @@ class Many(nn.Module):
         normalized: bool = True,
         scale: float = 1.0,
         bias: bool = False,
-        correction: bool = False,
+        correction: str | None = None,
         groups: int = 1,
         kept: int = 1,
         shared: str | None = None,
@@ -64,7 +64,7 @@ class Many(nn.Module):
         super().__init__()
         torch.manual_seed(3)
         self.scores, self.normalized, self.scale, self.twist = scores, normalized, scale, twist
-        self.groups, self.kept = groups, kept
+        self.groups, self.kept, self.correction = groups, kept, correction
         self.r = nn.Linear(WIDTH, EXPERTS, bias=bias)
         self.c = nn.Parameter(torch.empty(EXPERTS)) if correction else None
         self.e = (
@@ -82,7 +82,7 @@ class Many(nn.Module):
         """[..., EXPERTS]."""
         logits = self.r(x)
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
-        compared = scores if self.c is None else scores + self.c
+        compared = scores if self.c is None else (scores if self.correction == "scores" else logits) + self.c
         if self.groups > 1:
             grouped = compared.unflatten(-1, (self.groups, -1))
             best = grouped.topk(2, dim=-1)[0].sum(-1).topk(self.kept, dim=-1)[1]

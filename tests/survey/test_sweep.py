@@ -116,7 +116,7 @@ def test_the_page_counts_and_says_how_it_is_rebuilt() -> None:
 def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def run(folder: Path, model_type: str, seconds: float) -> None:
+    def run(folder: Path, model_type: str, seconds: float, gigabytes: float) -> None:
         ran.append(model_type)
         (folder / f"{model_type}.json").write_text(json.dumps(_result(model_type)))
 
@@ -150,13 +150,21 @@ def test_a_process_that_takes_too_long_is_a_row(tmp_path: Path, monkeypatch: pyt
     assert result["unknown"] == [["the sweep", "not done after 0 s", ""]]
 
 
+def test_a_process_that_asks_for_too_much_memory_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_make_project", lambda folder: None)
+    sweep.main([str(tmp_path), "--types", "llama", "--gigabytes", "0.05"])
+    ((question, observed, _),) = json.loads((tmp_path / "llama.json").read_text())["unknown"]
+    assert question == "the sweep"
+    assert "Error" in observed
+
+
 def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_out(*arguments: object, **options: object) -> None:
         (tmp_path / "a.partial").write_text(json.dumps(_result("a")))
         raise sweep.subprocess.TimeoutExpired("a", 90)
 
     monkeypatch.setattr(sweep.subprocess, "run", run_out)
-    sweep._run(tmp_path, "a", 90)
+    sweep._run(tmp_path, "a", 90, 12)
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["surveyed"]
     assert result["unknown"] == [["the sweep", "not done after 90 s", ""]]

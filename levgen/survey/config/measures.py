@@ -11,6 +11,7 @@ from levgen.survey.mixture.whole import Mixture
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.observe.leaves import Affine, NormLeaf
 from levgen.survey.questions.dataflow import source_of_norm
+from levgen.survey.questions.output_gate import OutputGate
 from levgen.survey.structure import LayerFindings, Structure
 
 # In which layers with experts may differ from those without.
@@ -76,6 +77,8 @@ class Measures(LatentMeasures, MixtureMeasures):
     norm_after_rotation: bool
     attention_inner_norm: bool
     sinks: bool
+    attention_gate: str
+    gate_per: str
     mlp_kind: str
     mlp_projections: str
     mlp_transposed: bool
@@ -243,15 +246,17 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     embeddings, head = structure.embeddings, structure.head
     transform = head.transform
     leaves = layer.anatomy.leaves
-    up = maps_up(roles)
-    projections = {name: _affine(leaves[name]) for name in (*flow.attention_inputs, *up)}
+    gate, up = layer.gate, maps_up(roles)
+    own = [name for name in flow.attention_inputs if gate is None or name != gate.leaf]
+    projections = {name: _affine(leaves[name]) for name in (*own, *up)}
     output = _affine(leaves[flow.attention_output])
     # A mixture of experts stands alone in the place of all of an MLP's projections.
     mlp = [] if isinstance(block, Mixture) else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output)]
+    maps = [*projections.values(), output, *(() if gate is None else (gate,))]
     biases = [p.bias is not None for name, p in projections.items() if name not in up]
     attention_bias = _same("a bias of queries, keys and values", biases)
     mlp_bias = bool(mlp) and _same("a bias in the MLP", [p.bias is not None for p in mlp])
-    attention_layout = _same("how attention's weights lie", [p.transposed for p in (*projections.values(), output)])
+    attention_layout = _same("how attention's weights lie", [p.transposed for p in maps])
     mlp_layout = bool(mlp) and _same("how the MLP's weights lie", [p.transposed for p in mlp])
     norm = _one_norm(structure, layer)
     kinds = {embeddings.positions} - {"none"}
@@ -300,6 +305,8 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
+        attention_gate="none" if gate is None else gate.function,
+        gate_per="channel" if gate is None else _gate_per(layer, gate),
         mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
         mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
         mlp_transposed=mlp_layout,
@@ -364,6 +371,14 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
                 ),
             )
     return first
+
+
+def _gate_per(layer: LayerFindings, gate: OutputGate) -> str:
+    """channel or head: what one of a gate's outputs multiplies."""
+    if gate.per not in (1, layer.roles.value_dim):
+        observed = f"an output of {gate.leaf} multiplies {gate.per} channels, and heads are {layer.roles.value_dim} wide"
+        raise UnresolvedError("gate on what attention puts out", observed)
+    return "channel" if gate.per == 1 else "head"
 
 
 def _qk_norm(layer: LayerFindings) -> str:

@@ -51,7 +51,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf) or _repeated(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
@@ -80,7 +80,7 @@ def idle(trials: Trials, trial: Trial) -> bool:
 
 
 def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """A switch that is nothing but whether the window's field is set: the config class itself makes that None."""
+    """A switch that is nothing but whether the window's field is set: the config class itself makes that None or 0."""
     window = found.sizes.get("sliding_window")
     if window is None or trials.fields[hf] is not False:
         return None
@@ -89,19 +89,36 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
         held = (getattr(on, window), getattr(off, window))
     except Exception:
         return None
-    return f"{window} is not None" if held == (7, None) else None
+    return {(7, None): f"{window} is not None", (7, 0): f"{window} > 0"}.get(held)
 
 
 def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """The size, or the sum of two, that a field is always equal to, as the config class itself sees to."""
+    """The size that a field is always equal to, or one less than, or the sum of two: the config class sees to it."""
     if not is_int(trials.base.values[hf]):
         return None
     runs = [trial.values for trial in trials.examined if hf not in trial.changes]
     sizes = list(found.sizes.values())
-    for parts in [*itertools.combinations(sizes, 1), *itertools.combinations(sizes, 2)]:
-        every = [(trials.fields[hf], _sum(trials.fields, parts)), *((held[hf], _sum(held, parts)) for held in runs)]
-        if all(a == b for a, b in every) and len({a for a, _ in every[1:]}) > 1:
-            return " + ".join(parts)
+    alone, pairs = [((size,), less) for size in sizes for less in (0, 1)], itertools.combinations(sizes, 2)
+    for parts, less in [*alone, *((pair, 0) for pair in pairs)]:
+        every = [(held[hf], _sum(held, parts)) for held in (trials.fields, *runs)]
+        if (
+            all(total is not None and own == total - less for own, total in every)
+            and len({a for a, _ in every[1:]}) > 1
+        ):
+            return f"{' + '.join(parts)} - {less}" if less else " + ".join(parts)
+    return None
+
+
+def _repeated(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a list has as often as there are layers, as the config class itself sees to."""
+    layers = found.sizes.get("num_layers")
+    if layers is None or not isinstance(trials.fields[hf], list):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(values[hf], [values[other]] * values[layers]) for values in (trials.fields, *runs)]
+        if all(own == repeated for own, repeated in held) and len({repeated[0] for _, repeated in held[1:]}) > 1:
+            return f"[{other}] * {layers}"
     return None
 
 

@@ -53,6 +53,7 @@ def moe_answers(
         "scores": measures.scores,
         "router_bias": measures.router_bias,
         "correction": measures.correction,
+        "correction_of": measures.correction_of,
         "groups": groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "scale": scale,

@@ -24,6 +24,7 @@ class MixtureMeasures:
     scores: str | None = None
     router_bias: bool = False
     correction: bool = False
+    correction_of: str = "scores"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
@@ -51,6 +52,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "scores": router.scores,
         "router_bias": router.bias is not None,
         "correction": router.correction is not None,
+        "correction_of": router.correction_of,
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,

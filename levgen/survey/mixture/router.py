@@ -30,6 +30,7 @@ class Router:
     groups: tuple[int, int] = (1, 1)  # so many, and so many of them are kept
     normalized: bool = False
     scale: float = 1.0
+    correction_of: str = "scores"  # or logits
 
     def logits(self, bank: Bank, x: Any) -> Any:
         """[T, experts] for [T, N]."""
@@ -42,7 +43,7 @@ class Router:
 
         logits = self.logits(bank, x)
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
-        compared = scores
+        compared = scores if self.correction_of == "scores" else logits
         if self.correction is not None:
             compared = compared + bank.others[self.correction].double().reshape(-1)
         clear = torch.ones(len(x), dtype=torch.bool)
@@ -65,7 +66,7 @@ class Router:
         if self.groups[0] > 1:
             chosen += f" in the {self.groups[1]} best of {self.groups[0]} groups"
         parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
-        parts += [f"chosen by scores + {self.correction}"] if self.correction else []
+        parts += [f"chosen by {self.correction_of} + {self.correction}"] if self.correction else []
         parts += ["over their sum"] if self.normalized else []
         return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
 
@@ -166,6 +167,8 @@ def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
                 continue
             for groups in _groups(bank.count, chosen):
                 yield Router(weight, bias, correction, scores, chosen, groups, normalized)
+            if correction is not None and scores == "sigmoid":
+                yield Router(weight, bias, correction, scores, chosen, (1, 1), normalized, correction_of="logits")
 
 
 def _groups(count: int, chosen: int) -> Iterator[tuple[int, int]]:

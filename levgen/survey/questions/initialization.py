@@ -33,6 +33,7 @@ class Initialization:
 
     std: float | str = _FIELD
     embedding_std: float | str | None = None
+    router_std: float | None = None
     residual: str = "same"
     gain: float = 1.0
     head_scaled: bool = False
@@ -47,6 +48,9 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     roles = _weights(measures) | _of_experts(trials)
     untied = _untied(trials, found, roles)
     fresh = _deviations(trials.tiny, untied, roles)
+    router_std = 0.0 if fresh.get("router") == 0.0 else None
+    if router_std is not None:  # whatever the field of the others is
+        del roles["router"], fresh["router"]
     gain = _gain(trials.tiny, measures, found)
     _check_activation(trials.tiny, measures, found)
     for hf, value in trials.base.values.items():
@@ -79,14 +83,14 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
                 outer = None if "head" in before and head is None else outer
             if inner is not None and outer is not None:
                 embedding = None if outer == inner else outer
-                answer = Initialization(inner, embedding, residual, gain, head_scaled, drawn, head)
+                answer = Initialization(inner, embedding, router_std, residual, gain, head_scaled, drawn, head)
                 shown = {role: f"{std:.4f}" for role, std in fresh.items()}
                 found.evidence.append(Evidence("initialisation", f"{hf}: {answer}", probe=f"fresh: {shown}"))
                 return answer
         ratios = {role: round(std / value, 3) for role, std in fresh.items()}
         found.unknown.append(Unknown("initialisation", f"deviations over {hf}: {ratios}"))
-        return Initialization(gain=gain)
-    return Initialization(gain=gain)
+        return Initialization(gain=gain, router_std=router_std)
+    return Initialization(gain=gain, router_std=router_std)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """`python -m levgen.survey.sweep FOLDER`: surveys every causal language model of transformers and writes a table.
 
-Each type runs in a process of its own, with a time limit. A result is a file in FOLDER, and a type that has one is not
-run again: an interrupted sweep goes on where it stopped. The table is written anew after each type.
+Each type runs in a process of its own, with limits of time and memory. A result is a file in FOLDER, and a type that
+has one is not run again: an interrupted sweep goes on where it stopped. The table is written anew after each type.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--types", nargs="*", help="these types only; @FILE reads them from a file, one a line")
     parser.add_argument("--first", nargs="*", default=[], help="types that come first, in a section of their own")
     parser.add_argument("--seconds", type=float, default=300, help="time limit of one type")
+    parser.add_argument("--gigabytes", type=float, default=12, help="memory that one type may ask for")
     parser.add_argument("--jobs", type=int, default=1, help="types that run at once")
     parser.add_argument("--table", type=Path, help="where the table goes (FOLDER/table.md)")
     parser.add_argument(
@@ -44,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     if given.one:
+        limit = int(given.gigabytes * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         _survey(folder, given.one)
         return 0
     rest = given.types if given.types is not None else [t for t in causal_types() if t not in given.first]
@@ -56,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.write_text(page(sections), encoding="utf-8")
 
     def sweep(model_type: str) -> None:
-        _run(folder, model_type, given.seconds)
+        _run(folder, model_type, given.seconds, given.gigabytes)
         with lock:
             print(row(_result(folder, model_type)), flush=True)
             write_table()
@@ -113,9 +117,10 @@ def _make_project(folder: Path) -> None:
         write(root, project_files(root))
 
 
-def _run(folder: Path, model_type: str, seconds: float) -> None:
+def _run(folder: Path, model_type: str, seconds: float, gigabytes: float) -> None:
     """One type in a process of its own; what it had found is kept where its time is over."""
     command = [sys.executable, "-W", "ignore", "-m", "levgen.survey.sweep", str(folder), "--one", model_type]
+    command += ["--gigabytes", str(gigabytes)]
     partial = _partial(folder, model_type)
     partial.unlink(missing_ok=True)
     problem = None
