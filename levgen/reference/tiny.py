@@ -20,6 +20,8 @@ from levgen.reference.runs import is_runs, shortened
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 _OPEN = (EXPERTS, CHOSEN, 2)
+_GROUPS = 4  # of experts
+_PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
@@ -123,8 +125,12 @@ def tiny(found: Found) -> Tiny:
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values |= _shorter_lists(found, fields, values)
     values = _with_few_experts(found, fields, values)
+    values = _with_narrow_heads(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None:
+        fitting = _fitting(found, fields, values, problem)
+        values, problem = (values, problem) if fitting is None else (fitting, None)
     if problem is not None:
         values = _with_rotation_by_type(found, fields, values)
         problem = _problem(found, values)
@@ -235,6 +241,56 @@ def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, 
             if name in ones:  # how many of the groups are kept is left at one
                 break
     return values
+
+
+def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with small sizes for the parts that a head is made of, where its width is a sum: what one more of a
+    field adds to some tensor is one for each head."""
+    base = _shapes(found, values)
+    heads = [size for size in values.values() if size == HEADS]
+    if base is None or not heads:
+        return values
+    sizes = iter(_PARTS)
+    for name, value in fields.items():
+        if not is_int(value) or value < 8 or name in values:
+            continue
+        shapes = [_shapes(found, {**values, name: size}) for size in (value, value + 2)]
+        if shapes[0] is None or shapes[1] is None or shapes[0].keys() != shapes[1].keys():
+            continue
+        grown = {
+            after - before
+            for key, shape in shapes[0].items()
+            if len(shape) > 1  # no table of frequencies
+            for before, after in zip(shape, shapes[1][key], strict=True)
+        }
+        if 2 * HEADS in grown and grown <= {0, 2, 2 * HEADS} and (size := next(sizes, None)) is not None:
+            values = {**values, name: size}
+    return values
+
+
+def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any] | None:
+    """`values` without what keeps sizes from fitting each other; None where the config doesn't run all the same.
+
+    A change is kept where the config gets further with it, to another problem or to none.
+    """
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    changes: list[dict[str, Any]] = [{name: HEADS} for name, size in values.items() if size == KV_HEADS]
+    # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
+    changes += [{name: None} for name in values if name not in declared]
+    changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    # Groups are as many as divide the experts.
+    few = _experts(_shapes(found, values) or {}) == EXPERTS
+    counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
+    changes += [{name: _GROUPS} for name in counts if few and name not in values]
+    for change in [*changes, *changes]:  # what one is for may show after another only
+        dropped = {name for name, size in change.items() if size is None}
+        other = {name: size for name, size in {**values, **change}.items() if name not in dropped}
+        left = _problem(found, other)
+        if left is None:
+            return other
+        if left != problem:
+            values, problem = other, left
+    return None
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

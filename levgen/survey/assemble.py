@@ -10,7 +10,7 @@ from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
 from levgen.scaffold.parts import load_part
-from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
+from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, field_of, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
@@ -41,9 +41,15 @@ _ORDER = (
     "num_heads",
     "num_kv_heads",
     "head_dim",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
     "activation",
     "norm_eps",
     "initializer_range",
+    "embedding_initializer_range",
     "rope",
     "rotary_dim",
     "local_rope",
@@ -53,6 +59,9 @@ _ORDER = (
     "layer_thetas",
     "attention_types",
 )
+
+# Hyperparameter that may be None -> the measure that is None then: no window, queries of full rank.
+_OPTIONAL = {"sliding_window": "window", "q_lora_rank": "q_lora_rank"}
 
 # Where a class has no parameters of its own: the base of all configs of transformers.
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
@@ -86,6 +95,8 @@ def assemble(
         hyperparameters["router_aux_loss_coef"] = coefficient
     aside = None if experts is None else measures.names["decoder_layer"]["mlp"]
     names = checkpoint_roles(trials.structure.model, measures.names, aside)
+    if "q_lora_rank" in hyperparameters and "optional" in hyperparameters["q_lora_rank"]:
+        names["attention"] |= _names_at_other_rank(trials, found.sizes["q_lora_rank"], aside)
     if experts is not None:
         _name_experts(names, experts)
     if inside.parts:
@@ -126,6 +137,16 @@ def assemble(
         "unknown": inside.parts,
     }
     return parse_card(data, source=f"the survey of {reference.model_type}")
+
+
+def _names_at_other_rank(trials: Trials, hf: str, aside: str | None) -> dict[str, str | None]:
+    """Names in attention that are there only where the rank of queries is None, or only where it is a number."""
+    base = trials.base.measures
+    other = next(t for t in trials.of(hf) if t.measures is not None and t.changes[hf] is None)
+    assert base is not None
+    assert other.measures is not None
+    names = checkpoint_roles(trials.tiny.build(random=False, **other.changes), other.measures.names, aside)
+    return {role: name for role, name in names["attention"].items() if role not in base.names["attention"]}
 
 
 def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
@@ -215,8 +236,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         if hf in trials.tiny.unnamed:
             # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
             made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
-        if ours == "sliding_window":
-            made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
+        if ours in _OPTIONAL:
+            made[ours] |= {"optional": True} if _may_be_none(trials, hf, _OPTIONAL[ours]) else {}
     length = _length_field(trials, found)
     if "max_seq_len" not in made and length is not None:
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
@@ -234,6 +255,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    if found.embedding_initializer is not None:
+        hf = found.embedding_initializer
+        made["embedding_initializer_range"] = {"default": trials.fields[hf], "hf": hf}
     if found.cutoff is not None:
         made["initializer_cutoff"] = {"default": trials.fields[found.cutoff], "hf": found.cutoff}
     made |= _rope(trials, found, measures)
@@ -241,10 +265,10 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if isinstance(factor, str) and measure != "norm_eps":
-            name = factor.partition("**")[0]
-            if name not in ("head_dim", "hidden_dim"):
-                made[name] = {"default": trials.fields[name], "hf": name}
+        if factor != eps:
+            name = field_of(factor)
+            if name is not None:
+                made[name] = {"default": _number(trials, name), "hf": name}
                 if trials.fields[name] is None:
                     made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
@@ -268,6 +292,17 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     return first | {name: value for name, value in made.items() if name not in first}
 
 
+def _number(trials: Trials, hf: str) -> Any:
+    """The default of a field that multiplies something: a float where the config class takes any number."""
+    value = trials.fields[hf]
+    if not is_int(value):
+        return value
+    try:
+        return float(value) if getattr(trials.tiny.config(**{hf: value + 0.5}), hf) == value + 0.5 else value
+    except Exception:  # whatever a config class raises where it refuses
+        return value
+
+
 def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
     """Tests of a model with an unknown module take the sizes that the survey did: whether others go together, nobody
     knows. How many layers and positions there are doesn't matter to a module."""
@@ -278,12 +313,12 @@ def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
             parameter["tiny"] = value
 
 
-def _may_be_none(trials: Trials, hf: str) -> bool:
-    """Whether a window's field may be None, for no window."""
+def _may_be_none(trials: Trials, hf: str, measure: str) -> bool:
+    """Whether the field of a size may be None, for nothing of that size."""
     if trials.fields[hf] is None:
         return True
     trial = trials.attempt({hf: None})
-    return trial is not None and trial.measures is not None and trial.measures.window is None
+    return trial is not None and trial.measures is not None and getattr(trial.measures, measure) is None
 
 
 def _length_field(trials: Trials, found: FieldMap) -> str | None:
@@ -328,7 +363,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
     theta = float(f"{frequencies[1] ** -len(frequencies):.5g}") if len(frequencies) > 1 else 10000.0
-    fraction = measures.rotary_dim / measures.head_dim
+    fraction = measures.rotary_dim / measures.turning_width
     rotary = {"rope_theta": theta, "rope_type": "default"}
     rotary |= {"partial_rotary_factor": fraction} if fraction != 1 else {}
     expected = rope_frequencies(rotary, measures)
@@ -388,9 +423,13 @@ def _positions(
 
 
 def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    latent = {}
+    if measures.latent:
+        eps = found.factors["latent_norm_eps"]
+        latent = {"heads": "latent", "head_dim": "free"}
+        latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
     return {
-        "heads": _heads(trials, found),
-        "head_dim": _head_dim(trials, found),
+        **(latent or {"heads": _heads(trials, found), "head_dim": _head_dim(trials, found)}),
         "projections": measures.projections,
         "transposed": measures.attention_transposed,
         "bias": found.switches.get("attention_bias", measures.attention_bias),

@@ -16,6 +16,7 @@ from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_f
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.balance import find_balance
 from levgen.survey.questions.initialization import find_initialization
+from levgen.survey.questions.score_scaling import find_score_scaling
 from levgen.survey.questions.uneven import find_uneven
 from levgen.survey.questions.vocabulary import find_vocabulary
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
@@ -56,6 +57,7 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
+        find_score_scaling(trials, fields)
         settle(trials, fields)
         find_vocabulary(trials, fields)
         find_uneven(trials, fields)
@@ -136,6 +138,10 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
+    # What another field decides goes with it, as far as the config class leaves that to whoever writes a config.
+    for hf, other in fields.derived.items():
+        if other in kept and real.attempt({**kept, hf: kept[other]}, examine=False) is not None:
+            kept[hf] = kept[other]
     return kept
 
 

@@ -14,9 +14,10 @@ from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.activation import find_channel_block
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import find_dataflow
 from levgen.survey.questions.output_gate import find_output_gate
-from levgen.survey.questions.roles import Roles, find_roles
+from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
 

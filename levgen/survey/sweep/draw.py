@@ -189,7 +189,8 @@ class Draw:
             rotation: Rotary = eval(self._choice(sources), {"Rotary": Rotary, "TINY": config})
             fraction = held.fraction
             if rotation.kind == "default" and fraction is not None:
-                dim = config.HeadSize.size
+                latent = self.architecture.attention.heads == "latent"
+                dim = (config.RopeHeadSize if latent else config.HeadSize).size
                 even = [part for part in _FRACTIONS if int(part * dim) and int(part * dim) % 2 == 0]
                 fraction = self._choice(even)
             rotations[name] = dataclasses.replace(rotation, theta=self._choice(_THETAS), fraction=fraction)
