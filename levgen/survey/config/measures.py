@@ -376,7 +376,9 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
 def _gate_per(layer: LayerFindings, gate: OutputGate) -> str:
     """channel or head: what one of a gate's outputs multiplies."""
     if gate.per not in (1, layer.roles.value_dim):
-        observed = f"an output of {gate.leaf} multiplies {gate.per} channels, and heads are {layer.roles.value_dim} wide"
+        observed = (
+            f"an output of {gate.leaf} multiplies {gate.per} channels, and heads are {layer.roles.value_dim} wide"
+        )
         raise UnresolvedError("gate on what attention puts out", observed)
     return "channel" if gate.per == 1 else "head"
 
