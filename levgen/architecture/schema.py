@@ -238,6 +238,7 @@ class Moe(Answers):
     router_bias: bool = False
     correction: bool = False  # a bias that is added for the choice, and does not weigh
     correction_of: Literal["scores", "logits"] = "scores"  # what that is added to
+    correction_stored: Literal["vector", "row"] = "vector"  # in files: a number for each expert, or one row of them
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
     scale: Factor | None = None  # multiplies them
@@ -263,6 +264,8 @@ class Moe(Answers):
             raise ValueError(
                 "moe.correction_of=logits is known with moe.correction=true, moe.scores=sigmoid and moe.groups=false"
             )
+        if self.correction_stored == "row" and not self.correction:
+            raise ValueError("moe.correction_stored is of a bias that is added for the choice: moe.correction=true")
         if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
         if self.shared_multiple is not None and self.shared == "none":

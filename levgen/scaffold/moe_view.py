@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from levgen.scaffold.fields import over_config, shape
 from levgen.scaffold.parts import load_part
 
 if TYPE_CHECKING:
@@ -35,6 +36,20 @@ class MoeView:
     def residual_std(self) -> bool:
         """Whether the projections back into the residual stream are drawn with a deviation of their own."""
         return self._port.std_name("mlp") == "residual_std"
+
+    @property
+    def _correction(self) -> list[str]:
+        return ["CorrectionRow", "Experts"] if self._answers.correction_stored == "row" else ["Experts"]
+
+    @property
+    def correction_shape(self) -> str:
+        """The axes of the bias that only chooses, for the comment."""
+        return shape(self._correction)
+
+    @property
+    def correction_axes(self) -> str:
+        """The same, read from `config`."""
+        return over_config(self._correction)
 
     @property
     def router_std(self) -> str:
@@ -108,7 +123,8 @@ class MoeView:
         answers = self._answers
         arguments = ["logits" if self._chooses_by_logits else "scores", "self.config.TopExperts"]
         if self.correction_bias is not None:
-            arguments.append(f"bias=self.{self.correction_bias}")
+            row = '["correction_row", 0]' if answers.correction_stored == "row" else ""
+            arguments.append(f"bias=self.{self.correction_bias}{row}")
         if answers.groups:
             arguments += ["groups=self.config.num_expert_groups", "kept_groups=self.config.num_kept_groups"]
         return [f"chosen, weights = top_experts({', '.join(arguments)})"]

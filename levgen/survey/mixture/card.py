@@ -54,6 +54,7 @@ def moe_answers(
         "router_bias": measures.router_bias,
         "correction": measures.correction,
         "correction_of": measures.correction_of,
+        "correction_stored": measures.correction_stored,
         "groups": groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "scale": scale,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 
 
@@ -25,6 +26,7 @@ class MixtureMeasures:
     router_bias: bool = False
     correction: bool = False
     correction_of: str = "scores"
+    correction_stored: str = "vector"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
@@ -53,6 +55,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "router_bias": router.bias is not None,
         "correction": router.correction is not None,
         "correction_of": router.correction_of,
+        "correction_stored": _stored(mixture),
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,
@@ -60,6 +63,17 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
         "sparse": (True,),
     }
+
+
+def _stored(mixture: Mixture) -> str:
+    """How the bias that only chooses lies: as a vector, or as a row."""
+    correction = mixture.router.correction
+    shape = () if correction is None else mixture.bank.others[correction].shape
+    if len(shape) == 2 and shape[0] == 1:
+        return "row"
+    if len(shape) > 1:
+        raise UnresolvedError("how a router weighs experts", f"{correction} has the shape {list(shape)}")
+    return "vector"
 
 
 def dense_layers(sparse: Sequence[bool]) -> int | None:
