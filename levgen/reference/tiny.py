@@ -8,7 +8,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 import itertools
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -64,7 +64,8 @@ class Tiny:
     unnamed: tuple[str, ...] = ()
 
     def config(self, **changes: Any) -> Any:
-        values = {**self.values, **changes}
+        own = {name: value for name, value in self.values.items() if name.partition(".")[0] not in changes}
+        values = {**own, **changes}
         unset = {name for name in self.unnamed if values.get(name) is None}
         return self.found.config(**{name: value for name, value in values.items() if name not in unset})
 
@@ -89,17 +90,25 @@ def own_fields(found: Found) -> dict[str, Any]:
     from levgen.runtime.hf_common import COMMON_FIELDS
 
     common = set(COMMON_FIELDS) - {"vocab_size"}
-    fields: dict[str, Any] = found.config().to_dict()
+    config = found.config()
+    fields: dict[str, Any] = config.to_dict()
     # A field that the class itself declares under another name than it writes.
     declared = getattr(found.config_class, "__dataclass_fields__", {})
     aliases = {held: name for name, held in getattr(found.config_class, "attribute_map", {}).items()}
     own = {name: aliases[name] for name in fields if name not in declared and aliases.get(name) in declared}
-    named = {
-        own.get(name, name): value
-        for name, value in fields.items()
-        if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
-    }
+    named = {own.get(name, name): value for name, value in fields.items() if _is_own(name, common)}
+    for name in list(named):
+        # A config in the config that is no other model's: its fields are this one's.
+        inside: Any = getattr(config, name, None)
+        if hasattr(inside, "to_dict") and not getattr(inside, "model_type", ""):
+            del named[name]
+            entries = inside.to_dict().items()
+            named |= {f"{name}.{key}": value for key, value in entries if _is_own(key, set(COMMON_FIELDS))}
     return named | dict.fromkeys(unnamed_fields(found))
+
+
+def _is_own(name: str, common: Collection[str]) -> bool:
+    return name not in common and not name.startswith("_") and name != "is_encoder_decoder"
 
 
 def unnamed_fields(found: Found) -> tuple[str, ...]:

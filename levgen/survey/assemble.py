@@ -1,6 +1,7 @@
 """Putting the answers together: findings and field map -> an architecture."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -268,9 +269,10 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         if factor != eps:
             name = field_of(factor)
             if name is not None:
-                made[name] = {"default": _number(trials, name), "hf": name}
+                own = _own_name(name)
+                made[own] = {"default": _number(trials, name), "hf": name}
                 if trials.fields[name] is None:
-                    made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
+                    made[own] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
         if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
@@ -290,6 +292,11 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         raise UnresolvedError("fields of hyperparameters", f"no field of the config is that of {', '.join(without)}")
     first = {name: made[name] for name in _ORDER if name in made}
     return first | {name: value for name, value in made.items() if name not in first}
+
+
+def _own_name(hf: str) -> str:
+    """What we call what a field of the reference holds, or a power of it: without the config in the config."""
+    return re.sub(r"\b[a-z_]\w*\.", "", hf)
 
 
 def _number(trials: Trials, hf: str) -> Any:
@@ -533,7 +540,7 @@ def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:
     """A factor for a card: None where it is neutral."""
     factor = found.factors.get(name)
     if factor is None or isinstance(factor, str):
-        return factor
+        return factor if factor is None else _own_name(factor)
     if neutral is not None and alike(float(factor), neutral):
         return None
     return float(f"{factor:.7g}")  # as far as an experiment resolves it

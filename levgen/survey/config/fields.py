@@ -105,7 +105,7 @@ class FieldMap:
             *(name for name in single if name),
         }
         factors = {hf for factor in self.factors.values() if (hf := field_of(factor)) is not None}
-        return {name.partition(".")[0] for name in names} | factors
+        return {name.partition(".")[0] for name in names} | names | factors
 
 
 def field_of(factor: Any) -> str | None:
@@ -418,7 +418,7 @@ def _may_be_factor(trials: Trials, found: FieldMap, hf: str, value: Any) -> bool
 
 
 def _is_identifier(name: str) -> bool:
-    return name.isidentifier() and name == name.lower() and not name.startswith("_")
+    return all(part.isidentifier() and part == part.lower() and not part.startswith("_") for part in name.split("."))
 
 
 # Switches and kinds ---------------------------------------------------------------------------------------------------
