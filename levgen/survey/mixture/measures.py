@@ -68,12 +68,12 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
 def _stored(mixture: Mixture) -> str:
     """How the bias that only chooses lies: as a vector, or as a row."""
     correction = mixture.router.correction
-    shape = () if correction is None else mixture.bank.others[correction].shape
-    if len(shape) == 2 and shape[0] == 1:
-        return "row"
-    if len(shape) > 1:
-        raise UnresolvedError("how a router weighs experts", f"{correction} has the shape {list(shape)}")
-    return "vector"
+    shape = [] if correction is None else list(mixture.bank.others[correction].shape)
+    if len(shape) < 2:
+        return "vector"
+    if shape != [1, mixture.bank.count]:
+        raise UnresolvedError("how a router weighs experts", f"{correction} has the shape {shape}")
+    return "row"
 
 
 def dense_layers(sparse: Sequence[bool]) -> int | None:
