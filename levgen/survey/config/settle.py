@@ -45,6 +45,8 @@ _REASON = 16
 
 def settle(trials: Trials, found: FieldMap) -> None:
     """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
+    if "mlp_layer_types" in found.lists:  # a number of layers acts through the list, where there is one
+        found.sizes.pop("num_dense_layers", None)
     _drop_what_explains_too_little(trials, found)
     still: dict[str, list[Trial]] = {}
     for hf, default in trials.fields.items():
