@@ -8,7 +8,7 @@ from typing import Any
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
-from levgen.reference.tiny import Tiny, tiny
+from levgen.reference.tiny import Tiny, is_int, tiny
 from levgen.survey.assemble import assemble
 from levgen.survey.config.fields import FieldMap, map_fields
 from levgen.survey.config.settle import settle
@@ -134,6 +134,7 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     said = {fields.sizes.get("num_layers")} if fields.lists else set()
     if "layer_thetas" in fields.lists:
         said.add(fields.rope)
+    said |= {hf for hf in fields.derived if is_int(trials.base.values[hf])}  # a number goes with the sizes it follows
     for hf in sorted({*fields.mapped(), *fields.derived} - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
