@@ -150,10 +150,11 @@ def _walk(
             raise HfLayoutError(f"{path} would have no name in the checkpoint.")
         yield _tensor(node, name, path, stacks, numbers[id(_raw(node))], flat)
     elif isinstance(node, Stacked):
-        yield from _stack(node, 0, name, path, stacks, numbers, in_files)
+        yield from _stack(node, range(node.Block.size), name, path, stacks, numbers, in_files)
     elif isinstance(node, Runs):
-        for start, _, stack in node.placed():
-            yield from _stack(stack, start, name, f"{path}.{start}" if start else path, stacks, numbers, in_files)
+        for layers, stack in node.placed():
+            where = f"{path}.{layers.start}" if layers.start else path
+            yield from _stack(stack, layers, name, where, stacks, numbers, in_files)
     elif isinstance(node, BlockSeq):
         for layer, block in enumerate(node.blocks):
             yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers, in_files)
@@ -183,22 +184,22 @@ def _walk(
 
 def _stack(
     stack: Stacked[Any],
-    start: int,
+    layers: range,
     name: str | None,
     path: str,
     stacks: tuple[_Stack, ...],
     numbers: dict[int, int],
     in_files: bool,
 ) -> Iterator[HfTensor]:
-    """The tensors of a stack whose first layer is number `start` in the checkpoint, layer by layer.
+    """The tensors of a stack whose layers have the numbers `layers` in the checkpoint, layer by layer.
 
     One layer is walked: in another only the number in the names and the place in the arrays are different.
     """
-    first = _join(name, str(start))
+    first = _join(name, str(layers.start))
     inside = (*stacks, _Stack(stack.Block, 0))
     tensors = list(_walk(stack.stacked, first, path, inside, numbers, in_files))
-    for layer in range(stack.Block.size):
-        prefix = _join(name, str(start + layer))
+    for layer, number in enumerate(layers):
+        prefix = _join(name, str(number))
         for tensor in tensors:
             place = list(tensor.index)
             place[len(stacks)] = (place[len(stacks)][0], layer)

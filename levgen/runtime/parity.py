@@ -257,7 +257,7 @@ class Ported(Generic[M]):
         return {name: array for name, array in arrays.items() if name not in buffers}
 
     def reference_loss(self, tokens: NamedArray) -> Any:
-        """The loss of `loss` as a torch tensor, with what its gradient needs."""
+        """The reference's loss as torch has it, to be differentiated: see `loss`."""
         import torch
 
         ids = to_torch(tokens)

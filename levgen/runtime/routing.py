@@ -56,6 +56,10 @@ def top_experts(
     compared = jax.lax.stop_gradient(ordered if bias is None else ordered + bias.astype(ordered.dtype)).array
     if groups is not None and kept_groups is not None:
         compared = _in_best_groups(compared, groups, kept_groups, best_of_group)
+        if Chosen.size > (left := kept_groups * (Expert.size // groups)):
+            raise LevgenError(
+                f"{Chosen.size} experts a token are to be chosen, and {kept_groups} of {groups} groups have {left}."
+            )
     note_margin(lambda: NamedArray(_margin(compared, Chosen.size), others))
     _, chosen = jax.lax.top_k(compared, Chosen.size)
     kept = jnp.take_along_axis(ordered.array, chosen, axis=-1)

@@ -67,6 +67,10 @@ class AttentionView(PartView):
         else:
             axes = self._fused_axes
             made = [projection("qkv", "config.Embed", over_config(axes), f"Embed -> {shape(axes)}", bias, "std")]
+        if answers.gate != "none":
+            per = self.query_axes if answers.gate_per == "channel" else self.query_axes[:-1]
+            outputs = query if answers.gate_per == "channel" else over_config(per)
+            made.append(projection("gate", "config.Embed", outputs, f"Embed -> {shape(per)}", "False", "std"))
         return [
             *made,
             projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, port.std_name("attention")),
@@ -276,4 +280,6 @@ class AttentionView(PartView):
         lines = [f"attended = dot_product_attention({', '.join(arguments)})"]
         inner = self.field.get("inner_norm")
         out = "attended" if inner is None else f"self.{inner}(attended)"
+        if answers.gate != "none":
+            lines.append(f"attended = attended * hnn.{answers.gate}(self.{self.field['gate']}(x))")
         return [*lines, f"return self.{self.field['o']}({out})"]

@@ -17,6 +17,7 @@ from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import card_path, find, known_types
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
+from levgen.survey.config.fields import SIZES
 
 # Of a hyperparameter: values for tests and for a laptop, which are a person's choice.
 _CHOSEN = ("tiny", "nano")
@@ -95,7 +96,9 @@ def rebuilt(shipped: Architecture | None, found: Architecture) -> Architecture:
     for name, parameter in list(data["hyperparameters"].items()):
         if name in own:
             chosen = {key: own[name][key] for key in _CHOSEN if key in own[name]}
-            data["hyperparameters"][name] = {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
+            # What None means is found of sizes only.
+            meant = {"unset": own[name]["unset"]} if "unset" in own[name] and name not in SIZES else {}
+            data["hyperparameters"][name] = meant | {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
     ignored, fixed, derived = ({**data.get(key, {})} for key in ("ignored", "fixed", "derived"))
     read = {str(parameter.get("hf")).partition(".")[0] for parameter in data["hyperparameters"].values()}
     # What a person says of a field with which nothing moved, or which the config class doesn't name.

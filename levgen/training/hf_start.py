@@ -10,8 +10,9 @@ from haliax.partitioning import ResourceMapping
 
 from levgen.errors import did_you_mean
 from levgen.runtime import LmConfig, LmHeadModel
+from levgen.runtime.abstract import abstract_model
 from levgen.runtime.hf_checkpoint import CONFIG, check_architecture, read_config, read_headers
-from levgen.runtime.hf_load import abstract_model, fill, token_embedding, vocab_size
+from levgen.runtime.hf_load import fill, token_embedding, vocab_size
 from levgen.runtime.hf_match import match_tensors
 from levgen.runtime.hf_names import hf_tensors
 from levgen.training.project import Project

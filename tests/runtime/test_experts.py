@@ -243,6 +243,8 @@ def test_bad_groups_and_too_many_experts_are_refused() -> None:
         top_experts(scores, Chosen.resize(9))
     with pytest.raises(LevgenError, match="can't be cut into 3 groups"):
         top_experts(scores, Chosen, groups=3, kept_groups=2)
+    with pytest.raises(LevgenError, match="5 experts a token are to be chosen, and 1 of 2 groups have 4"):
+        top_experts(scores, Chosen.resize(5), groups=2, kept_groups=1)
 
 
 def test_a_choice_is_shared_with_those_nearly_as_good() -> None:

@@ -60,7 +60,7 @@ class Many(nn.Module):
         normalized: bool = True,
         scale: float = 1.0,
         bias: bool = False,
-        correction: bool = False,
+        correction: str | None = None,
         groups: int = 1,
         kept: int = 1,
         shared: str | None = None,
@@ -76,7 +76,7 @@ class Many(nn.Module):
         super().__init__()
         torch.manual_seed(3)
         self.scores, self.normalized, self.scale, self.twist = scores, normalized, scale, twist
-        self.groups, self.kept, self.jitter = groups, kept, jitter
+        self.groups, self.kept, self.correction, self.jitter = groups, kept, correction, jitter
         self.r = nn.Linear(WIDTH, EXPERTS, bias=bias)
         self.c = nn.Parameter(torch.empty(EXPERTS)) if correction else None
         self.e = (
@@ -96,7 +96,7 @@ class Many(nn.Module):
         if self.jitter is not None:
             return self._mixed(logits, self.jitter) * self.scale
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
-        compared = scores if self.c is None else scores + self.c
+        compared = scores if self.c is None else (scores if self.correction == "scores" else logits) + self.c
         if self.groups > 1:
             grouped = compared.unflatten(-1, (self.groups, -1))
             best = grouped.topk(2, dim=-1)[0].sum(-1).topk(self.kept, dim=-1)[1]

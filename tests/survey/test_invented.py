@@ -122,6 +122,18 @@ KNOWN: dict[str, dict[str, object]] = {
         "mlp.projections": "concat",
         "layer.parallel": "separate",
     },
+    "marten": {
+        "norm.kind": "layer",
+        "norm.bias": True,
+        "attention.heads": "latent",
+        "attention.bias": "lair",
+        "attention.output_bias": False,
+        "attention.window": "every",
+        "attention.latent_norm_eps": None,
+        "mlp.kind": "plain",
+        "layer.norms": "sandwich",
+        "head.softcap": "hush",
+    },
     "moss": {
         "positions.kind": "alibi",
         "attention.heads": "grouped",

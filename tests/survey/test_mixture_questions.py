@@ -37,7 +37,8 @@ def _mixture(**answers: Any) -> Mixture:
         {},
         {"normalized": False},
         {"scores": "sigmoid", "scale": 2.5},
-        {"scores": "sigmoid", "normalized": False, "correction": True},
+        {"scores": "sigmoid", "normalized": False, "correction": "scores"},
+        {"scores": "sigmoid", "correction": "logits"},
         {"bias": True},
     ],
 )
@@ -49,6 +50,7 @@ def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
     assert router.scale == pytest.approx(answers.get("scale", 1.0))
     assert router.bias == ("r.bias" if answers.get("bias") else None)
     assert router.correction == ("c" if answers.get("correction") else None)
+    assert router.correction_of == answers.get("correction", "scores")
     assert router.groups == (1, 1)
 
 
@@ -65,8 +67,8 @@ def test_choices_that_share_otherwise_are_unknown() -> None:
         _found(jitter=0.15, twist="rooted")
 
 
-@pytest.mark.parametrize("correction", [False, True])
-def test_groups_of_which_the_best_are_kept(correction: bool) -> None:
+@pytest.mark.parametrize("correction", [None, "scores"])
+def test_groups_of_which_the_best_are_kept(correction: str | None) -> None:
     router = _mixture(scores="sigmoid", groups=4, kept=2, correction=correction).router
     assert router.groups == (4, 2)
 
@@ -129,7 +131,7 @@ def test_what_no_candidate_gives_is_unknown(twist: str, question: str) -> None:
 
 
 def test_an_experiment_leaves_the_module_as_it_was() -> None:
-    many = Many(correction=True)
+    many = Many(correction="scores")
     before = {name: tensor.clone() for name, tensor in many.state_dict().items()}
     holder = Holder(many)
     x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)

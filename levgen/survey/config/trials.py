@@ -1,6 +1,7 @@
 """What moves when a field of the config changes: the reference is built with each field altered in turn."""
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -232,7 +233,7 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name in fields:
         try:
-            values[name] = getattr(config, name)
+            values[name] = functools.reduce(getattr, name.split("."), config)
         except Exception:
             values[name] = None
     return values

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.fields import FieldMap, field_of
 from levgen.survey.config.measures import Measures
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
@@ -55,21 +55,23 @@ def moe_answers(
             found.sizes.pop(name, None)
         if measures.num_expert_groups != 1:
             raise UnresolvedError("groups of experts", f"{measures.num_expert_groups}, and no field says so")
-    chosen = ("num_experts_per_tok",)
-    if measures.scores == "sparse_mixer":  # of which there are two, whatever a field says
-        found.sizes.pop(*chosen, None)
-        chosen = ()
-    for name in ("expert_dim", "num_experts", *chosen):
+    needed = ["expert_dim", "num_experts", "num_experts_per_tok"]
+    if measures.scores == "sparse_mixer":  # it chooses two, whatever a field says
+        found.sizes.pop(needed.pop(), None)
+    for name in needed:
         if name not in found.sizes:
             raise UnresolvedError("sizes of experts", f"{name} is {getattr(measures, name)}, and no field says so")
     for name in NUMBERS:
-        if getattr(measures, name) is not None and not isinstance(found.factors[name], str):
-            raise UnresolvedError("numbers of a mixture", f"{name} is {getattr(measures, name)}, and no field says so")
+        value = getattr(measures, name)
+        if value is not None and field_of(found.factors[name]) != found.factors[name]:
+            raise UnresolvedError("numbers of a mixture", f"{name} is {value}, and no field says so")
     answers: dict[str, Any] = {
         "layers": layers,
         "scores": measures.scores,
         "router_bias": measures.router_bias,
         "correction": measures.correction,
+        "correction_of": measures.correction_of,
+        "correction_stored": measures.correction_stored,
         "groups": groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "scale": scale,

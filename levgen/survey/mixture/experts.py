@@ -112,8 +112,9 @@ def find_experts(bank: Bank) -> Experts:
     for reading in readings:
         gate, up = reading.halves(bank, x)
         clamped = find_clamped(bank, reading, x[:1])
-        candidates: dict[str | Clamped, Gated] = {**activations, **({} if clamped is None else {clamped: clamped})}
-        for name, gated in candidates.items():
+        candidates: list[tuple[str | Clamped, Gated]] = [*activations.items()]
+        candidates += [(clamped, clamped)] if clamped is not None else []
+        for name, gated in candidates:
             errors[reading, name] = _fit(seen, reading.back(bank, gated(gate, up)))[1]
     reading, name = min(errors, key=lambda key: errors[key])
     gate, up = reading.halves(bank, x)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 
 
@@ -25,6 +26,8 @@ class MixtureMeasures:
     scores: str | None = None
     router_bias: bool = False
     correction: bool = False
+    correction_of: str = "scores"
+    correction_stored: str = "vector"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
@@ -56,6 +59,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "scores": router.scores,
         "router_bias": router.bias is not None,
         "correction": router.correction is not None,
+        "correction_of": router.correction_of,
+        "correction_stored": _stored(mixture),
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,
@@ -65,6 +70,17 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
         "sparse": (True,),
     }
+
+
+def _stored(mixture: Mixture) -> str:
+    """How the bias that only chooses lies: as a vector, or as a row."""
+    correction = mixture.router.correction
+    shape = [] if correction is None else list(mixture.bank.others[correction].shape)
+    if len(shape) < 2:
+        return "vector"
+    if shape != [1, mixture.bank.count]:
+        raise UnresolvedError("how a router weighs experts", f"{correction} has the shape {shape}")
+    return "row"
 
 
 def dense_layers(sparse: Sequence[bool]) -> int | None:

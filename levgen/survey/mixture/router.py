@@ -33,6 +33,7 @@ class Router:
     normalized: bool = False
     scale: float = 1.0
     jitter: float | None = None  # how near to a choice others must be to share its weight
+    correction_of: str = "scores"  # or logits
 
     def logits(self, bank: Bank, x: Any) -> Any:
         """[T, experts] for [T, N]."""
@@ -47,7 +48,7 @@ class Router:
         if self.jitter is not None:
             return mixed_weights(logits, self.chosen, self.jitter)
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
-        compared = scores
+        compared = scores if self.correction_of == "scores" else logits
         if self.correction is not None:
             compared = compared + bank.others[self.correction].double().reshape(-1)
         clear = torch.ones(len(x), dtype=torch.bool)
@@ -70,7 +71,7 @@ class Router:
         if self.groups[0] > 1:
             chosen += f" in the {self.groups[1]} best of {self.groups[0]} groups"
         parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
-        parts += [f"chosen by scores + {self.correction}"] if self.correction else []
+        parts += [f"chosen by {self.correction_of} + {self.correction}"] if self.correction else []
         parts += ["over their sum"] if self.normalized else []
         parts += [f"one after the other, shared within {self.jitter:g}"] if self.jitter is not None else []
         return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
@@ -178,6 +179,8 @@ def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
                 continue
             for groups in _groups(bank.count, chosen):
                 yield Router(weight, bias, correction, scores, chosen, groups, normalized)
+            if correction is not None and scores == "sigmoid":
+                yield Router(weight, bias, correction, scores, chosen, (1, 1), normalized, correction_of="logits")
 
 
 def _mixers(bank: Bank, experts: Experts, embed: int) -> Iterator[tuple[Router, Any]]:

@@ -63,6 +63,9 @@ def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[s
             if port.SurveyedConfig.from_hf_config(tiny.config(**fields)) != config:
                 refused.append(f"the reference's config takes other values than {changes}")
                 return
+            if _few_are_kept(architecture, config):
+                refused.append(f"a token goes to more experts than the groups that are kept have: {changes}")
+                return
             with torch.no_grad():
                 tiny.build(dtype="float32", **fields)(token_ids(VOCAB, LENGTH))
         except Exception as error:  # whatever a reference refuses a config with
@@ -74,6 +77,14 @@ def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[s
     if not drawn:
         raise LevgenError(f"none of {len(refused)} random configs runs: {refused[-1][:200]}")
     return drawn[0]
+
+
+def _few_are_kept(architecture: Architecture, config: Any) -> bool:
+    """Whether a token goes to more experts than there are in the groups that are kept: a reference takes any others."""
+    if not architecture.moe.groups:
+        return False
+    kept = config.num_kept_groups * (config.num_experts // config.num_expert_groups)
+    return bool(config.num_experts_per_tok > kept)
 
 
 def hf_fields(architecture: Architecture, config: Any) -> dict[str, Any]:
@@ -178,7 +189,8 @@ class Draw:
             rotation: Rotary = eval(self._choice(sources), {"Rotary": Rotary, "TINY": config})
             fraction = held.fraction
             if rotation.kind == "default" and fraction is not None:
-                dim = config.HeadSize.size
+                latent = self.architecture.attention.heads == "latent"
+                dim = (config.RopeHeadSize if latent else config.HeadSize).size
                 even = [part for part in _FRACTIONS if int(part * dim) and int(part * dim) % 2 == 0]
                 fraction = self._choice(even)
             rotations[name] = dataclasses.replace(rotation, theta=self._choice(_THETAS), fraction=fraction)
