@@ -1,7 +1,7 @@
 """The tensors of a checkpoint's files, where some are stored in 8 or 4 bits: each as the tensor that it stands for."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from levgen.runtime.safetensors_io import Stored, dtype_of
 Unpack = Callable[[Mapping[str, Stored], Mapping[str, Any], np.dtype[Any]], dict[str, Readable]]
 # transformers' `quant_method` -> the tensors that stored ones stand for, whose own dtype is the one given.
 _FORMATS: dict[str, Unpack] = {"fp8": fp8_tensors, "mxfp4": mxfp4_tensors}
+_OF_LAYER = re.compile(r"(?:[a-z_]+\.)?layers\.(\d+)\.")
 
 
 def read_tensors(folder: Path) -> dict[str, Readable]:
@@ -62,9 +63,8 @@ def _without_predictors(tensors: Mapping[str, Stored], config: Mapping[str, Any]
     further = config.get("num_nextn_predict_layers") or config.get("num_mtp_layers")
     if not isinstance(layers, int) or not isinstance(further, int):
         return dict(tensors)
-    beyond = _of_layers(range(layers, layers + further))
-    return {name: tensor for name, tensor in tensors.items() if not beyond.match(name)}
-
-
-def _of_layers(numbers: Iterable[int]) -> re.Pattern[str]:
-    return re.compile(rf"([a-z_]+\.)?layers\.({'|'.join(map(str, numbers)) or 'none'})\.")
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not (match := _OF_LAYER.match(name)) or not layers <= int(match[1]) < layers + further
+    }
