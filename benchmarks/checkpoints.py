@@ -101,13 +101,13 @@ def _load(folder: Path, megabytes: float, rounds: int) -> Comparison:
 
 
 def _save(folder: Path, size: Size, megabytes: float, rounds: int) -> Comparison:
-    """One file, synchronised with the disk, as our saving always is."""
+    """One file, synchronised with the disk, as our saving always is; what others left to write is written before."""
     model = _loaded("llama", folder / "llama")
     content = (folder / "llama" / "model.safetensors").read_bytes()
     runners = {
-        OURS: Runner(lambda: save_hf(model, folder / "saved")),
-        f"{OURS}, as bfloat16": Runner(lambda: save_hf(model, folder / "saved", dtype="bfloat16")),
-        WRITE: Runner(lambda: _write_bytes(folder / "raw", content)),
+        OURS: Runner(lambda: save_hf(model, folder / "saved"), os.sync),
+        f"{OURS}, as bfloat16": Runner(lambda: save_hf(model, folder / "saved", dtype="bfloat16"), os.sync),
+        WRITE: Runner(lambda: _write_bytes(folder / "raw", content), os.sync),
     }
     ratios = [Ratio(case, WRITE) for case in runners if case != WRITE]
     notes = []
@@ -117,7 +117,7 @@ def _save(folder: Path, size: Size, megabytes: float, rounds: int) -> Comparison
         from benchmarks.levanter_llama import load, save
 
         theirs = load(folder / "llama")
-        runners[LEVANTER] = Runner(lambda: save(theirs, folder / "theirs", folder / "llama"))
+        runners[LEVANTER] = Runner(lambda: save(theirs, folder / "theirs", folder / "llama"), os.sync)
         ratios.append(Ratio(LEVANTER, OURS))
     return Comparison(f"Save a Llama of {megabytes:.0f} MB", interleaved("Save", runners, rounds), ratios, notes)
 

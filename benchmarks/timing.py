@@ -1,5 +1,6 @@
 """Timing several things against each other on a machine that is not quiet."""
 
+import gc
 import os
 import resource
 import statistics
@@ -55,6 +56,8 @@ def processor_seconds() -> float:
 def interleaved(what: str, runners: Mapping[str, Runner], rounds: int) -> dict[str, Timing]:
     """Every runner once a round, each round starting with another of them. One round before goes untimed.
 
+    Nobody pays for what another leaves behind: garbage is collected between the runs, and results are freed there.
+
     What counts is the time on the wall, or with `PROCESSOR_TIME` set in the environment the processor's.
     """
     clock = processor_seconds if PROCESSOR_TIME in os.environ else time.perf_counter
@@ -70,9 +73,11 @@ def interleaved(what: str, runners: Mapping[str, Runner], rounds: int) -> dict[s
         first = round_number % len(names)
         for name in names[first:] + names[:first]:
             runners[name].prepare()
+            gc.collect()
             start = clock()
-            runners[name].run()
+            result = runners[name].run()
             elapsed = clock() - start
+            del result  # neither its own time nor the next one's
             if round_number > 0:
                 seconds[name].append(elapsed)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}

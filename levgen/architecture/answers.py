@@ -19,7 +19,7 @@ _IDENTIFIER = r"[a-z][a-z0-9_]*"
 _POWER = rf"{_IDENTIFIER}(\*\*-?\d+(\.\d+)?)?"
 _HF_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _PATH = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
-EXPRESSION = r"[A-Za-z0-9_ *+/()-]+"
+EXPRESSION = r"[A-Za-z0-9_ *+/()>\[\]-]+"
 
 Identifier = Annotated[str, matching(_IDENTIFIER, "a lower-case identifier")]
 # A number: written out, the name of a hyperparameter, a power of one such as `hidden_dim**0.5`, or a product of these.

@@ -154,6 +154,9 @@ class Attention(Answers):
     window: Window = "none"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
+    # What comes before the output projection is multiplied by this function of a linear map of attention's input.
+    gate: Literal["none", "sigmoid", "softplus"] = "none"
+    gate_per: Literal["channel", "head"] = "channel"  # each channel of each head, or all of a head by one number
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
 
     def _fits(self) -> None:
@@ -177,12 +180,16 @@ class Attention(Answers):
                 "attention.clip is known with a norm on queries and keys only where that comes right after "
                 "projections of their own: attention.projections=separate, norm_after_rotation=false"
             )
+        if self.gate == "none" and self.gate_per != "channel":
+            raise ValueError("attention.gate_per=head needs a gate: attention.gate=sigmoid or softplus")
+        if self.gate != "none" and self.inner_norm:
+            raise ValueError("attention.gate is known without a norm before the output projection: inner_norm=false")
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
 
     def _fits_latent(self) -> None:
         """Raises ValueError for an answer that is known for keys and values with projections of their own only."""
-        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm"):
+        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm", "gate"):
             value, expected = getattr(self, answer), usual(Attention)[answer]
             if value != expected:
                 raise ValueError(
@@ -226,10 +233,13 @@ class Moe(Answers):
 
     # Which have experts: every one, those after the first `num_dense_layers`, or as `mlp_layer_types` says.
     layers: Literal["none", "every", "after", "listed"] = "none"
-    # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
-    scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
+    # What an expert's weight is made of: a softmax over all, over those that were chosen, a sigmoid of each, or for two
+    # experts, chosen one after the other, a softmax over those that are nearly as good.
+    scores: Literal["softmax", "chosen_softmax", "sigmoid", "sparse_mixer"] = "softmax"
     router_bias: bool = False
     correction: bool = False  # a bias that is added for the choice, and does not weigh
+    correction_of: Literal["scores", "logits"] = "scores"  # what that is added to
+    correction_stored: Literal["vector", "row"] = "vector"  # in files: a number for each expert, or one row of them
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
     scale: Factor | None = None  # multiplies them
@@ -241,16 +251,24 @@ class Moe(Answers):
     gating: Literal["activation", "clamped"] = "activation"
     shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
     # The width of the shared expert, where it is none of its own: so many times that of the others.
-    shared_multiple: Identifier | None = None
+    shared_multiple: Annotated[int, Meta(ge=1)] | Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
 
     def _fits(self) -> None:
+        if self.scores == "sparse_mixer" and (self.groups or self.correction or self.normalized is not False):
+            raise ValueError("moe.groups, correction and normalized are not known with moe.scores=sparse_mixer")
         if self.scores == "chosen_softmax" and (self.groups or self.correction):
             raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
         if self.scores == "chosen_softmax" and self.normalized is not False:
             raise ValueError(
                 "moe.normalized belongs to moe.scores=softmax or sigmoid: those chosen add up to 1 already"
             )
+        if self.correction_of == "logits" and (not self.correction or self.groups or self.scores != "sigmoid"):
+            raise ValueError(
+                "moe.correction_of=logits is known with moe.correction=true, moe.scores=sigmoid and moe.groups=false"
+            )
+        if self.correction_stored == "row" and not self.correction:
+            raise ValueError("moe.correction_stored is of a bias that is added for the choice: moe.correction=true")
         if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
         if self.shared_multiple is not None and self.shared == "none":
@@ -351,6 +369,7 @@ class Initialization(Answers):
     std: Factor = "initializer_range"
     embedding_std: Factor | None = None  # of embeddings and the head, where it is another
     head_std: Factor | None = None  # of the head alone, where it is not that of the embeddings
+    router_std: Factor | None = None  # of routers, where it is another
     gain: Annotated[float, Meta(ge=0, le=2)] = 1.0  # of norms
     # Scaled: projections back into the residual stream get std / sqrt(2 * num_layers); or only those of attention.
     residual: Literal["same", "scaled", "scaled_attention"] = "same"
@@ -425,6 +444,8 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
         if self.mlp.activation == "xielu" and self.moe.layers != "none":
             raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
+        if self.initialization.router_std is not None and self.moe.layers == "none":
+            raise ValueError("initialization.router_std is of routers: it needs layers with experts, moe.layers")
         if self.embeddings.extra_rows and self.head.tied != "never":
             raise ValueError("embeddings.extra_rows are no rows of the head: it needs head.tied=never")
         if self.attention.norm_after_rotation and self.positions.kind != "rotary":

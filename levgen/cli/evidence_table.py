@@ -22,7 +22,10 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "mlp.bias": ("switch of mlp_bias",),
     "mlp.activation": ("activation",),
     **dict.fromkeys(
-        (f"moe.{answer}" for answer in ("scores", "router_bias", "correction", "groups", "normalized")),
+        (
+            f"moe.{answer}"
+            for answer in ("scores", "router_bias", "correction", "correction_of", "groups", "normalized")
+        ),
         ("how a router weighs experts",),
     ),
     "moe.scale": ("factor moe_scale", "how a router weighs experts"),

@@ -25,8 +25,14 @@ class Found:
         return str(self.model_class.__module__)
 
     def config(self, **changes: Any) -> Any:
-        """A config of the reference with `changes`, kept to eager attention and no cache."""
-        return self.config_class(**{**self.values, **changes})
+        """A config of the reference with `changes`. A name with a dot is a field of a config in the config."""
+        values = {**self.values, **{name: value for name, value in changes.items() if "." not in name}}
+        for path, value in changes.items():
+            name, dot, inside = path.partition(".")
+            if dot:
+                held = values.get(name) or {}
+                values[name] = {**(held.to_dict() if hasattr(held, "to_dict") else held), inside: value}
+        return self.config_class(**values)
 
 
 def find_type(model_type: str) -> Found:

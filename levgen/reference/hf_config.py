@@ -108,6 +108,7 @@ _OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
+    ast.Gt: operator.gt,
 }
 
 
@@ -120,6 +121,8 @@ def _unset(expression: str) -> Callable[[Any], Any]:
                 return constant
             case ast.Name(id=name):
                 return getattr(hf, name)
+            case ast.List(elts=[entry]):
+                return [value(entry, hf)]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(left, hf), value(right, hf))
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:

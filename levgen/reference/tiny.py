@@ -8,7 +8,7 @@ fields changed one by one, on the meta device, to see what each is the size of. 
 import itertools
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from levgen.reference.runs import is_runs, shortened
 VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96, 4, 6, 2, 24, 80, 112, 8
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 _OPEN = (EXPERTS, CHOSEN, 2)
+_GROUPS = 4  # of experts
+_PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
@@ -52,16 +54,20 @@ class Filling(Protocol):
 class Tiny:
     """`values`: what the config is made with. `dtype`: the widest that the reference runs in.
 
-    `plugs`: what stands in place of some modules in every model that is built.
+    `plugs`: what stands in place of some modules in every model that is built. `unnamed`: see `unnamed_fields`.
     """
 
     found: Found
     values: dict[str, Any]
     dtype: str = "float64"
     plugs: Filling | None = None
+    unnamed: tuple[str, ...] = ()
 
     def config(self, **changes: Any) -> Any:
-        return self.found.config(**{**self.values, **changes})
+        own = {name: value for name, value in self.values.items() if name.partition(".")[0] not in changes}
+        values = {**own, **changes}
+        unset = {name for name in self.unnamed if values.get(name) is None}
+        return self.found.config(**{name: value for name, value in values.items() if name not in unset})
 
     def build(
         self,
@@ -84,16 +90,35 @@ def own_fields(found: Found) -> dict[str, Any]:
     from levgen.runtime.hf_common import COMMON_FIELDS
 
     common = set(COMMON_FIELDS) - {"vocab_size"}
-    fields: dict[str, Any] = found.config().to_dict()
+    config = found.config()
+    fields: dict[str, Any] = config.to_dict()
     # A field that the class itself declares under another name than it writes.
     declared = getattr(found.config_class, "__dataclass_fields__", {})
     aliases = {held: name for name, held in getattr(found.config_class, "attribute_map", {}).items()}
     own = {name: aliases[name] for name in fields if name not in declared and aliases.get(name) in declared}
-    return {
-        own.get(name, name): value
-        for name, value in fields.items()
-        if name not in common and not name.startswith("_") and name != "is_encoder_decoder"
-    }
+    named = {own.get(name, name): value for name, value in fields.items() if _is_own(name, common)}
+    for name in list(named):
+        # A config in the config that is no other model's: its fields are this one's.
+        inside: Any = getattr(config, name, None)
+        if hasattr(inside, "to_dict") and not getattr(inside, "model_type", ""):
+            del named[name]
+            entries = inside.to_dict().items()
+            named |= {f"{name}.{key}": value for key, value in entries if _is_own(key, set(COMMON_FIELDS))}
+    return named | dict.fromkeys(unnamed_fields(found))
+
+
+def _is_own(name: str, common: Collection[str]) -> bool:
+    return name not in common and not name.startswith("_") and name != "is_encoder_decoder"
+
+
+def unnamed_fields(found: Found) -> tuple[str, ...]:
+    """A width of a head that a class reads and doesn't name, where its own sizes don't divide: checkpoints state it."""
+    config = found.config()
+    width, heads = (getattr(config, name, None) for name in ("hidden_size", "num_attention_heads"))
+    if not isinstance(width, int) or not isinstance(heads, int) or width % heads == 0 or hasattr(config, "head_dim"):
+        return ()
+    narrow, wide = (_shapes(found, {"num_hidden_layers": 1, "head_dim": dim}) for dim in (HEAD_DIM, 2 * HEAD_DIM))
+    return () if narrow is None or narrow == wide else ("head_dim",)
 
 
 def tiny(found: Found) -> Tiny:
@@ -109,19 +134,24 @@ def tiny(found: Found) -> Tiny:
     values |= {name: shortened(value, DEPTH) for name, value in fields.items() if is_runs(value)}
     values |= _shorter_lists(found, fields, values)
     values = _with_few_experts(found, fields, values)
+    values = _with_narrow_heads(found, fields, values)
     values = _without_large(found, fields, values)
     problem = _problem(found, values)
+    if problem is not None:
+        fitting = _fitting(found, fields, values, problem)
+        values, problem = (values, problem) if fitting is None else (fitting, None)
     if problem is not None:
         values = _with_rotation_by_type(found, fields, values)
         problem = _problem(found, values)
     if problem is not None and _problem(found, values, "float32") is None:
-        return Tiny(found, values, "float32")
+        return Tiny(found, values, "float32", unnamed=unnamed_fields(found))
     if problem is not None:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
+    values = _with_dense_layer(found, fields, values)
     values = _with_few_chosen(found, fields, values)
-    return Tiny(found, _with_factors(found, fields, values))
+    return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
 
 
 def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +160,7 @@ def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, A
         if size != WINDOW:
             continue
         try:
-            if getattr(found.config(**values), name) is not None:
+            if getattr(found.config(**values), name) == size:
                 continue
             for switch, off in fields.items():
                 if off is False and getattr(found.config(**{**values, switch: True}), name) == size:
@@ -220,6 +250,56 @@ def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, 
             if name in ones:  # how many of the groups are kept is left at one
                 break
     return values
+
+
+def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with small sizes for the parts that a head is made of, where its width is a sum: what one more of a
+    field adds to some tensor is one for each head."""
+    base = _shapes(found, values)
+    heads = [size for size in values.values() if size == HEADS]
+    if base is None or not heads:
+        return values
+    sizes = iter(_PARTS)
+    for name, value in fields.items():
+        if not is_int(value) or value < 8 or name in values:
+            continue
+        shapes = [_shapes(found, {**values, name: size}) for size in (value, value + 2)]
+        if shapes[0] is None or shapes[1] is None or shapes[0].keys() != shapes[1].keys():
+            continue
+        grown = {
+            after - before
+            for key, shape in shapes[0].items()
+            if len(shape) > 1  # no table of frequencies
+            for before, after in zip(shape, shapes[1][key], strict=True)
+        }
+        if 2 * HEADS in grown and grown <= {0, 2, 2 * HEADS} and (size := next(sizes, None)) is not None:
+            values = {**values, name: size}
+    return values
+
+
+def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any] | None:
+    """`values` without what keeps sizes from fitting each other; None where the config doesn't run all the same.
+
+    A change is kept where the config gets further with it, to another problem or to none.
+    """
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    changes: list[dict[str, Any]] = [{name: HEADS} for name, size in values.items() if size == KV_HEADS]
+    # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
+    changes += [{name: None} for name in values if name not in declared]
+    changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    # Groups are as many as divide the experts.
+    few = _experts(_shapes(found, values) or {}) == EXPERTS
+    counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
+    changes += [{name: _GROUPS} for name in counts if few and name not in values]
+    for change in [*changes, *changes]:  # what one is for may show after another only
+        dropped = {name for name, size in change.items() if size is None}
+        other = {name: size for name, size in {**values, **change}.items() if name not in dropped}
+        left = _problem(found, other)
+        if left is None:
+            return other
+        if left != problem:
+            values, problem = other, left
+    return None
 
 
 def _without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -414,6 +494,16 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
             if off is False and _moves(found, values, {**on, name: mixed}) and not _moves(found, values, on):
                 values = on
                 break
+    return values
+
+
+def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a first layer without experts, where a list by layer says that all have some."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
+            mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
+            if _problem(found, mixed) is None:
+                return mixed
     return values
 
 

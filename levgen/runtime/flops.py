@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
+from levgen.runtime.abstract import abstract_model
 from levgen.runtime.experts import Experts
 from levgen.runtime.hf_names import axes_of
 from levgen.runtime.norms import LayerNorm, RmsNorm
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
 _NO_PRODUCT = (hnn.Embedding, hnn.LayerNorm, hnn.RmsNorm, LayerNorm, RmsNorm)
 
 
-def abstract_model(config: "LmConfig", vocab_size: int) -> Any:
-    """The model of `config` with shapes in the place of arrays."""
-    return eqx.filter_eval_shape(config.build, Axis("vocab", vocab_size), key=jax.random.PRNGKey(0))
-
-
 def count_parameters(config: "LmConfig", vocab_size: int) -> int:
     """The number of floating-point numbers in the model's arrays."""
-    leaves = jax.tree.leaves(abstract_model(config, vocab_size))
+    leaves = jax.tree.leaves(abstract_model(config.model_type, config, vocab_size))
     return sum(math.prod(x.shape) for x in leaves if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact))
 
 
@@ -36,7 +32,7 @@ def forward_flops_per_token(config: "LmConfig", vocab_size: int, context_length:
 
     The heads are those of the projections out of attention: linear layers whose input has an axis named `*head_size`.
     """
-    model = abstract_model(config, vocab_size)
+    model = abstract_model(config.model_type, config, vocab_size)
     total: float = 2.0 * math.prod(axis.size for axis in model.get_lm_head().axes)
     for module, stack in _modules(model, ()):
         if isinstance(module, hnn.Linear):

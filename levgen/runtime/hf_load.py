@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import equinox as eqx
 import haliax.nn as hnn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from haliax import Axis, NamedArray
+from haliax import NamedArray
 from haliax.partitioning import ResourceMapping, sharding_for_axis
 from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
+from levgen.runtime.abstract import abstract_model
 from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config
 from levgen.runtime.hf_match import Readable, as_named, match_tensors
 from levgen.runtime.hf_names import HfTensor, model_arrays, replace_arrays
@@ -72,12 +72,6 @@ def vocab_size(hf_config: Any) -> int:
     if not isinstance(size, int):
         raise HfCheckpointError(f"the config has no vocab_size, found {size!r}.")
     return size
-
-
-def abstract_model(ModelClass: type[M], config: Any, vocab_size: int) -> M:
-    """The model with shapes in the place of arrays."""
-    Vocab = Axis("vocab", vocab_size)
-    return eqx.filter_eval_shape(ModelClass.init, Vocab, config, key=jax.random.PRNGKey(0))  # type: ignore[no-any-return]
 
 
 def token_embedding(template: Any, wanted: Sequence[HfTensor]) -> HfTensor | None:

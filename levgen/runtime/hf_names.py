@@ -150,15 +150,11 @@ def _walk(
             raise HfLayoutError(f"{path} would have no name in the checkpoint.")
         yield _tensor(node, name, path, stacks, numbers[id(_raw(node))], flat)
     elif isinstance(node, Stacked):
-        for layer in range(node.Block.size):
-            inner = (*stacks, _Stack(node.Block, layer))
-            yield from _walk(node.stacked, _join(name, str(layer)), path, inner, numbers, in_files)
+        yield from _stack(node, range(node.Block.size), name, path, stacks, numbers, in_files)
     elif isinstance(node, Runs):
-        for start, size, stack in node.placed():
-            for layer in range(size):
-                inner = (*stacks, _Stack(stack.Block, layer))
-                where = f"{path}.{start}" if start else path
-                yield from _walk(stack.stacked, _join(name, str(start + layer)), where, inner, numbers, in_files)
+        for layers, stack in node.placed():
+            where = f"{path}.{layers.start}" if layers.start else path
+            yield from _stack(stack, layers, name, where, stacks, numbers, in_files)
     elif isinstance(node, BlockSeq):
         for layer, block in enumerate(node.blocks):
             yield from _walk(block, _join(name, str(layer)), f"{path}.{layer}", stacks, numbers, in_files)
@@ -184,6 +180,31 @@ def _walk(
     elif isinstance(node, dict):
         for key, item in node.items():
             yield from _walk(item, _join(name, key), f"{path}.{key}", stacks, numbers, in_files)
+
+
+def _stack(
+    stack: Stacked[Any],
+    layers: range,
+    name: str | None,
+    path: str,
+    stacks: tuple[_Stack, ...],
+    numbers: dict[int, int],
+    in_files: bool,
+) -> Iterator[HfTensor]:
+    """The tensors of a stack whose layers have the numbers `layers` in the checkpoint, layer by layer.
+
+    One layer is walked: in another only the number in the names and the place in the arrays are different.
+    """
+    first = _join(name, str(layers.start))
+    inside = (*stacks, _Stack(stack.Block, 0))
+    tensors = list(_walk(stack.stacked, first, path, inside, numbers, in_files))
+    for layer, number in enumerate(layers):
+        prefix = _join(name, str(number))
+        for tensor in tensors:
+            place = list(tensor.index)
+            place[len(stacks)] = (place[len(stacks)][0], layer)
+            own = f"{prefix}{tensor.name.removeprefix(str(first))}"
+            yield dataclasses.replace(tensor, name=own, index=tuple(place))
 
 
 def _tensor(

@@ -15,7 +15,8 @@ from levgen.runtime.hf_names import HfTensor
 
 _ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
 _READERS = 4  # threads
-_CHUNK = 2**20  # bytes of a tensor at once: each thread that converts on the way holds so many
+_PIECE = 16 * 2**20  # bytes that a thread reads at once: the pages of 2 MB stay with it, and few files are opened
+_CHUNK = 2**20  # bytes of a tensor at once where its values are copied on the way
 
 Slices = tuple[slice, ...]  # with a start and a stop each
 Part = tuple[np.ndarray[Any, Any], Slices]  # a piece of something, and where it lies there
@@ -43,7 +44,7 @@ def _pieces(view: np.ndarray[Any, Any]) -> Iterator[tuple[np.ndarray[Any, Any], 
         yield view, 0
         return
     row = math.prod(view.shape[1:])
-    for first, last in _blocks(view.shape[0], row * view.dtype.itemsize):
+    for first, last in _blocks(view.shape[0], row * view.dtype.itemsize, _PIECE):
         yield view[first:last], first * row
 
 
@@ -68,7 +69,7 @@ class ShardedArray:
             source.read_into(view, where[0].start * row if where else 0)
         if not cut:
             return
-        for first, last in _blocks(shape[0], row * cut[0][0].dtype.itemsize):
+        for first, last in _blocks(shape[0], row * cut[0][0].dtype.itemsize, _CHUNK):
             chunk = np.empty((last - first, *shape[1:]), cut[0][0].dtype)
             source.read_into(chunk, first * row)
             for view, there in _overlaps(cut, chunk, first, last):
@@ -122,7 +123,7 @@ def write_tensor(
         write(view, where[0].start * row if where else 0)
     if not cut:
         return
-    for first, last in _blocks(selected[0], row * cut[0][0].dtype.itemsize):
+    for first, last in _blocks(selected[0], row * cut[0][0].dtype.itemsize, _CHUNK):
         chunk = np.empty((last - first, *selected[1:]), cut[0][0].dtype)
         for view, there in _overlaps(cut, chunk, first, last):
             there[...] = view
@@ -151,8 +152,9 @@ def _overlaps(
             yield part[in_part], chunk[(in_chunk, *columns)]
 
 
-def _blocks(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
-    step = max(1, _CHUNK // max(1, row_bytes))
+def _blocks(rows: int, row_bytes: int, most: int) -> Iterator[tuple[int, int]]:
+    """The first row of each block of `most` bytes, and the one after its last."""
+    step = max(1, most // max(1, row_bytes))
     for first in range(0, rows, step):
         yield first, min(first + step, rows)
 

@@ -56,7 +56,11 @@ def top_experts(
     compared = jax.lax.stop_gradient(ordered if bias is None else ordered + bias.astype(ordered.dtype)).array
     if groups is not None and kept_groups is not None:
         compared = _in_best_groups(compared, groups, kept_groups, best_of_group)
-    _note(_MARGIN, lambda: NamedArray(_margin(compared, Chosen.size), others))
+        if Chosen.size > (left := kept_groups * (Expert.size // groups)):
+            raise LevgenError(
+                f"{Chosen.size} experts a token are to be chosen, and {kept_groups} of {groups} groups have {left}."
+            )
+    note_margin(lambda: NamedArray(_margin(compared, Chosen.size), others))
     _, chosen = jax.lax.top_k(compared, Chosen.size)
     kept = jnp.take_along_axis(ordered.array, chosen, axis=-1)
     return NamedArray(chosen, (*others, Chosen)), NamedArray(kept, (*others, Chosen))
@@ -151,6 +155,11 @@ _listener: contextvars.ContextVar[tuple[_Channel, list[Any]] | None] = contextva
 def note_routing(logits: NamedArray, Chosen: Axis) -> None:
     """Tell `with_routing`, where it is the caller, what a router did. `logits`: {..., expert}."""
     _note(_ROUTING, lambda: Routing.of(logits, Chosen))
+
+
+def note_margin(make: Callable[[], NamedArray]) -> None:
+    """Tell `router_margins`, where it is the caller, how far from another choice of experts tokens were: {...}."""
+    _note(_MARGIN, make)
 
 
 def _note(channel: _Channel, make: Callable[[], Any]) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
-from levgen.runtime.hf_load import abstract_model, fill, token_embedding, vocab_size
+from levgen.runtime.abstract import abstract_model
+from levgen.runtime.hf_load import fill, token_embedding, vocab_size
 from levgen.runtime.hf_match import as_named, match_tensors
 from levgen.runtime.hf_names import hf_tensors, model_arrays
 from levgen.runtime.hf_torch import checkpoint_names, torch_tensors, torch_to_numpy

@@ -54,8 +54,8 @@ class AttentionView(PartView):
 
         def projection(role: str, inputs: str, outputs: str, axes: str, use_bias: str, std: str) -> Projection:
             name = port.field("attention", role, self.key_map)
-            out_first, cutoff = not answers.transposed, port.cutoff is not None
-            return Projection(name, role, inputs, outputs, axes, use_bias, std, out_first, cutoff=cutoff)
+            out_first = not answers.transposed
+            return Projection(name, role, inputs, outputs, axes, use_bias, std, out_first, made_by=port.linear)
 
         query_shape, key_shape = shape(self.query_axes), shape(self.key_axes)
         if answers.projections == "separate":
@@ -67,6 +67,10 @@ class AttentionView(PartView):
         else:
             axes = self._fused_axes
             made = [projection("qkv", "config.Embed", over_config(axes), f"Embed -> {shape(axes)}", bias, "std")]
+        if answers.gate != "none":
+            per = self.query_axes if answers.gate_per == "channel" else self.query_axes[:-1]
+            outputs = query if answers.gate_per == "channel" else over_config(per)
+            made.append(projection("gate", "config.Embed", outputs, f"Embed -> {shape(per)}", "False", "std"))
         return [
             *made,
             projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, port.std_name("attention")),
@@ -276,4 +280,6 @@ class AttentionView(PartView):
         lines = [f"attended = dot_product_attention({', '.join(arguments)})"]
         inner = self.field.get("inner_norm")
         out = "attended" if inner is None else f"self.{inner}(attended)"
+        if answers.gate != "none":
+            lines.append(f"attended = attended * hnn.{answers.gate}(self.{self.field['gate']}(x))")
         return [*lines, f"return self.{self.field['o']}({out})"]

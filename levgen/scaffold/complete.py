@@ -94,8 +94,9 @@ def _type_problem(name: str, value: Any, spec: HyperparameterSpec | None) -> str
         return f"{name}: expected {spec.type}, got {value!r}"
     if isinstance(value, dict):
         return _rotary_problem(name, value)
-    if isinstance(value, int) and not isinstance(value, bool) and not 0 < value < 2**31:
-        return f"{name}: expected a positive number below 2**31, got {value}"
+    if isinstance(value, int) and not isinstance(value, bool) and not spec.least <= value < 2**31:
+        allowed = "a positive number below 2**31" if spec.least == 1 else f"a number from {spec.least} to 2**31"
+        return f"{name}: expected {allowed}, got {value}"
     return None
 
 

@@ -180,6 +180,8 @@ class _Reader:
             steps += [*turned, *normed] if answers.norm_after_rotation else [*normed, *turned]
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
+        if answers.gate != "none":
+            inner.append(Step(f"* {answers.gate}", f"{self._weight('attention', 'gate')}, for each {answers.gate_per}"))
         out = Step(self._weight("attention", "o"), self._bias(answers.output_bias).lstrip(", "))
         return Branch(
             "attention", (*before, *entry), tuple(lanes), Step("attend", self._scores), (*inner, out, *output)
@@ -280,17 +282,21 @@ class _Reader:
 
     def _moe(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers = self._a.moe
-        count, chosen = self._values["num_experts"], self._values["num_experts_per_tok"]
+        count, chosen = self._values["num_experts"], self._values.get("num_experts_per_tok", 2)
         bias = ", with a bias" if answers.router_bias else ""
         router = [Step(self._weight("moe", "router"), f"a score for each of {count} experts{bias}")]
-        if answers.scores != "chosen_softmax":
+        by_logits = answers.scores == "chosen_softmax" or answers.correction_of == "logits"
+        if not by_logits and answers.scores != "sparse_mixer":
             router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
         said = [f"the best {chosen}"]
         said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
         said += [f"within the best {self._values['num_kept_groups']} groups"] if answers.groups else []
         router.append(Step("choose", ", ".join(said)))
-        if answers.scores == "chosen_softmax":
-            router.append(Step("softmax", "over those chosen"))
+        if by_logits:
+            softmax = answers.scores == "chosen_softmax"
+            router.append(Step("softmax" if softmax else answers.scores, "over those chosen" if softmax else "of each"))
+        elif answers.scores == "sparse_mixer":
+            router.append(Step("softmax", "over those nearly as good as each choice"))
         if answers.normalized is not False:
             where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
             router.append(Step("/ their sum", where.strip()))

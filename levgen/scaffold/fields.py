@@ -17,7 +17,7 @@ class Projection:
     out_first: bool
     when: str | None = None  # Python source: where there is one at all
     remark: str = ""  # what the comment says beside the shape
-    cutoff: bool = False  # fresh weights end at `cutoff` standard deviations
+    made_by: str = "Linear.init"  # or a function that is that with some arguments
 
     @property
     def type(self) -> str:
@@ -27,9 +27,8 @@ class Projection:
     def init(self) -> str:
         """The call that makes it, with the key `k_<role>`."""
         layout = "" if self.out_first else ", out_first=False"
-        cutoff = ", cutoff=cutoff" if self.cutoff else ""
-        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}{cutoff}"
-        return _made(f"Linear.init({self.inputs}, {self.outputs}, {arguments})", self.when)
+        arguments = f"key=k_{self.role}, std={self.std}, use_bias={self.use_bias}{layout}"
+        return _made(f"{self.made_by}({self.inputs}, {self.outputs}, {arguments})", self.when)
 
 
 @dataclass(frozen=True)

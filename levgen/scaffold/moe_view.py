@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from levgen.scaffold.fields import over_config, shape
 from levgen.scaffold.parts import load_part
 
 if TYPE_CHECKING:
@@ -37,6 +38,26 @@ class MoeView:
         return self._port.std_name("mlp") == "residual_std"
 
     @property
+    def _correction(self) -> list[str]:
+        return ["CorrectionRow", "Experts"] if self._answers.correction_stored == "row" else ["Experts"]
+
+    @property
+    def correction_shape(self) -> str:
+        """The axes of the bias that only chooses, for the comment."""
+        return shape(self._correction)
+
+    @property
+    def correction_axes(self) -> str:
+        """The same, read from `config`."""
+        return over_config(self._correction)
+
+    @property
+    def router_std(self) -> str:
+        """The deviation of a fresh router."""
+        own = self._port.architecture.initialization.router_std
+        return "std" if own is None else self._port.value(own, "config")
+
+    @property
     def experts_arguments(self) -> str:
         """Keyword arguments of `Experts.init`, after its axes and its key."""
         answers = self._answers
@@ -66,7 +87,7 @@ class MoeView:
     @property
     def summary(self) -> str:
         """`Mixture of experts: a token goes to those with the largest probabilities, and to one that all share`"""
-        scores = {"softmax": "probabilities", "chosen_softmax": "logits", "sigmoid": "scores"}[self._answers.scores]
+        scores = {"softmax": "probabilities", "sigmoid": "scores"}.get(self._answers.scores, "logits")
         shared = {"none": "", "plain": ", and to one that all share", "gated": ", and through a gate to a shared one"}
         return f"Mixture of experts: a token goes to those with the largest {scores}{shared[self._answers.shared]}"
 
@@ -80,7 +101,7 @@ class MoeView:
         if answers.balance:
             lines.append("note_routing(logits, self.config.TopExperts)")
         scores = {"softmax": "hnn.softmax(logits, self.config.Experts)", "sigmoid": "hnn.sigmoid(logits)"}
-        if answers.scores in scores:
+        if answers.scores in scores and not self._chooses_by_logits:
             lines.append(f"scores = {scores[answers.scores]}")
         lines += [*self._choice, *self._weights]
         gated = "self.gated" if answers.gating == "clamped" else "lambda gate, up: self.act(gate) * up"
@@ -93,11 +114,19 @@ class MoeView:
         return [*lines, f"mixed = {mixed}", f"return mixed + {shared}"]
 
     @property
+    def _chooses_by_logits(self) -> bool:
+        """Whether scores are those of the chosen ones' logits."""
+        return self._answers.scores == "chosen_softmax" or self._answers.correction_of == "logits"
+
+    @property
     def _choice(self) -> list[str]:
         answers = self._answers
-        arguments = ["logits" if answers.scores == "chosen_softmax" else "scores", "self.config.TopExperts"]
+        if answers.scores == "sparse_mixer":
+            return ["chosen, weights = sparse_mixer(logits, self.config.TopExperts, jitter=self.config.router_jitter)"]
+        arguments = ["logits" if self._chooses_by_logits else "scores", "self.config.TopExperts"]
         if self.correction_bias is not None:
-            arguments.append(f"bias=self.{self.correction_bias}")
+            row = '["correction_row", 0]' if answers.correction_stored == "row" else ""
+            arguments.append(f"bias=self.{self.correction_bias}{row}")
         if answers.groups:
             arguments += ["groups=self.config.num_expert_groups", "kept_groups=self.config.num_kept_groups"]
         return [f"chosen, weights = top_experts({', '.join(arguments)})"]
@@ -106,15 +135,16 @@ class MoeView:
     def _weights(self) -> list[str]:
         """What makes weights of the scores of those that were chosen."""
         answers = self._answers
+        lines = []
         if answers.scores == "chosen_softmax":
             lines = ["weights = hnn.softmax(weights, self.config.TopExperts)"]
-        elif answers.normalized is True:
-            lines = ["weights = weights / hax.sum(weights, self.config.TopExperts)"]
+        elif self._chooses_by_logits:
+            lines = ["weights = hnn.sigmoid(weights)"]
+        if answers.normalized is True:
+            lines.append("weights = weights / hax.sum(weights, self.config.TopExperts)")
         elif isinstance(answers.normalized, str):
-            lines = [
+            lines += [
                 f"if {self._port.value(answers.normalized)}:",
                 "    weights = weights / hax.sum(weights, self.config.TopExperts)",
             ]
-        else:
-            lines = []
         return lines if answers.scale is None else [*lines, f"weights = weights{self._port.times(answers.scale)}"]

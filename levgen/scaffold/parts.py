@@ -53,6 +53,7 @@ class HyperparameterSpec:
     tiny: Any = None
     by_layer: bool = False  # it has an entry for each layer: the default is a period
     choices: tuple[str, ...] = ()
+    least: int = 1  # of a whole number
 
 
 @dataclass(frozen=True)

@@ -274,6 +274,11 @@ class PortView:
         cutoff = self.architecture.initialization.cutoff
         return None if cutoff is None else self.value(cutoff, "config")
 
+    @property
+    def linear(self) -> str:
+        """What makes a linear map: where fresh weights are cut off, a function that knows where."""
+        return "Linear.init" if self.cutoff is None else "linear"
+
     def std_name(self, part: str) -> str:
         """The variable with the deviation of `part`'s projection back into the residual stream."""
         residual = self.architecture.initialization.residual
@@ -310,7 +315,7 @@ class PortView:
     def mlp(self) -> PartView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
-        bias, out_first, cut = self.value(answers.bias, "config"), not answers.transposed, self.cutoff is not None
+        bias, out_first, made = self.value(answers.bias, "config"), not answers.transposed, self.linear
         width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
         owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
@@ -322,7 +327,9 @@ class PortView:
         specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
         specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
         projections = [
-            Projection(self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, cutoff=cut)
+            Projection(
+                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, made_by=made
+            )
             for role, inputs, outputs, shape, std in specs
         ]
         norms = []
@@ -411,8 +418,7 @@ class PortView:
             if fields[role] != theirs:
                 key_map[fields[role]] = theirs
         axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
-        cut = self.cutoff is not None
-        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, cutoff=cut)
+        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, made_by=self.linear)
         norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
         return PartView([dense], norms, key_map)
 

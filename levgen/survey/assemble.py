@@ -1,6 +1,7 @@
 """Putting the answers together: findings and field map -> an architecture."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -9,13 +10,15 @@ from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, rope_frequencies
+from levgen.scaffold.parts import load_part
+from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, field_of, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
-from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.card import NUMBERS, find_mixture_names, moe_answers
+from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.questions.initialization import Initialization
@@ -39,9 +42,15 @@ _ORDER = (
     "num_heads",
     "num_kv_heads",
     "head_dim",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
     "activation",
     "norm_eps",
     "initializer_range",
+    "embedding_initializer_range",
     "rope",
     "rotary_dim",
     "local_rope",
@@ -51,6 +60,9 @@ _ORDER = (
     "layer_thetas",
     "attention_types",
 )
+
+# Hyperparameter that may be None -> the measure that is None then: no window, queries of full rank.
+_OPTIONAL = {"sliding_window": "window", "q_lora_rank": "q_lora_rank"}
 
 # Where a class has no parameters of its own: the base of all configs of transformers.
 _USUAL_ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
@@ -75,7 +87,8 @@ def assemble(
     experts = find_mixture_names(trials.structure)
     moe = None
     if experts is not None:
-        moe = moe_answers(found, measures, experts, balance, _scale(found, "moe_scale", 1.0))
+        others = [trial.measures for trial in trials.examined if trial.measures is not None]
+        moe = moe_answers(found, measures, others, experts, balance, _scale(found, "moe_scale", 1.0))
     hyperparameters = _hyperparameters(trials, found, measures, inside)
     if balance is not None:
         # A fresh config trains its routers to be in balance, whatever the reference's says.
@@ -84,6 +97,8 @@ def assemble(
         hyperparameters["router_aux_loss_coef"] = coefficient
     aside = None if experts is None else measures.names["decoder_layer"]["mlp"]
     names = checkpoint_roles(trials.structure.model, measures.names, aside)
+    if "q_lora_rank" in hyperparameters and "optional" in hyperparameters["q_lora_rank"]:
+        names["attention"] |= _names_at_other_rank(trials, found.sizes["q_lora_rank"], aside)
     if experts is not None:
         _name_experts(names, experts)
     if inside.parts:
@@ -126,11 +141,21 @@ def assemble(
     return parse_card(data, source=f"the survey of {reference.model_type}")
 
 
+def _names_at_other_rank(trials: Trials, hf: str, aside: str | None) -> dict[str, str | None]:
+    """Names in attention that are there only where the rank of queries is None, or only where it is a number."""
+    base = trials.base.measures
+    other = next(t for t in trials.of(hf) if t.measures is not None and t.changes[hf] is None)
+    assert base is not None
+    assert other.measures is not None
+    names = checkpoint_roles(trials.tiny.build(random=False, **other.changes), other.measures.names, aside)
+    return {role: name for role, name in names["attention"].items() if role not in base.names["attention"]}
+
+
 def _name_experts(names: dict[str, dict[str, str | None]], experts: MixtureNames) -> None:
     """Puts a mixture of experts into `names`, with the expert that all tokens go to as an MLP."""
-    held = names["decoder_layer"].setdefault("mlp", experts.module)
+    held = names["decoder_layer"].setdefault("mlp", experts.module or None)
     dense = names.get("mlp", experts.mlp)
-    if held != experts.module or (experts.mlp and dense != experts.mlp):
+    if held != (experts.module or None) or (experts.mlp and dense != experts.mlp):
         observed = f"{held}: {dense} without experts, {experts.module}: {experts.mlp} with"
         raise UnresolvedError("names in layers with experts", observed)
     names["moe"] = experts.moe
@@ -206,8 +231,15 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             usual = {"num_kv_heads": "num_heads", "head_dim": "hidden_dim // num_heads"}[ours].split()
             numbers = [trials.fields[found.sizes[size]] for size in usual if size in found.sizes]
             made[ours]["default"] = numbers[0] if len(numbers) == 1 else numbers[0] // numbers[1]
-        if ours == "sliding_window":
-            made[ours] |= {"optional": True} if _may_be_none(trials, hf) else {}
+        if made[ours]["default"] is None and ours in MIXTURE:
+            # A class may leave open which experts there are: those of the tiny config, or of the part, stand in.
+            usual_sizes = {spec.name: spec.default for spec in load_part("moe").hyperparameters}
+            made[ours]["default"] = usual_sizes.get(ours, trials.base.values[hf])
+        if hf in trials.tiny.unnamed:
+            # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
+            made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
+        if ours in _OPTIONAL:
+            made[ours] |= {"optional": True} if _may_be_none(trials, hf, _OPTIONAL[ours]) else {}
     length = _length_field(trials, found)
     if "max_seq_len" not in made and length is not None:
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
@@ -225,6 +257,9 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         made["norm_eps"] = {"default": trials.fields[eps], "hf": eps}
     if found.initializer is not None:
         made["initializer_range"] = {"default": trials.fields[found.initializer], "hf": found.initializer}
+    if found.embedding_initializer is not None:
+        hf = found.embedding_initializer
+        made["embedding_initializer_range"] = {"default": trials.fields[hf], "hf": hf}
     if found.cutoff is not None:
         made["initializer_cutoff"] = {"default": trials.fields[found.cutoff], "hf": found.cutoff}
     made |= _rope(trials, found, measures)
@@ -232,12 +267,14 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if isinstance(factor, str) and measure != "norm_eps":
-            name = factor.partition("**")[0]
-            if name not in ("head_dim", "hidden_dim"):
-                made[name] = {"default": trials.fields[name], "hf": name}
-                if trials.fields[name] is None:
-                    made[name] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
+        name = field_of(factor)
+        if measure in NUMBERS and name is not None:
+            made[measure] = {"default": _number(trials, name), "hf": name}
+        elif factor != eps and name is not None:
+            own = _own_name(name)
+            made[own] = {"default": _number(trials, name), "hf": name}
+            if trials.fields[name] is None:
+                made[own] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
         if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
@@ -259,6 +296,22 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
     return first | {name: value for name, value in made.items() if name not in first}
 
 
+def _own_name(hf: str) -> str:
+    """What we call what a field of the reference holds, or a power of it: without the config in the config."""
+    return re.sub(r"\b[a-z_]\w*\.", "", hf)
+
+
+def _number(trials: Trials, hf: str) -> Any:
+    """The default of a field that multiplies something: a float where the config class takes any number."""
+    value = trials.fields[hf]
+    if not is_int(value):
+        return value
+    try:
+        return float(value) if getattr(trials.tiny.config(**{hf: value + 0.5}), hf) == value + 0.5 else value
+    except Exception:  # whatever a config class raises where it refuses
+        return value
+
+
 def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
     """Tests of a model with an unknown module take the sizes that the survey did: whether others go together, nobody
     knows. How many layers and positions there are doesn't matter to a module."""
@@ -269,12 +322,12 @@ def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
             parameter["tiny"] = value
 
 
-def _may_be_none(trials: Trials, hf: str) -> bool:
-    """Whether a window's field may be None, for no window."""
+def _may_be_none(trials: Trials, hf: str, measure: str) -> bool:
+    """Whether the field of a size may be None, for nothing of that size."""
     if trials.fields[hf] is None:
         return True
     trial = trials.attempt({hf: None})
-    return trial is not None and trial.measures is not None and trial.measures.window is None
+    return trial is not None and trial.measures is not None and getattr(trial.measures, measure) is None
 
 
 def _length_field(trials: Trials, found: FieldMap) -> str | None:
@@ -319,7 +372,7 @@ def _rope(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]
     # No field holds it: the angles themselves.
     frequencies = next(f for f, rotates in zip(measures.frequencies, measures.rotating, strict=True) if rotates)
     theta = float(f"{frequencies[1] ** -len(frequencies):.5g}") if len(frequencies) > 1 else 10000.0
-    fraction = measures.rotary_dim / measures.head_dim
+    fraction = measures.rotary_dim / measures.turning_width
     rotary = {"rope_theta": theta, "rope_type": "default"}
     rotary |= {"partial_rotary_factor": fraction} if fraction != 1 else {}
     expected = rope_frequencies(rotary, measures)
@@ -361,8 +414,11 @@ def _positions(
         positions["query_scaling"] = True
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
-    if not all(measures.rotating):
-        if measures.rotating == measures.windowed and any(measures.windowed) and "layer_types" in found.lists:
+    # Where every layer of the tiny config has a window, the list shows it that was altered.
+    by_window = trials.of(found.lists["layer_types"]) if "layer_types" in found.lists else []
+    shown = [measures, *(trial.measures for trial in by_window if trial.measures is not None)]
+    if not all(all(one.rotating) for one in shown):
+        if by_window and all(one.rotating == one.windowed for one in shown):
             positions["layers"] = "windowed"
         elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
@@ -376,9 +432,13 @@ def _positions(
 
 
 def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    latent = {}
+    if measures.latent:
+        eps = found.factors["latent_norm_eps"]
+        latent = {"heads": "latent", "head_dim": "free"}
+        latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
     return {
-        "heads": _heads(trials, found),
-        "head_dim": _head_dim(trials, found),
+        **(latent or {"heads": _heads(trials, found), "head_dim": _head_dim(trials, found)}),
         "projections": measures.projections,
         "transposed": measures.attention_transposed,
         "bias": found.switches.get("attention_bias", measures.attention_bias),
@@ -390,6 +450,8 @@ def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str,
         "softcap": _scale(found, "attention_softcap", None),
         "window": _window(found, measures),
         "sinks": measures.sinks,
+        "gate": measures.attention_gate,
+        "gate_per": measures.gate_per,
         "inner_norm": measures.attention_inner_norm,
     }
 
@@ -441,7 +503,8 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "joint_width": found.joint_width,
         "inner_norm": measures.mlp_inner_norm,
     }
-    if found.activation is None and "activation" not in inside.parts:
+    # Where gates are cut to a limit no expert has one.
+    if found.activation is None and measures.activation and "activation" not in inside.parts:
         mlp["activation"] = _always("activation", measures.activation)
     if "mlp_multiple" in found.sizes:
         mlp["multiple"] = "mlp_multiple"
@@ -480,7 +543,7 @@ def _scale(found: FieldMap, name: str, neutral: float | None) -> Any:
     """A factor for a card: None where it is neutral."""
     factor = found.factors.get(name)
     if factor is None or isinstance(factor, str):
-        return factor
+        return factor if factor is None else _own_name(factor)
     if neutral is not None and alike(float(factor), neutral):
         return None
     return float(f"{factor:.7g}")  # as far as an experiment resolves it

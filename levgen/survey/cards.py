@@ -17,6 +17,7 @@ from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import card_path, find, known_types
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
+from levgen.survey.config.fields import SIZES
 
 # Of a hyperparameter: values for tests and for a laptop, which are a person's choice.
 _CHOSEN = ("tiny", "nano")
@@ -95,18 +96,29 @@ def rebuilt(shipped: Architecture | None, found: Architecture) -> Architecture:
     for name, parameter in list(data["hyperparameters"].items()):
         if name in own:
             chosen = {key: own[name][key] for key in _CHOSEN if key in own[name]}
-            data["hyperparameters"][name] = {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
-    order = [*(name for name in own if name in data["hyperparameters"]), *data["hyperparameters"]]
-    data["hyperparameters"] = {name: data["hyperparameters"][name] for name in dict.fromkeys(order)}
+            # What None means is found of sizes only.
+            meant = {"unset": own[name]["unset"]} if "unset" in own[name] and name not in SIZES else {}
+            data["hyperparameters"][name] = meant | {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
     ignored, fixed, derived = ({**data.get(key, {})} for key in ("ignored", "fixed", "derived"))
     read = {str(parameter.get("hf")).partition(".")[0] for parameter in data["hyperparameters"].values()}
-    fixed |= {name: value for name, value in kept.get("fixed", {}).items() if name in ignored}
-    reasons = {
-        name: reason for name, reason in kept.get("ignored", {}).items() if name not in {*fixed, *derived, *read}
+    # What a person says of a field with which nothing moved, or which the config class doesn't name.
+    told = {*fixed, *derived, *read}
+    said = {
+        key: {n: v for n, v in kept.get(key, {}).items() if n not in told} for key in ("fixed", "derived", "ignored")
     }
-    data["fixed"] = fixed
-    data["ignored"] = {name: reason for name, reason in (ignored | reasons).items() if name not in fixed}
+    data["fixed"], data["derived"] = fixed | said["fixed"], derived | said["derived"]
+    settled = {*data["fixed"], *data["derived"]}
+    data["ignored"] = {name: why for name, why in (ignored | said["ignored"]).items() if name not in settled}
+    data = _in_order(data, kept)
     return parse_card(data, source="the rebuilt card")
+
+
+def _in_order(data: Any, model: Any) -> Any:
+    """`data` with the keys of its mappings in the order of `model`'s, those that it lacks at the end."""
+    if not isinstance(data, dict) or not isinstance(model, dict):
+        return data
+    order = [*(key for key in model if key in data), *data]
+    return {key: _in_order(data[key], model.get(key)) for key in dict.fromkeys(order)}
 
 
 def _differing(path: str, shipped: Any, found: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.structure import LayerFindings, Structure
 
@@ -95,8 +96,8 @@ def check_parameter_names(leaves: Mapping[str, Any]) -> None:
 def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[str, str | None]]:
     """Part -> role -> module of the reference."""
     flow, roles, block, anatomy = layer.dataflow, layer.roles, layer.block, layer.anatomy
-    attention: dict[str, str] = {}
-    for leaf in roles.core.sources:
+    attention = latent_names(roles)
+    for leaf in roles.core.sources if roles.latent is None else ():
         found = source_of_norm(anatomy, leaf)
         kinds = {place[0] for place in roles.places[leaf]} - {"-"}
         role = kinds.pop() if len(kinds) == 1 else "qkv"
@@ -104,6 +105,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
             attention[f"{role}_norm"] = leaf
             leaf = found[0]
         attention["qkv" if roles.order != "separate" else role] = leaf
+    if layer.gate is not None:
+        attention["gate"] = layer.gate.leaf
     attention["o"] = flow.attention_output
     if flow.attention_core.target != flow.attention_output:
         attention["inner_norm"] = flow.attention_core.target
@@ -140,6 +143,18 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},
     }
+
+
+def latent_names(roles: Roles) -> dict[str, str]:
+    """Role -> module of the projections and norms of latent attention; nothing for other kinds."""
+    if roles.latent is None:
+        return {}
+    keys, queries = roles.latent.keys, roles.latent.queries
+    (query,) = (leaf for leaf in roles.core.sources if leaf not in (keys.up, keys.down))
+    names = {"q": query}
+    if queries is not None:
+        names = {"q_a": queries.down, "q_a_norm": queries.norm, "q_b": queries.up}
+    return {**names, "kv_a": keys.down, "kv_a_norm": keys.norm, "kv_b": keys.up}
 
 
 def _named(**names: str | None) -> dict[str, str | None]:

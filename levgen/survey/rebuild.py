@@ -194,7 +194,6 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     Those of modules that are unknown are left out: gradients pass by them, on both sides.
     """
     import numpy as np
-    import torch
 
     from levgen.runtime import parity
     from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
@@ -202,8 +201,8 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     ids = token_ids(VOCAB, LONG, seed=1) if architecture.moe.layers == "none" else _settled(ported, LONG)
     around = _around(architecture, port, ported, ids)
     reference, model = around.reference, around.model
-    logits = reference(ids).logits[:, :-1]
-    torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
+    tokens = _tokens(ids)
+    around.reference_loss(tokens).backward()
     theirs = hf_gradients(reference)
     largest = max(float(np.abs(g).max()) for g in theirs.values())
     dead = tuple(sorted(name for name, g in theirs.items() if float(np.abs(g).max()) == 0.0))
@@ -211,7 +210,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     trained = {name: p for name, p in reference.named_parameters() if p.requires_grad}
     unused = tuple(n for n, p in trained.items() if p.grad is None and not any(m(n) for m in passed))
     lost = _without_idle_experts(architecture, (*dead, *unused), [*theirs, *trained])
-    ours = gradients_by_hf_name(parity.loss_gradients(model, _tokens(ids)))
+    ours = gradients_by_hf_name(parity.loss_gradients(model, tokens))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [
         float(np.abs(ours[name] - g).max() / max(float(np.abs(g).max()), 1e-3 * largest)) if name in ours else math.inf
@@ -252,7 +251,7 @@ def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:
     if architecture.reference is not None:
         return load_from_torch(port.SurveyedLMHeadModel, reference)
     from levgen.reference.hf_config import _unset
-    from levgen.runtime.hf_load import abstract_model
+    from levgen.runtime.abstract import abstract_model
     from levgen.runtime.rotary import Rotary
     from levgen.runtime.testing import module_from_torch
 

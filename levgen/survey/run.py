@@ -8,7 +8,7 @@ from typing import Any
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
-from levgen.reference.tiny import Tiny, tiny
+from levgen.reference.tiny import Tiny, is_int, tiny
 from levgen.survey.assemble import assemble
 from levgen.survey.config.fields import FieldMap, map_fields
 from levgen.survey.config.settle import settle
@@ -16,6 +16,7 @@ from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_f
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.balance import find_balance
 from levgen.survey.questions.initialization import find_initialization
+from levgen.survey.questions.score_scaling import find_score_scaling
 from levgen.survey.questions.uneven import find_uneven
 from levgen.survey.questions.vocabulary import find_vocabulary
 from levgen.survey.rebuild import Rebuilt, load_port, rebuild
@@ -56,6 +57,7 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         evidence += trials.structure.evidence if plugs is None else evidence_around(plugs, trials.structure)
         alter_every_field(trials)
         fields = map_fields(trials)
+        find_score_scaling(trials, fields)
         settle(trials, fields)
         find_vocabulary(trials, fields)
         find_uneven(trials, fields)
@@ -132,10 +134,15 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     said = {fields.sizes.get("num_layers")} if fields.lists else set()
     if "layer_thetas" in fields.lists:
         said.add(fields.rope)
+    said |= {hf for hf in fields.derived if is_int(trials.base.values[hf])}  # a number goes with the sizes it follows
     for hf in sorted({*fields.mapped(), *fields.derived} - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]
+    # What another field decides goes with it, as far as the config class leaves that to whoever writes a config.
+    for hf, other in fields.derived.items():
+        if other in kept and real.attempt({**kept, hf: kept[other]}, examine=False) is not None:
+            kept[hf] = kept[other]
     return kept
 
 

@@ -8,9 +8,11 @@ from levgen.survey.mixture.whole import Mixture
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.questions.activation import ChannelBlock, find_channel_block
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
-from levgen.survey.questions.roles import Roles, find_roles
+from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
 
@@ -20,13 +22,15 @@ class LayerFindings:
 
     anatomy: Anatomy
     dataflow: Dataflow
+    gate: OutputGate | None
     roles: Roles
     scores: Scores
     block: ChannelBlock | Mixture
 
     @property
     def evidence(self) -> list[Evidence]:
-        found = [*self.anatomy.evidence, self.dataflow.evidence, *self.roles.evidence, *self.scores.evidence]
+        gate = () if self.gate is None else (self.gate.evidence,)
+        found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
         # That of a mixture is the anatomy's: it was found there as a whole.
         return found if isinstance(self.block, Mixture) else [*found, *self.block.evidence]
 
@@ -63,8 +67,12 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
     for call in chain.layers if every_layer else chain.layers[:1]:
         anatomy = dissect(call)
         dataflow = find_dataflow(anatomy)
-        roles = find_roles(anatomy, dataflow.attention_core)
-        scores = find_scores(anatomy, roles)
+        mixing, core = anatomy, dataflow.attention_core
+        gate = find_output_gate(anatomy, core)
+        if gate is not None:
+            mixing, core = gate.opened(anatomy, core)
+        roles = find_roles(mixing, core)
+        scores = find_scores(mixing, roles)
         unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias})
         if unclaimed:
             raise UnresolvedError(
@@ -77,7 +85,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, roles, scores, block))
+        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
 
 

@@ -10,7 +10,7 @@ from haliax import Axis
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig
-from levgen.runtime.hf_load import abstract_model
+from levgen.runtime.abstract import abstract_model
 from levgen.training.batches import Batches, Ids
 from levgen.training.checkpoint import Checkpoints
 from levgen.training.hf_export import HfExport, check_exportable

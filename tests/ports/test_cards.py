@@ -21,8 +21,8 @@ from haliax import Axis, NamedArray
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
 from levgen.runtime import LmConfig, load_hf, save_hf
+from levgen.runtime.abstract import abstract_model
 from levgen.runtime.generation import generate
-from levgen.runtime.hf_load import abstract_model
 from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name

@@ -20,7 +20,7 @@ from test_cards import MODEL, Rendered, Vocab, logits_error, render
 from levgen.architecture.catalogue import get, known_types
 from levgen.reference.randomize import randomized, token_ids
 from levgen.runtime import AttentionMask, LmConfig, Rotary
-from levgen.runtime.flops import abstract_model
+from levgen.runtime.abstract import abstract_model
 from levgen.runtime.generation.kv_cache import first_step
 from levgen.runtime.hf_names import hf_tensors, model_arrays, replace_arrays
 from levgen.runtime.testing import relative_error
@@ -77,7 +77,8 @@ def test_cache_at_full_size_in_bfloat16(rendered: Rendered, model_type: str, byt
     """The latent and the part of the key that all heads share, and nothing for each head."""
     config = type(rendered.tiny)()
     model = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), abstract_model(config, Vocab.size)
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16),
+        abstract_model(config.model_type, config, Vocab.size),
     )
     tokens = hax.zeros((Axis("batch", 1), Axis("position", 16)), dtype=jnp.int32)
     _, cache = eqx.filter_eval_shape(first_step, model, tokens, tokens == 0, capacity=64)

@@ -6,7 +6,7 @@ import pytest
 
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import VOCAB, WINDOW, tiny
+from levgen.reference.tiny import HEAD_DIM, VOCAB, WINDOW, tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -53,6 +53,19 @@ def test_windows_are_shorter_than_a_probe() -> None:
 
 def test_a_switch_that_windows_need_is_on() -> None:
     assert tiny(find_type("qwen2")).config().use_sliding_window is True
+    assert tiny(find_type("qwen2_moe")).config().sliding_window == WINDOW
+
+
+def test_a_list_says_that_one_layer_has_no_experts() -> None:
+    assert tiny(find_type("mellum")).config().mlp_layer_types == ["dense", "sparse", "sparse", "sparse"]
+
+
+def test_a_width_that_a_class_reads_and_does_not_name() -> None:
+    made = tiny(find_type("glm4_moe"))
+    assert made.unnamed == ("head_dim",)
+    assert made.config().head_dim == HEAD_DIM
+    assert not hasattr(made.config(head_dim=None), "head_dim")
+    assert tiny(find_type("llama")).unnamed == ()
 
 
 def test_fields_of_unknown_names_are_sized_by_experiment() -> None:

@@ -1,5 +1,8 @@
 """Generation: with a cache it gives what the whole sequence gives, for all prompts at once."""
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import haliax as hax
 import jax
@@ -7,11 +10,14 @@ import jax.random as jrandom
 import numpy as np
 import pytest
 from haliax import Axis
+from haliax.nn.scan import Stacked
+from haliax.util import is_named_array
 from llama_model import LlamaConfig, LlamaLMHeadModel
 
 from levgen.errors import LevgenError
 from levgen.runtime.generation import Sampling, generate
 from levgen.runtime.generation.kv_cache import first_step, next_step
+from levgen.runtime.runs import Runs, Turn
 from levgen.runtime.testing import relative_error
 
 Vocab = Axis("vocab", 61)
@@ -23,7 +29,11 @@ PROMPTS = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 3], list(range(40))]
 
 @pytest.fixture(scope="module")
 def model() -> LlamaLMHeadModel:
-    fresh = LlamaLMHeadModel.init(Vocab, CONFIG, key=jrandom.PRNGKey(0))
+    return _fresh(CONFIG)
+
+
+def _fresh(config: LlamaConfig) -> LlamaLMHeadModel:
+    fresh = LlamaLMHeadModel.init(Vocab, config, key=jrandom.PRNGKey(0))
     # Large weights, so that the likeliest token depends on those before it.
     return jax.tree.map(lambda leaf: 8 * leaf if eqx.is_inexact_array(leaf) and leaf.ndim > 2 else leaf, fresh)
 
@@ -101,3 +111,21 @@ def test_what_cannot_be_generated_is_refused(
 
 def test_the_whole_context_can_be_filled(model: LlamaLMHeadModel) -> None:
     assert len(generate(model, [[1] * 90], max_new_tokens=6).tokens[0]) == 6
+
+
+def test_layers_that_are_scanned_together_keep_their_own() -> None:
+    fresh = _fresh(dataclasses.replace(CONFIG, num_layers=4))
+    in_turn = eqx.tree_at(lambda model: model.transformer.layers, fresh, _two_at_a_time(fresh.transformer.layers))
+    prompts = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 3]]
+    assert generate(in_turn, prompts, max_new_tokens=5).tokens == generate(fresh, prompts, max_new_tokens=5).tokens
+
+
+def _two_at_a_time(stack: Stacked[Any]) -> Runs:
+    """The layers of `stack`, scanned two by two."""
+
+    def part(first: int) -> Any:
+        return jax.tree.map(lambda leaf: leaf[stack.Block, first::2], stack.stacked, is_leaf=is_named_array)
+
+    Turns = stack.Block.resize(stack.Block.size // 2)
+    turns = dataclasses.replace(stack, stacked=Turn((part(0), part(1))), Block=Turns)
+    return Runs((turns,), (stack.Block.size,), (2,), stack.Block)

@@ -1,4 +1,4 @@
-"""Layers of several kinds: one scan for each run, with the names of one stack."""
+"""Layers of several kinds: one scan for each run or for what repeats, with the names of one stack."""
 
 import equinox as eqx
 import haliax as hax
@@ -13,9 +13,13 @@ from jaxtyping import PRNGKeyArray
 from levgen.errors import LevgenError
 from levgen.runtime import Runs
 from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.runs import repeating
 
 Embed, Layers = Axis("embed", 4), Axis("layer", 5)
-KINDS = ("dense", "dense", "sparse", "sparse", "dense")
+KINDS = {
+    "runs": ("dense", "dense", "sparse", "sparse", "dense"),
+    "turns": ("dense", "sparse", "dense", "sparse", "sparse"),
+}
 
 
 class Layer(ModuleWithStateDictSerialization):
@@ -32,9 +36,13 @@ class Layer(ModuleWithStateDictSerialization):
         return x if self.shift is None else x + self.shift
 
 
-@pytest.fixture
-def runs() -> Runs:
-    return Runs.init(Layers, KINDS, Layer, None, key=jax.random.PRNGKey(0))
+def _layers(which: str) -> Runs:
+    return Runs.init(Layers, KINDS[which], Layer, None, key=jax.random.PRNGKey(0))
+
+
+@pytest.fixture(params=KINDS)
+def runs(request: pytest.FixtureRequest) -> Runs:
+    return _layers(request.param)
 
 
 def test_fold_is_layer_after_layer(runs: Runs) -> None:
@@ -46,21 +54,53 @@ def test_fold_is_layer_after_layer(runs: Runs) -> None:
     np.testing.assert_allclose(eqx.filter_jit(runs.fold)(x, scale).array, expected.array, rtol=1e-6)
 
 
-def test_a_scan_for_each_run(runs: Runs) -> None:
-    assert [(start, size) for start, size, _ in runs.placed()] == [(0, 2), (2, 2), (4, 1)]
+@pytest.mark.parametrize(
+    ("which", "numbers", "scans"),
+    [
+        ("runs", [range(2), range(2, 4), range(4, 5)], 3),
+        ("turns", [range(0, 4, 2), range(1, 4, 2), range(4, 5)], 2),
+    ],
+)
+def test_a_scan_for_each_run_or_turn(which: str, numbers: list[range], scans: int) -> None:
+    runs = _layers(which)
+    assert [own for own, _ in runs.placed()] == numbers
     jaxpr = jax.make_jaxpr(lambda x: runs.fold(hax.named(x, Embed), hax.ones(Layers)).array)(jnp.ones(4))
-    assert str(jaxpr).count("scan[") == 3
+    assert str(jaxpr).count("scan[") == scans
 
 
-def test_layers_are_numbered_through(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "parts"),
+    [
+        ("d" + "s" * 59, [("d", 1), ("s", 59)]),
+        ("ds" * 24, [("ds", 24)]),
+        ("dsss" * 2, [("d", 1), ("s", 3), ("d", 1), ("s", 3)]),
+        ("dsss" * 12, [("dsss", 12)]),
+        ("sdsdsdss", [("sd", 3), ("s", 2)]),
+    ],
+)
+def test_what_is_least_to_compile(kinds: str, parts: list[tuple[str, int]]) -> None:
+    assert [("".join(turn), times) for turn, times in repeating(tuple(kinds))] == parts
+
+
+def test_layers_are_numbered_through() -> None:
+    runs = _layers("runs")
     names = [tensor.name for tensor in hf_tensors(runs, "layers")]
     assert [name for name in names if name.endswith("gain")] == [f"layers.{index}.gain" for index in range(5)]
     assert [name for name in names if name.endswith("shift")] == ["layers.2.shift", "layers.3.shift"]
 
 
-def test_layers_by_number(runs: Runs) -> None:
+def test_layers_that_come_in_turn_are_numbered_through() -> None:
+    names = [tensor.name for tensor in hf_tensors(_layers("turns"), "layers")]
+    assert sorted(name for name in names if name.endswith("gain")) == [f"layers.{index}.gain" for index in range(5)]
+    shifts = {name for name in names if name.endswith("shift")}
+    assert shifts == {"layers.1.shift", "layers.3.shift", "layers.4.shift"}
+
+
+@pytest.mark.parametrize("which", KINDS)
+def test_layers_by_number(which: str) -> None:
+    runs = _layers(which)
     for index, layer in enumerate(runs.unstacked()):
-        assert (layer.shift is None) == (KINDS[index] == "dense")
+        assert (layer.shift is None) == (KINDS[which][index] == "dense")
         np.testing.assert_array_equal(runs.get_layer(index).gain.array, layer.gain.array)
     with pytest.raises(IndexError, match="there are 5 layers, and no layer 5"):
         runs.get_layer(5)
@@ -68,4 +108,4 @@ def test_layers_by_number(runs: Runs) -> None:
 
 def test_other_than_one_kind_for_each_layer_is_refused() -> None:
     with pytest.raises(LevgenError, match="4 layers are described, and the model has 5"):
-        Runs.init(Layers, KINDS[:4], Layer, None, key=jax.random.PRNGKey(0))
+        Runs.init(Layers, KINDS["runs"][:4], Layer, None, key=jax.random.PRNGKey(0))

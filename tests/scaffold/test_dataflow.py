@@ -81,6 +81,7 @@ def test_norms_stand_where_the_answers_say(setting: str, places: list[str]) -> N
         (["attention.window=by_layer"], "32 * model.layers, which differ in window"),
         (["attention.window=by_layer", "positions.layers=windowed"], "which differ in window and rotation"),
         (["attention.inner_norm=true"], "attn_norm"),
+        (["attention.gate=softplus", "attention.gate_per=head"], "* softplus gate_proj, for each head"),
         (["attention.heads=latent"], "q_a_proj → q_a_layernorm → q_b_proj → rotate"),
         (["attention.heads=latent"], "to 512 numbers, and 64 of a key for all heads, with a bias if attention_bias"),
         (["attention.heads=single"], "32 heads over 1 key head, causal"),

@@ -27,12 +27,16 @@ class Mix(nn.Module):
         clip: float | None = None,
         sinks: bool = False,
         theta: float = 500.0,
+        gate: Any = None,
+        gates: int = HEADS * DIM,
     ) -> None:
         super().__init__()
         self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
         self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
-        self.clip = clip
+        self.clip, self.gate = clip, gate
         torch.manual_seed(3)
+        if gate is not None:
+            self.f = nn.Linear(WIDTH, gates, bias=False)
         if sinks:
             self.e = nn.Parameter(torch.randn(HEADS))
         if fused is None:
@@ -105,13 +109,80 @@ class Mix(nn.Module):
         if hasattr(self, "e"):
             sinks = self.e[:, None, None].expand(-1, t, 1)
             p = torch.cat((s.masked_fill(~seen, -math.inf), sinks), dim=-1).softmax(-1)[..., :-1]
-        return self.d(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
+        out = torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1)
+        if self.gate is not None:
+            gates = self.gate(self.f(x))
+            out = out * gates.repeat_interleave(out.shape[-1] // gates.shape[-1], dim=-1)
+        return self.d(out)
+
+
+Q_RANK, RANK, OWN, SHARED, VALUE = 9, 7, 4, 6, 5
+
+
+class LowMix(nn.Module):
+    """Keys and values from a vector of low rank: `a` and `b` make queries, `c` and `d` keys and values, `e` what comes
+    out; `n` and `o` are norms between. `twist` changes one thing."""
+
+    def __init__(
+        self, *, low: bool = True, layout: str = "half", stretch: float = 1.0, twist: str | None = None
+    ) -> None:
+        super().__init__()
+        self.layout, self.stretch, self.twist, self.low = layout, stretch, twist, low
+        torch.manual_seed(5)
+        if low:
+            self.a, self.n = nn.Linear(WIDTH, Q_RANK), nn.LayerNorm(Q_RANK)
+        self.b = nn.Linear(Q_RANK if low else WIDTH, HEADS * (OWN + SHARED), bias=False)
+        self.c = nn.Linear(WIDTH, RANK if twist == "a map of its own" else RANK + SHARED)
+        if twist == "a map of its own":
+            self.f = nn.Linear(WIDTH, SHARED)
+        self.o = nn.Identity() if twist == "no norm" else nn.LayerNorm(RANK, eps=1e-3 if twist == "epsilons" else 1e-5)
+        self.d = nn.Linear(RANK, HEADS * (OWN + VALUE), bias=twist == "bias")
+        self.e = nn.Linear(HEADS * VALUE, WIDTH)
+        self.double()
+
+    def _turned(self, x: Any) -> Any:
+        """`x` [T, ..., SHARED] rotated, cosine and sine times `stretch`."""
+        half = x.shape[-1] // 2
+        angle = torch.arange(x.shape[0]).double().reshape(-1, *[1] * (x.dim() - 1))
+        angle = angle * 500.0 ** (-torch.arange(half).double() / half)
+        first, second = (x[..., :half], x[..., half:]) if self.layout == "half" else (x[..., 0::2], x[..., 1::2])
+        cos, sin = self.stretch * angle.cos(), self.stretch * angle.sin()
+        turned = (first * cos - second * sin, second * cos + first * sin)
+        return torch.cat(turned, dim=-1) if self.layout == "half" else torch.stack(turned, dim=-1).flatten(-2)
+
+    def forward(self, x: Any) -> Any:
+        t = x.shape[1]
+        q = self.b(self.n(self.a(x)) if self.low else x).view(t, HEADS, OWN + SHARED)
+        down = self.c(x)[0]
+        shared = self.f(x)[0] if self.twist == "a map of its own" else down[:, RANK:]
+        factor = 2.0 if self.twist == "a factor" else 1.0
+        up = self.d(factor * self.o(down[:, :RANK])).view(t, HEADS, OWN + VALUE)
+        if self.twist == "values first":
+            v, k = up.split((VALUE, OWN), dim=-1)
+        else:
+            k, v = up.split((OWN, VALUE), dim=-1)
+        if self.twist == "shared part first":
+            turning, still = q.split((SHARED, OWN), dim=-1)
+        else:
+            still, turning = q.split((OWN, SHARED), dim=-1)
+        if self.twist == "own part turns":
+            still, k = self._turned(still), self._turned(k)
+        if self.twist != "nothing turns":
+            turning, shared = self._turned(turning), self._turned(shared)
+        s = torch.einsum("thd,shd->hts", still, k) + torch.einsum("thd,sd->hts", turning, shared)
+        s = s * (OWN + SHARED) ** -0.5
+        if self.twist == "scale by head":
+            s = s * torch.arange(1, HEADS + 1).double()[:, None, None]
+        p = s.masked_fill(torch.ones(t, t).triu(1).bool(), -math.inf).softmax(-1)
+        return self.e(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
 
 
 class Block(nn.Module):
     """A layer around a mix: `order` says what feeds what."""
 
-    def __init__(self, mix: Mix, *, order: str = "pre", factor: float = 1.0, act: Any = nn.functional.silu) -> None:
+    def __init__(
+        self, mix: nn.Module, *, order: str = "pre", factor: float = 1.0, act: Any = nn.functional.silu
+    ) -> None:
         super().__init__()
         self.order, self.factor, self.act = order, factor, act
         torch.manual_seed(4)

@@ -46,7 +46,7 @@ def test_a_draw_is_of_mapped_fields_and_the_same_every_time(gemma: tuple[Archite
 
 def test_draws_reach_what_a_config_can_say(gemma: tuple[Architecture, Any, Tiny]) -> None:
     architecture, port, small = gemma
-    drawn = [draw(architecture, port, small, str(seed)) for seed in range(8)]
+    drawn = [draw(architecture, port, small, str(seed)) for seed in range(12)]
     for name in ("hidden_size", "head_dim", "num_key_value_heads", "sliding_window", "num_hidden_layers"):
         assert len({fields[name] for fields in drawn}) > 2, name
     for switch in ("tie_word_embeddings", "attention_bias"):
@@ -84,3 +84,12 @@ def test_a_wrong_answer_is_no_green_row(tmp_path: Path, monkeypatch: pytest.Monk
         assert found["configs"][0]["round_trip"] == ""
     assert found["configs"][0]["forward"] > 1e-2
     assert said[-1] == found
+
+
+@pytest.mark.slow
+def test_gradients_are_of_the_loss_of_routers_too() -> None:
+    architecture, port, small = _subject("mixtral")
+    balanced = {"output_router_logits": True, "router_aux_loss_coef": 0.5}
+    error, dead = columns.pair(architecture, port, small, balanced).gradient_error()
+    assert error <= columns.GRADIENTS
+    assert dead == ()

@@ -14,8 +14,10 @@ from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.activation import find_channel_block
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import find_dataflow
-from levgen.survey.questions.roles import Roles, find_roles
+from levgen.survey.questions.output_gate import find_output_gate
+from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
 
@@ -151,6 +153,44 @@ def test_sinks_are_the_parameter_that_takes_part_in_the_softmax() -> None:
     _, scores = _attention(sinks=True)
     assert scores.sinks == "m.e"
     assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "gates", "per"), [("sigmoid", HEADS * DIM, 1), ("softplus", HEADS, DIM)])
+def test_a_gate_on_what_attention_puts_out(name: str, gates: int, per: int) -> None:
+    function = {"sigmoid": torch.sigmoid, "softplus": torch.nn.functional.softplus}[name]
+    anatomy = _dissect(Block(Mix(gate=function, gates=gates, window=7)))
+    core = find_dataflow(anatomy).attention_core
+    gate = find_output_gate(anatomy, core)
+    assert gate is not None
+    assert (gate.leaf, gate.function, gate.per) == ("m.f", name, per)
+    opened, core = gate.opened(anatomy, core)
+    roles = find_roles(opened, core)
+    assert (roles.heads, roles.kv_heads, roles.window) == (HEADS, KV, 7)
+    assert find_scores(opened, roles).scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+def test_attention_without_a_gate_has_none() -> None:
+    for answers in ({}, {"window": 7}, {"fused": "concat"}, {"kv": HEADS, "sinks": True}):
+        anatomy = _dissect(Block(Mix(**answers)))
+        assert find_output_gate(anatomy, find_dataflow(anatomy).attention_core) is None
+
+
+@pytest.mark.parametrize("function", [torch.tanh, lambda x: 1.01 * torch.sigmoid(1.01 * x)])
+def test_a_gate_of_another_function_is_unknown(function: Any) -> None:
+    anatomy = _dissect(Block(Mix(gate=function)))
+    with pytest.raises(UnresolvedError, match="gate on what attention puts out"):
+        find_output_gate(anatomy, find_dataflow(anatomy).attention_core)
+
+
+def test_a_factor_on_a_gate_is_unknown() -> None:
+    """Nothing tells a factor on a gate from one on the values, but that the shares of a query must sum to 1."""
+    anatomy = _dissect(Block(Mix(gate=lambda x: 2 * torch.sigmoid(x))))
+    core = find_dataflow(anatomy).attention_core
+    gate = find_output_gate(anatomy, core)
+    assert gate is not None
+    opened, core = gate.opened(anatomy, core)
+    with pytest.raises(UnresolvedError, match="a row sums to 1"):
+        find_scores(opened, find_roles(opened, core))
 
 
 def test_queries_that_grow_with_their_position() -> None:

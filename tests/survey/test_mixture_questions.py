@@ -11,6 +11,7 @@ from mixtures import CHOSEN, EXPERTS, INNER, WIDTH, Holder, Many
 
 from levgen.reference.record import record
 from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture.gating import Clamped
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.shapes import LENGTH
 
@@ -36,7 +37,8 @@ def _mixture(**answers: Any) -> Mixture:
         {},
         {"normalized": False},
         {"scores": "sigmoid", "scale": 2.5},
-        {"scores": "sigmoid", "normalized": False, "correction": True},
+        {"scores": "sigmoid", "normalized": False, "correction": "scores"},
+        {"scores": "sigmoid", "correction": "logits"},
         {"bias": True},
     ],
 )
@@ -48,11 +50,25 @@ def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
     assert router.scale == pytest.approx(answers.get("scale", 1.0))
     assert router.bias == ("r.bias" if answers.get("bias") else None)
     assert router.correction == ("c" if answers.get("correction") else None)
+    assert router.correction_of == answers.get("correction", "scores")
     assert router.groups == (1, 1)
 
 
-@pytest.mark.parametrize("correction", [False, True])
-def test_groups_of_which_the_best_are_kept(correction: bool) -> None:
+@pytest.mark.parametrize("jitter", [0.01, 0.15])
+def test_experts_chosen_one_after_the_other(jitter: float) -> None:
+    router = _mixture(jitter=jitter, bias=True).router
+    assert (router.scores, router.chosen, router.normalized) == ("sparse_mixer", 2, False)
+    assert router.jitter == pytest.approx(jitter, rel=1e-5)
+    assert router.bias == "r.bias"
+
+
+def test_choices_that_share_otherwise_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="how a router weighs experts"):
+        _found(jitter=0.15, twist="rooted")
+
+
+@pytest.mark.parametrize("correction", [None, "scores"])
+def test_groups_of_which_the_best_are_kept(correction: str | None) -> None:
     router = _mixture(scores="sigmoid", groups=4, kept=2, correction=correction).router
     assert router.groups == (4, 2)
 
@@ -69,6 +85,20 @@ def test_how_experts_lie_in_one_tensor(answers: dict[str, Any]) -> None:
     assert expert.transposed == answers.get("transposed", False)
     assert expert.biases == (("y", "z") if answers.get("biases") else ())
     assert "silu" in found.experts.activations
+
+
+@pytest.mark.parametrize("layout", [{}, {"order": "turns", "transposed": True, "biases": True}])
+def test_gates_that_are_cut_to_a_limit(layout: dict[str, Any]) -> None:
+    found = _mixture(cut=(1.3, 0.7), shared="plain", scores="sigmoid", **layout)
+    assert found.experts.clamped == Clamped(alpha=1.3, limit=0.7)
+    assert found.experts.activations == ()
+    assert found.shared is not None
+    assert "silu" in found.activations
+
+
+def test_gates_that_are_cut_otherwise_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="what an expert computes"):
+        _found(cut=(1.3, 0.7), more=0.5)
 
 
 def test_experts_that_are_modules() -> None:
@@ -101,7 +131,7 @@ def test_what_no_candidate_gives_is_unknown(twist: str, question: str) -> None:
 
 
 def test_an_experiment_leaves_the_module_as_it_was() -> None:
-    many = Many(correction=True)
+    many = Many(correction="scores")
     before = {name: tensor.clone() for name, tensor in many.state_dict().items()}
     holder = Holder(many)
     x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)

@@ -9,7 +9,7 @@ from levgen.architecture.catalogue import get, known_types
 from levgen.survey import cards
 
 # Those that a survey settles again within the slow tests' time; the others are `exhaustive`.
-QUICK = ("gemma2",)
+QUICK = ("gemma2", "mpt")
 # Answers in which a shipped card knows more of checkpoints than the installed config class says.
 OF_CHECKPOINTS = {
     "bloom": {"hyperparameters.max_seq_len.hf", "fixed.slow_but_exact", "ignored"},

@@ -116,7 +116,7 @@ def test_the_page_counts_and_says_how_it_is_rebuilt() -> None:
 def test_a_type_with_a_result_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def run(folder: Path, model_type: str, seconds: float) -> None:
+    def run(folder: Path, model_type: str, seconds: float, gigabytes: float) -> None:
         ran.append(model_type)
         (folder / f"{model_type}.json").write_text(json.dumps(_result(model_type)))
 
@@ -150,13 +150,21 @@ def test_a_process_that_takes_too_long_is_a_row(tmp_path: Path, monkeypatch: pyt
     assert result["unknown"] == [["the sweep", "not done after 0 s", ""]]
 
 
+def test_a_process_that_asks_for_too_much_memory_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_make_project", lambda folder: None)
+    sweep.main([str(tmp_path), "--types", "llama", "--gigabytes", "0.05"])
+    ((question, observed, _),) = json.loads((tmp_path / "llama.json").read_text())["unknown"]
+    assert question == "the sweep"
+    assert "Error" in observed
+
+
 def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_out(*arguments: object, **options: object) -> None:
         (tmp_path / "a.partial").write_text(json.dumps(_result("a")))
         raise sweep.subprocess.TimeoutExpired("a", 90)
 
     monkeypatch.setattr(sweep.subprocess, "run", run_out)
-    sweep._run(tmp_path, "a", 90)
+    sweep._run(tmp_path, "a", 90, 12)
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["surveyed"]
     assert result["unknown"] == [["the sweep", "not done after 90 s", ""]]
@@ -165,11 +173,20 @@ def test_what_was_found_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_table_is_compared_with_what_comes_out() -> None:
     page = sweep_page.page([[_result("a"), _result("b"), _unknown("c"), _unknown("d")]])
-    assert sweep.compare(page, {"a": "green", "c": "not surveyed"}) == ([], [])
-    assert sweep.compare(page, {"a": "green", "b": "red", "c": "green", "d": "red", "e": "green"}) == (
+    red = _result("b") | {"columns": None}
+    assert sweep.compare(page, [sweep_page.row(r) for r in (_result("a"), _unknown("c"))]) == ([], [])
+    assert sweep.compare(page, [sweep_page.row(r) for r in (_result("a"), red, _result("c"), _result("e"))]) == (
         ["b: the table says green, and it is red", "e: the table says nothing, and it is green"],
-        ["c: the table says not surveyed, and it is green", "d: the table says not surveyed, and it is red"],
+        ["c: the table says not surveyed, and it is green"],
     )
+
+
+def test_a_card_that_differs_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = sweep_page.page([[_result("a")]])
+    monkeypatch.setattr(sweep_page, "_card", lambda result: "mlp.bias")
+    worse, other = sweep.compare(page, [sweep_page.row(_result("a"))])
+    assert worse == ["a: of the card the table says nothing, and it is mlp.bias"]
+    assert other == []
 
 
 def test_shares_are_the_whole() -> None:

@@ -44,8 +44,8 @@ def _walk(module: Any, path: str) -> Iterator[Owner]:
                 block = value.stacked if isinstance(value, Stacked) else value.blocks[layer]
                 yield from _walk(block, f"{below}.{layer}")
         elif isinstance(value, Runs):
-            for start, count, stack in value.placed():
-                for layer in range(start, start + count):
+            for numbers, stack in value.placed():
+                for layer in numbers:
                     yield from _walk(stack.stacked, f"{below}.{layer}")
         elif isinstance(value, eqx.Module) and dataclasses.is_dataclass(value):
             yield Owner(below, type(module).__name__, field.name)

@@ -136,8 +136,8 @@ class Loop:
         if isinstance(self.stack, BlockSeq):
             return self.stack.blocks[layer]
         if isinstance(self.stack, Runs):
-            start, _, stack = next(run for run in self.stack.placed() if run[0] <= layer < run[0] + run[1])
-            return of_layer(stack.stacked, stack.Block, layer - start)
+            numbers, stack = next(run for run in self.stack.placed() if layer in run[0])
+            return of_layer(stack.stacked, stack.Block, numbers.index(layer))
 
         return of_layer(self.stack.stacked, self.stack.Block, layer)
 

@@ -15,7 +15,7 @@ from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.learned_activation import FORMS
 
 # Our hyperparameter -> the measure that it is the value of.
-_SIZES = {
+SIZES = {
     "hidden_dim": "hidden_dim",
     "intermediate_dim": "intermediate_dim",
     "mlp_multiple": "mlp_multiple",
@@ -34,7 +34,14 @@ _SIZES = {
     "num_dense_layers": "num_dense_layers",
     "shared_expert_dim": "shared_expert_dim",
     "num_shared_experts": "num_shared_experts",
+    "q_lora_rank": "q_lora_rank",
+    "kv_lora_rank": "kv_lora_rank",
+    "qk_nope_head_dim": "qk_nope_head_dim",
+    "qk_rope_head_dim": "qk_rope_head_dim",
+    "v_head_dim": "v_head_dim",
 }
+# What no hyperparameter is where keys and values are made from a vector of low rank.
+_OF_OTHER_HEADS = ("num_kv_heads", "head_dim", "rotary_dim")
 # What a factor is where it does nothing.
 NEUTRAL: dict[str, float | None] = {
     "norm_eps": None,
@@ -42,12 +49,19 @@ NEUTRAL: dict[str, float | None] = {
     "attention_scale": None,
     "attention_softcap": None,
     "attention_clip": None,
+    "latent_norm_eps": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
+    "router_jitter": None,
+    "swiglu_alpha": None,
+    "swiglu_limit": None,
     "logit_scale": 1.0,
     "logit_softcap": None,
 }
 _POWERS = (1.0, -1.0, -0.5, 0.5)
+# Our names of sizes that a factor may hold a power of, beside a field or alone.
+_ALONE = (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5))
+_BESIDE = (("hidden_dim", -1.0), ("hidden_dim", -0.5), ("num_layers", -0.5), ("num_layers", -1.0))
 
 
 @dataclass
@@ -68,6 +82,7 @@ class FieldMap:
     lists: dict[str, str] = field(default_factory=dict)  # role of a list by layer -> HF field
     in_layers: dict[str, str] = field(default_factory=dict)  # answer about a layer -> in which layers that is
     initializer: str | None = None
+    embedding_initializer: str | None = None
     cutoff: str | None = None  # of fresh weights
     fixed: dict[str, Any] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
@@ -83,6 +98,7 @@ class FieldMap:
             self.rope,
             self.local_rope,
             self.initializer,
+            self.embedding_initializer,
             self.cutoff,
         )
         names = {
@@ -91,8 +107,22 @@ class FieldMap:
             *self.lists.values(),
             *(name for name in single if name),
         }
-        factors = {factor.partition("**")[0] for factor in self.factors.values() if isinstance(factor, str)}
-        return {name.partition(".")[0] for name in names} | (factors - {"head_dim", "hidden_dim"})
+        factors = {hf for factor in self.factors.values() if (hf := field_of(factor)) is not None}
+        return {name.partition(".")[0] for name in names} | names | factors
+
+
+def field_of(factor: Any) -> str | None:
+    """The HF field that a factor as a card writes it is read from; None for a number, or a size's power alone."""
+    if not isinstance(factor, str):
+        return None
+    sizes = {size for size, _ in (*_ALONE, *_BESIDE)}
+    return next((name for power in factor.split(" * ") if (name := power.partition("**")[0]) not in sizes), None)
+
+
+def sizes_in(factor: Any) -> set[str]:
+    """Our names of the sizes that a factor as a card writes it holds a power of."""
+    names = {power.partition("**")[0] for power in factor.split(" * ")} if isinstance(factor, str) else set()
+    return names - {field_of(factor)}
 
 
 def map_fields(trials: Trials) -> FieldMap:
@@ -114,13 +144,20 @@ def map_fields(trials: Trials) -> FieldMap:
 
 def map_sizes(trials: Trials, found: FieldMap) -> None:
     """Notes the field of each size that follows one: it is what was measured in every trial, and was altered."""
-    for ours, name in _SIZES.items():
+    for ours, name in _sizes(trials).items():
         if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
             continue
         _map_size(trials, found, ours, name)
     if not {"intermediate_dim", "mlp_multiple"} & found.sizes.keys():
         _map_size(trials, found, "intermediate_dim", "joint_width")
         found.joint_width = "intermediate_dim" in found.sizes
+
+
+def _sizes(trials: Trials) -> dict[str, str]:
+    """`SIZES` of the hyperparameters that a model like the base may have."""
+    base = trials.base.measures
+    assert base is not None
+    return {ours: name for ours, name in SIZES.items() if not (base.latent and ours in _OF_OTHER_HEADS)}
 
 
 def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
@@ -142,7 +179,7 @@ def _map_size(trials: Trials, found: FieldMap, ours: str, name: str) -> None:
 
 def _measure_of(found: FieldMap, ours: str) -> str:
     """The measure that the field of our hyperparameter `ours` is the value of."""
-    return "joint_width" if ours == "intermediate_dim" and found.joint_width else _SIZES[ours]
+    return "joint_width" if ours == "intermediate_dim" and found.joint_width else SIZES[ours]
 
 
 def _follows(trials: Trials, hf: str, name: str) -> bool:
@@ -191,7 +228,7 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
         if hf in found.sizes.values() or isinstance(default, bool) or not isinstance(default, int):
             continue
         own = trials.of(hf)
-        if not own or any(t.measures is not None or t.moved <= ROUNDING for t in own):
+        if any(t.measures is not None or t.moved <= ROUNDING for t in own):
             continue
         for ours, other in list(found.sizes.items()):
             if trials.fields.get(other) == default and trials.base.values[other] == trials.base.values[hf]:
@@ -199,7 +236,7 @@ def _map_companions(trials: Trials, found: FieldMap) -> None:
                 trial = trials.attempt({other: value, hf: value})
                 if trial is not None and getattr(trial.measures, _measure_of(found, ours), None) == value:
                     found.derived[hf] = other
-    for ours, name in _SIZES.items():
+    for ours, name in _sizes(trials).items():
         if ours in found.sizes:
             continue
         # A size whose field builds only when another moves with it.
@@ -285,11 +322,11 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> int | None:
 def _map_factors(trials: Trials, found: FieldMap) -> None:
     """Each factor as a power of a size or of a field, or as a number that never changed."""
     for name, neutral in NEUTRAL.items():
-        measured = {id(t): _factor(trials, found, t, name) for t in trials.examined}
+        measured = {id(t): factor_in(trials, found, t, name) for t in trials.examined}
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
-        tolerance = 1e-3 if name == "norm_eps" else 1e-5
+        tolerance = 1e-3 if name in ("norm_eps", "latent_norm_eps") else 1e-5
         for factor, held, hf in _factor_hypotheses(trials, found, neutral):
             runs = _factor_runs(trials, found, hf, measured)
             values = [held(t) for t in runs]
@@ -311,7 +348,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
                 )
 
 
-def _factor(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float | None:
+def factor_in(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float | None:
     """A factor as measured; the scale of attention without what the rotation's own parameters multiply it by."""
     value: float | None = getattr(trial.measures, name)
     if name != "attention_scale" or value is None or found.rope is None or trial.measures is None:
@@ -320,6 +357,8 @@ def _factor(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float |
     if "." in found.rope and isinstance(parameters, Mapping):
         parameters = parameters.get(found.rope.partition(".")[2])
     expected = rope_frequencies(parameters, trial.measures)
+    if trial.measures.latent:
+        return value / score_scaling(parameters) if isinstance(parameters, Mapping) and expected is not None else value
     whole = trial.measures.rotary_dim == trial.measures.head_dim
     return value if expected is None or not whole else value / expected[1] ** 2
 
@@ -345,9 +384,7 @@ def _factor_hypotheses(
 ) -> Iterator[tuple[str, Callable[[Trial], float | None], str | None]]:
     """(as a card writes it, its value in a trial, the field it comes from). None in a field is `neutral`."""
     for hf, value in trials.base.values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
-            continue
-        if not _is_identifier(hf) or not any(t.measures is not None for t in trials.of(hf)):
+        if not _may_be_factor(trials, found, hf, value):
             continue
         for power in _POWERS:
 
@@ -358,16 +395,33 @@ def _factor_hypotheses(
                 return None if not isinstance(held, int | float) or held <= 0 else float(float(held) ** power)
 
             yield hf if power == 1.0 else f"{hf}**{power:g}", of_field, hf
-    for size, power in (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5)):
+    for size, power in _ALONE:
+        yield f"{size}**{power:g}", _power_of(size, power), None
+    for hf, value in trials.base.values.items():
+        if not _may_be_factor(trials, found, hf, value):
+            continue
+        for size, power in _BESIDE:
 
-        def of_size(trial: Trial, size: str = size, power: float = power) -> float:
-            return float(float(getattr(trial.measures, size)) ** power)
+            def of_both(trial: Trial, hf: str = hf, size: str = size, power: float = power) -> float | None:
+                held = trial.values.get(hf)
+                return None if not isinstance(held, int | float) else held * _power_of(size, power)(trial)
 
-        yield f"{size}**{power:g}", of_size, None
+            yield f"{hf} * {size}**{power:g}", of_both, hf
+
+
+def _power_of(size: str, power: float) -> Callable[[Trial], float]:
+    return lambda trial: float(float(getattr(trial.measures, size)) ** power)
+
+
+def _may_be_factor(trials: Trials, found: FieldMap, hf: str, value: Any) -> bool:
+    """Whether a field holds a number that was altered, and is no size's."""
+    if isinstance(value, bool) or not isinstance(value, int | float | None) or hf in found.sizes.values():
+        return False
+    return _is_identifier(hf) and any(trial.measures is not None for trial in trials.of(hf))
 
 
 def _is_identifier(name: str) -> bool:
-    return name.isidentifier() and name == name.lower() and not name.startswith("_")
+    return all(part.isidentifier() and part == part.lower() and not part.startswith("_") for part in name.split("."))
 
 
 # Switches and kinds ---------------------------------------------------------------------------------------------------
@@ -378,11 +432,18 @@ def _map_switches(trials: Trials, found: FieldMap) -> None:
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
-            own = [t for t in trials.of(hf) if t.measures is not None]
+            own = [t for t in trials.of(hf) or _bound(trials, hf) if t.measures is not None]
             if own and all(getattr(t.measures, name) == t.values[hf] for t in (trials.base, *own)):
                 found.switches[name] = hf
+                found.derived |= {other: hf for trial in own for other in trial.changes if other != hf}
                 found.evidence.append(Evidence(f"switch of {name}", hf, 0.0, probe=f"{hf} on and off"))
                 break
+
+
+def _bound(trials: Trials, hf: str) -> list[Trial]:
+    """The trials that altered a switch together with another one, which the config class wants to agree with it."""
+    both = [trial for trial in trials.done if hf in trial.changes and len(trial.changes) == 2]
+    return [trial for trial in both if all(isinstance(value, bool) for value in trial.changes.values())]
 
 
 def _map_kinds(trials: Trials, found: FieldMap) -> None:
@@ -427,13 +488,13 @@ def _map_rope(trials: Trials, found: FieldMap, hf: str, own: list[Trial]) -> Non
     runs = [trials.base, *own]
     if not own:
         return
-    if all(_rotates_as(t.values[hf], t, windowed=None) for t in runs):
+    if all(rotates_as(t.values[hf], t, windowed=None) for t in runs):
         found.rope = hf
     elif all(_nested(t.values[hf]) for t in runs):
         local, whole = "sliding_attention", "full_attention"
         if all(
-            _rotates_as(t.values[hf].get(whole), t, windowed=False)
-            and _rotates_as(t.values[hf].get(local), t, windowed=True)
+            rotates_as(t.values[hf].get(whole), t, windowed=False)
+            and rotates_as(t.values[hf].get(local), t, windowed=True)
             for t in runs
         ):
             found.rope, found.local_rope = f"{hf}.{whole}", f"{hf}.{local}"
@@ -445,19 +506,21 @@ def _nested(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Mapping) for item in value.values())
 
 
-def _rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:
+def rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:
     """Whether the measured frequencies are those of HF's `parameters`, in layers with a window, without, or all."""
     measures = trial.measures
     expected = rope_frequencies(parameters, measures)
     if expected is None or measures is None:
         return False
-    frequencies, _scaling = expected
+    frequencies, scaling = expected
     if not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
         return False
     layers = zip(measures.frequencies, measures.rotating, measures.windowed, strict=False)
     chosen = [found for found, rotates, has in layers if rotates and (windowed is None or has == windowed)]
     if windowed is not None and not chosen:
         return True
+    if measures.latent and not all(alike(one, scaling, 1e-4) for one in measures.rotary_scaling):
+        return False
     return bool(chosen) and all(_same_frequencies(found, frequencies) for found in chosen)
 
 
@@ -472,7 +535,7 @@ def rope_frequencies(parameters: Any, measures: Measures | None) -> tuple[list[f
         return None
     try:
         rotary = Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN)
-        usual, long = frequencies(rotary, measures.head_dim)
+        usual, long = frequencies(rotary, measures.turning_width)
     except (LevgenError, TypeError):
         return None
     limit = rotary.original_max_position_embeddings
@@ -492,6 +555,14 @@ def query_scaling(parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
     ones = hax.ones(hax.Axis("position", LENGTH))
     scaling = rotary.scaled_queries(ones, hax.arange(ones.axes[0])).array.tolist()
     return None if all(factor == 1.0 for factor in scaling) else tuple(scaling)
+
+
+def score_scaling(parameters: Mapping[str, Any]) -> float:
+    """What scores of latent attention are multiplied by beside their scale, as `rope_parameters` say."""
+    from levgen.reference.tiny import LENGTH as MAX_SEQ_LEN
+    from levgen.runtime.rotary import Rotary
+
+    return Rotary.from_hf(parameters, max_seq_len=MAX_SEQ_LEN).score_scaling
 
 
 def rotation_refusal(parameters: Mapping[str, Any]) -> str | None:

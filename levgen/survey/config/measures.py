@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from levgen.survey.config.latent_measures import LatentMeasures, latent_norms, maps_up, measure_latent
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.observe.leaves import Affine, NormLeaf
 from levgen.survey.questions.dataflow import source_of_norm
+from levgen.survey.questions.output_gate import OutputGate
 from levgen.survey.structure import LayerFindings, Structure
 
 # In which layers with experts may differ from those without.
@@ -29,7 +31,7 @@ BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_no
 
 
 @dataclass(frozen=True)
-class Measures(MixtureMeasures):
+class Measures(LatentMeasures, MixtureMeasures):
     """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
 
     # sizes
@@ -75,6 +77,8 @@ class Measures(MixtureMeasures):
     norm_after_rotation: bool
     attention_inner_norm: bool
     sinks: bool
+    attention_gate: str
+    gate_per: str
     mlp_kind: str
     mlp_projections: str
     mlp_transposed: bool
@@ -96,6 +100,16 @@ class Measures(MixtureMeasures):
     added_bias: tuple[bool, ...]
     # weights
     names: Mapping[str, Mapping[str, str | None]]
+
+    @property
+    def latent(self) -> bool:
+        """Whether keys and values are made from a vector of low rank."""
+        return self.kv_lora_rank is not None
+
+    @property
+    def turning_width(self) -> int:
+        """The width of what rotates of a head, of which a part may pass."""
+        return self.head_dim if self.qk_rope_head_dim is None else self.qk_rope_head_dim
 
     @property
     def joint_width(self) -> int | None:
@@ -232,13 +246,17 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     embeddings, head = structure.embeddings, structure.head
     transform = head.transform
     leaves = layer.anatomy.leaves
-    projections = [_affine(leaves[name]) for name in flow.attention_inputs]
+    gate, up = layer.gate, maps_up(roles)
+    own = [name for name in flow.attention_inputs if gate is None or name != gate.leaf]
+    projections = {name: _affine(leaves[name]) for name in (*own, *up)}
     output = _affine(leaves[flow.attention_output])
     # A mixture of experts stands alone in the place of all of an MLP's projections.
     mlp = [] if isinstance(block, Mixture) else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output)]
-    attention_bias = _same("a bias of queries, keys and values", [p.bias is not None for p in projections])
+    maps = [*projections.values(), output, *(() if gate is None else (gate,))]
+    biases = [p.bias is not None for name, p in projections.items() if name not in up]
+    attention_bias = _same("a bias of queries, keys and values", biases)
     mlp_bias = bool(mlp) and _same("a bias in the MLP", [p.bias is not None for p in mlp])
-    attention_layout = _same("how attention's weights lie", [p.transposed for p in (*projections, output)])
+    attention_layout = _same("how attention's weights lie", [p.transposed for p in maps])
     mlp_layout = bool(mlp) and _same("how the MLP's weights lie", [p.transposed for p in mlp])
     norm = _one_norm(structure, layer)
     kinds = {embeddings.positions} - {"none"}
@@ -270,7 +288,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_bias=mlp_bias,
         head_bias=head.bias,
         tied=head.tied,
-        activation=block.experts.activations if isinstance(block, Mixture) else block.activations,
+        activation=block.activations,
         norm_kind=norm.kind,
         norm_weight=norm.weight is not None,
         norm_offset=bool(norm.offset),
@@ -287,6 +305,8 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
+        attention_gate="none" if gate is None else gate.function,
+        gate_per="channel" if gate is None else _gate_per(layer, gate),
         mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
         mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
         mlp_transposed=mlp_layout,
@@ -306,6 +326,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         missing_norm=(flow.missing,),
         added_bias=(flow.added_bias is not None,),
         names=module_roles(structure, layer),
+        **measure_latent(layer),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
 
@@ -336,11 +357,12 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
     if not norms:
         raise UnresolvedError("which norm", "there is none")
     check_parameter_names({**layer.anatomy.leaves, **norms})
-    name, first = next(iter(norms.items()))
+    low = latent_norms(layer.roles)  # whose eps may be another
+    name, first = next(((n, leaf) for n, leaf in norms.items() if n not in low), next(iter(norms.items())))
     for other_name, other in norms.items():
         same = (other.kind, other.weight is None, bool(other.offset), other.bias is None)
         expected = (first.kind, first.weight is None, bool(first.offset), first.bias is None)
-        if same != expected or not alike(other.eps, first.eps, 1e-3):
+        if same != expected or not (other_name in low or alike(other.eps, first.eps, 1e-3)):
             raise UnresolvedError(
                 "one norm throughout",
                 "; ".join(
@@ -349,6 +371,16 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
                 ),
             )
     return first
+
+
+def _gate_per(layer: LayerFindings, gate: OutputGate) -> str:
+    """channel or head: what one of a gate's outputs multiplies."""
+    if gate.per not in (1, layer.roles.value_dim):
+        observed = (
+            f"an output of {gate.leaf} multiplies {gate.per} channels, and heads are {layer.roles.value_dim} wide"
+        )
+        raise UnresolvedError("gate on what attention puts out", observed)
+    return "channel" if gate.per == 1 else "head"
 
 
 def _qk_norm(layer: LayerFindings) -> str:

@@ -18,10 +18,11 @@ _OF_KIND: dict[RopeKind, dict[str, Any]] = {
 
 def rope_kinds(tiny: Tiny, hf: str, pairs: int) -> list[RopeKind]:
     """The kinds that the config class takes in its field `hf`. `pairs`: of dimensions that turn together."""
-    return [kind for kind in get_args(RopeKind) if _takes(tiny, hf, kind, pairs)]
+    return [kind for kind in get_args(RopeKind) if takes(tiny, hf, kind, pairs)]
 
 
-def _takes(tiny: Tiny, hf: str, kind: RopeKind, pairs: int) -> bool:
+def takes(tiny: Tiny, hf: str, kind: RopeKind, pairs: int) -> bool:
+    """Whether the config class takes parameters of one kind."""
     base = getattr(tiny.config(), hf)
     factors = {"short_factor": [1.0] * pairs, "long_factor": [2.0] * pairs} if kind == "longrope" else {}
     try:

@@ -1,15 +1,18 @@
 """Every config field ends as mapped, derived, fixed or ignored, each with what was observed."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
-from levgen.survey.config.fields import FieldMap, rotation_refusal
+from levgen.reference.tiny import is_int
+from levgen.survey.config.fields import FieldMap, field_of, rotation_refusal, sizes_in
+from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.mixture.measures import MIXTURE
+from levgen.survey.observe.shapes import LENGTH
 
 # What else may move with a field that one of these is read from.
 _FOLLOWS_SIZES = {
@@ -29,6 +32,7 @@ _FOLLOWS_SIZES = {
     "attention_scale",
     "embedding_scale",
     *MIXTURE,
+    *LATENT,
     "missing_norm",
     "added_bias",
 }
@@ -41,18 +45,22 @@ _REASON = 16
 
 def settle(trials: Trials, found: FieldMap) -> None:
     """Completes `found` with the fields that no answer is read from. What can't be settled is noted as unknown."""
+    if "mlp_layer_types" in found.lists:  # a number of layers acts through the list, where there is one
+        found.sizes.pop("num_dense_layers", None)
     _drop_what_explains_too_little(trials, found)
     still: dict[str, list[Trial]] = {}
     for hf, default in trials.fields.items():
         if hf in found.mapped() or hf in found.derived:
             continue
         own = trials.of(hf)
-        gate = _absence(trials, found, hf) or _follower(trials, found, hf)
+        gate = _absence(trials, found, hf) or _follower(trials, found, hf) or _repeated(trials, found, hf)
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
             still[hf] = own
             found.ignored[hf] = reason(trials, hf, own)
+        elif own and _longest(trials, hf, own):
+            found.ignored[hf] = f"nothing moved where it was {LENGTH} or more, the length of the text"
         elif _unread(trials, hf):
             found.ignored[hf] = "of other parts: without it the model is the same"
         elif runs := _written_out(trials, found, hf):
@@ -66,15 +74,15 @@ def settle(trials: Trials, found: FieldMap) -> None:
 
 def idle(trials: Trials, trial: Trial) -> bool:
     """Nothing moved, or no more than fp32 rounds off, and every measure stayed."""
-    if trial.moved <= ROUNDING:
-        return True
     base = trials.base.measures
     assert base is not None
+    if trial.moved <= ROUNDING:
+        return trial.measures is None or not base.differing(trial.measures)
     return trial.moved <= FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
 
 
 def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """A switch that is nothing but whether the window's field is set: the config class itself makes that None."""
+    """A switch that is nothing but whether the window's field is set: the config class itself makes that None or 0."""
     window = found.sizes.get("sliding_window")
     if window is None or trials.fields[hf] is not False:
         return None
@@ -83,19 +91,42 @@ def _absence(trials: Trials, found: FieldMap, hf: str) -> str | None:
         held = (getattr(on, window), getattr(off, window))
     except Exception:
         return None
-    return f"{window} is not None" if held == (7, None) else None
+    return {(7, None): f"{window} is not None", (7, 0): f"{window} > 0"}.get(held)
 
 
 def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
-    """The size that a field is always equal to, as the config class itself sees to."""
-    runs = [trial for trial in trials.examined if hf not in trial.changes]
-    for other in found.sizes.values():
-        held = [(trial.values[hf], trial.values[other]) for trial in runs]
-        if isinstance(trials.base.values[hf], bool) or trials.fields[hf] != trials.fields[other]:
-            continue
-        if all(a == b and a is not None for a, b in held) and len({a for a, _ in held}) > 1:
-            return other
+    """The size that a field is always equal to, or one less than, or the sum of two: the config class sees to it."""
+    if not is_int(trials.base.values[hf]):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    sizes = list(found.sizes.values())
+    alone, pairs = [((size,), less) for size in sizes for less in (0, 1)], itertools.combinations(sizes, 2)
+    for parts, less in [*alone, *((pair, 0) for pair in pairs)]:
+        every = [(held[hf], _sum(held, parts)) for held in (trials.fields, *runs)]
+        if (
+            all(total is not None and own == total - less for own, total in every)
+            and len({a for a, _ in every[1:]}) > 1
+        ):
+            return f"{' + '.join(parts)} - {less}" if less else " + ".join(parts)
     return None
+
+
+def _repeated(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The size that a list has as often as there are layers, as the config class itself sees to."""
+    layers = found.sizes.get("num_layers")
+    if layers is None or not isinstance(trials.fields[hf], list):
+        return None
+    runs = [trial.values for trial in trials.examined if hf not in trial.changes]
+    for other in found.sizes.values():
+        held = [(values[hf], [values[other]] * values[layers]) for values in (trials.fields, *runs)]
+        if all(own == repeated for own, repeated in held) and len({repeated[0] for _, repeated in held[1:]}) > 1:
+            return f"[{other}] * {layers}"
+    return None
+
+
+def _sum(values: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    numbers = [values[name] for name in names]
+    return sum(numbers) if all(is_int(number) for number in numbers) else None
 
 
 def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
@@ -113,6 +144,15 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
         ):
             return hf
     return None
+
+
+def _longest(trials: Trials, hf: str, own: list[Trial]) -> bool:
+    """Whether a field is a limit of a text's length: it acts where it is less than that, and not as a window does."""
+    if not isinstance(trials.base.values[hf], int) or not trials.base.values[hf] > LENGTH:
+        return False
+    within = [trial for trial in own if trial.changes[hf] >= LENGTH]
+    windows = {trial.measures.window for trial in own if trial.measures is not None}
+    return len(within) > 1 and all(idle(trials, trial) for trial in within) and windows <= {None}
 
 
 def _unread(trials: Trials, hf: str) -> bool:
@@ -195,8 +235,8 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
     for measure, hf in found.switches.items():
         explained.setdefault(hf, set()).add(measure)
     for measure, factor in found.factors.items():
-        if isinstance(factor, str):
-            explained.setdefault(factor.partition("**")[0], set()).add(measure)
+        if (field := field_of(factor)) is not None:
+            explained.setdefault(field, set()).add(measure)
     for measure in ("activation", "transform_activation"):
         if (hf := getattr(found, measure)) is not None:
             explained.setdefault(hf, set()).add(measure)
@@ -208,11 +248,14 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
             if more:
                 found.switches = {m: f for m, f in found.switches.items() if f != hf}
                 for measure, factor in found.factors.items():
-                    if isinstance(factor, str) and factor.partition("**")[0] == hf:
+                    if field_of(factor) == hf:
                         found.factors[measure] = getattr(base, measure)
     for hf in sizes:
+        ours = {name for name, of in found.sizes.items() if of == hf}
+        with_size = {measure for measure, factor in found.factors.items() if ours & sizes_in(factor)}
         for trial in trials.of(hf):
-            more = set() if trial.measures is None else set(base.differing(trial.measures)) - _FOLLOWS_SIZES
+            moved = set() if trial.measures is None else set(base.differing(trial.measures))
+            more = moved - _FOLLOWS_SIZES - with_size
             if more:
                 found.unknown.append(Unknown(f"field {hf}", f"it changes {', '.join(sorted(more))} beside a size"))
 

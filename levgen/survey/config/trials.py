@@ -1,6 +1,7 @@
 """What moves when a field of the config changes: the reference is built with each field altered in turn."""
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,9 @@ class Trials:
             return self._attempt_in_float32(changes, values)
         moved = self.snapshot.change(snapshot)
         measures, unknown = None, None
-        if examine and moved > ROUNDING:
+        # A switch may do what a norm takes back, but for its epsilon.
+        switched = moved > 0.0 and all(_is_bool(value) for value in changes.values())
+        if examine and (moved > ROUNDING or switched):
             try:
                 ids = token_ids(VOCAB, LENGTH)
                 base = self.base.measures
@@ -156,7 +159,7 @@ def alter_every_field(trials: Trials) -> None:
 
 
 def _alter_pairs(trials: Trials) -> None:
-    """Sizes that build together only, such as a width and the width of a head, or layers and what each one is."""
+    """What builds together only: a width and the width of a head, layers and what each one is, two switches."""
     alone = [
         name
         for name, value in trials.base.values.items()
@@ -168,6 +171,10 @@ def _alter_pairs(trials: Trials) -> None:
             if isinstance(value, list) and value:
                 twice = [[list(p), 2 * n] for p, n in value] if is_runs(value) else 2 * value
                 trials.attempt({name: 2 * trials.base.values[name], other: twice})
+    # Switches that the config class wants to agree.
+    bound = [name for name, value in trials.base.values.items() if isinstance(value, bool) and not trials.of(name)]
+    for pair in itertools.combinations(bound, 2):
+        trials.attempt({name: not trials.base.values[name] for name in pair})
     for first, second in itertools.combinations(alone, 2):
         a, b = trials.base.values[first], trials.base.values[second]
         for values in ((2 * a, 2 * b), (2 * a, b // 2), (a // 2, 2 * b)):
@@ -226,7 +233,7 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name in fields:
         try:
-            values[name] = getattr(config, name)
+            values[name] = functools.reduce(getattr, name.split("."), config)
         except Exception:
             values[name] = None
     return values

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 
 
@@ -20,14 +21,19 @@ class MixtureMeasures:
     shared_expert_dim: int | None = None
     num_shared_experts: float | None = None  # the same over the width of an expert
     moe_scale: float | None = None
+    router_jitter: float | None = None
     moe_normalized: bool | None = None
     scores: str | None = None
     router_bias: bool = False
     correction: bool = False
+    correction_of: str = "scores"
+    correction_stored: str = "vector"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
     gate_first: bool = True
+    swiglu_alpha: float | None = None  # None where gates aren't cut to a limit
+    swiglu_limit: float | None = None
     shared: str = "none"
     sparse: tuple[bool, ...] = ()
 
@@ -38,6 +44,7 @@ MIXTURE = tuple(field.name for field in fields(MixtureMeasures))
 def measure_mixture(mixture: Mixture) -> dict[str, Any]:
     """The measures of one layer's mixture, by name."""
     expert, router, shared = mixture.experts.expert, mixture.router, mixture.shared
+    clamped = mixture.experts.clamped
     return {
         "expert_dim": expert.width,
         "num_experts": mixture.bank.count,
@@ -47,17 +54,33 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
+        "router_jitter": router.jitter,
         "moe_normalized": router.normalized,
         "scores": router.scores,
         "router_bias": router.bias is not None,
         "correction": router.correction is not None,
+        "correction_of": router.correction_of,
+        "correction_stored": _stored(mixture),
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,
         "gate_first": expert.gate_first,
+        "swiglu_alpha": None if clamped is None else clamped.alpha,
+        "swiglu_limit": None if clamped is None else clamped.limit,
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
         "sparse": (True,),
     }
+
+
+def _stored(mixture: Mixture) -> str:
+    """How the bias that only chooses lies: as a vector, or as a row."""
+    correction = mixture.router.correction
+    shape = [] if correction is None else list(mixture.bank.others[correction].shape)
+    if len(shape) < 2:
+        return "vector"
+    if shape != [1, mixture.bank.count]:
+        raise UnresolvedError("how a router weighs experts", f"{correction} has the shape {shape}")
+    return "row"
 
 
 def dense_layers(sparse: Sequence[bool]) -> int | None:

@@ -50,6 +50,7 @@ class Anatomy:
     evidence: list[Evidence] = field(default_factory=list)
     loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
     learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
+    held: dict[str, Any] = field(default_factory=dict)  # leaf -> what it gives [T, N] in every experiment
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -57,7 +58,7 @@ class Anatomy:
 
     def run(self, replaced: dict[str, Any], want: str, *, input: Any = None) -> Any:
         """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
-        shaped = {name: native(tensor, self.raw(name)) for name, tensor in replaced.items()}
+        shaped = {name: native(tensor, self.raw(name)) for name, tensor in {**self.held, **replaced}.items()}
         return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
 
     def cores(self, *, mixing: bool) -> list[Core]:

@@ -5,7 +5,7 @@ from typing import Any
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy
 from levgen.survey.observe.shapes import LENGTH
-from levgen.survey.questions.roles import Roles
+from levgen.survey.questions.channels import Roles
 
 
 class Bench:
@@ -35,11 +35,11 @@ class Bench:
         return self.clipped(1.0)
 
     def output(self, q: Any, k: Any, v: Any) -> Any:
-        """[T, heads, dim]: what comes out for queries [T, heads, dim], keys and values [T, kv_heads, dim]."""
+        """[T, heads, value_dim]: what comes out for queries, keys and values, shaped as for `Roles.fill`."""
         r = self.roles
         if self.query_scaling is not None:
             q = q / self.query_scaling[:, None, None]
-        return self.anatomy.run(r.fill(q, k, v), r.core.target).double().reshape(LENGTH, r.heads, r.head_dim)
+        return self.anatomy.run(r.fill(q, k, v), r.core.target).double().reshape(LENGTH, r.heads, r.value_dim)
 
     def shares(self, q: Any, k: Any) -> Any:
         """[heads, T, T]: how much of each value a query gets. Rows sum to 1, or to less where sinks take a part."""
@@ -47,9 +47,9 @@ class Bench:
 
         r, unit = self.roles, self.unit
         columns = []
-        for start in range(0, LENGTH, r.head_dim):
-            count = min(r.head_dim, LENGTH - start)
-            v = torch.zeros(LENGTH, r.kv_heads, r.head_dim, dtype=torch.float64)
+        for start in range(0, LENGTH, r.value_dim):
+            count = min(r.value_dim, LENGTH - start)
+            v = torch.zeros(LENGTH, r.kv_heads, r.value_dim, dtype=torch.float64)
             at = torch.arange(count)
             v[start + at, :, at] = unit
             columns.append(self.output(q, k, v)[:, :, :count] / unit)

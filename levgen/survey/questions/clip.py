@@ -13,8 +13,8 @@ def find_clip(bench: Bench, evidence: list[Evidence]) -> float | None:
 
     r = bench.roles
     q, k = bench.even()
-    grid = torch.logspace(-2, 5, r.head_dim, dtype=torch.float64) * (-1.0) ** torch.arange(r.head_dim)
-    out = bench.output(q, k, grid.expand(k.shape).clone())[0]
+    grid = torch.logspace(-2, 5, r.value_dim, dtype=torch.float64) * (-1.0) ** torch.arange(r.value_dim)
+    out = bench.output(q, k, grid.repeat(*k.shape[:2], 1))[0]
     share = out[:, :1] / grid[0]
     out = out / share
     bound = float(out.abs().max())

@@ -1,7 +1,7 @@
 """What feeds what in a layer: pre-norm, post-norm, sandwich, output norms, side by side."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from levgen.survey.evidence import Evidence, UnresolvedError
@@ -60,6 +60,16 @@ _PATTERNS: dict[tuple[str, str], dict[str, str]] = {
 
 
 @dataclass(frozen=True)
+class LowRank:
+    """A map `up` from a norm of `columns` of what a map `down` gives."""
+
+    up: str
+    norm: str
+    down: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Dataflow:
     """How a layer is wired: answers of the schema, and which leaf plays which role."""
 
@@ -89,13 +99,16 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
         module = anatomy.probe.calls[targets[0]].module if targets else None
         raise UnresolvedError(question, f"{observed}, before {targets}", module)
     attention, mlp = mixing[0], pointwise[0] if pointwise else None
-    attention_inputs, attention_output = tuple(_roots(anatomy, attention)), _after_norm(anatomy, attention)
+    low_ranks = [low for leaf in attention.sources if (low := low_rank(anatomy, leaf)) is not None]
+    attention_inputs = tuple(_roots(anatomy, attention, low_ranks))
+    attention_output = _after_norm(anatomy, attention)
     mlp_inputs: tuple[str, ...]
     if mlp is None:
         mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
     else:
-        mlp_inputs, mlp_output = tuple(_roots(anatomy, mlp)), _after_norm(anatomy, mlp)
+        mlp_inputs, mlp_output = tuple(_roots(anatomy, mlp, [])), _after_norm(anatomy, mlp)
     inner = {*attention.sources, *attention_inputs, attention.target, attention_output, *mlp_inputs, mlp_output}
+    inner |= {low.norm for low in low_ranks}
     inner |= {*mlp.sources, mlp.target} if mlp is not None else set()
     outer = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and name not in inner]
     left = [name for name in anatomy.leaves if name not in inner and name not in outer]
@@ -210,10 +223,12 @@ def _after_norm(anatomy: Anatomy, core: Core) -> str:
     return readers[0]
 
 
-def _roots(anatomy: Anatomy, core: Core) -> list[str]:
-    """The projections behind a core's sources, also where a norm of their output comes between."""
+def _roots(anatomy: Anatomy, core: Core, low_ranks: Sequence[LowRank]) -> list[str]:
+    """The projections behind a core's sources, also where a norm of their output comes between, or a second map."""
     roots: list[str] = []
+    downs = {low.up: low.down for low in low_ranks}
     for leaf in core.sources:
+        leaf = downs.get(leaf, leaf)
         while (behind := source_of_norm(anatomy, leaf)) is not None:
             leaf = behind[0]
         if leaf not in roots:
@@ -233,3 +248,27 @@ def source_of_norm(anatomy: Anatomy, leaf: str) -> tuple[str, tuple[int, ...], b
         if name in anatomy.leaves and abs(made.terms[name] - 1) < 1e-6:
             return name, tuple(range(anatomy.gave[name].shape[1])), False
     return None
+
+
+def low_rank(anatomy: Anatomy, leaf: str) -> LowRank | None:
+    """The pair of maps that `leaf` is the second of, where it reads a norm of what another map gave, and that alone."""
+    made = anatomy.inputs[leaf]
+    if not isinstance(anatomy.leaves[leaf], Affine) or not isinstance(made, Sum) or len(made.terms) != 1:
+        return None
+    ((norm, coefficient),) = made.terms.items()
+    if norm not in anatomy.leaves or abs(coefficient - 1) > 1e-6:
+        return None
+    behind = source_of_norm(anatomy, norm)
+    if behind is None or behind[2] or not isinstance(anatomy.leaves[behind[0]], Affine):
+        return None
+    return LowRank(leaf, norm, behind[0], behind[1])
+
+
+def columns_behind_norms(anatomy: Anatomy, core: Core) -> set[tuple[str, int]]:
+    """(leaf, column) of what reaches a core through a norm only."""
+    found: set[tuple[str, int]] = set()
+    for leaf in core.sources:
+        normed, low = source_of_norm(anatomy, leaf), low_rank(anatomy, leaf)
+        found |= set() if normed is None else {(normed[0], column) for column in normed[1]}
+        found |= set() if low is None else {(low.down, column) for column in low.columns}
+    return found

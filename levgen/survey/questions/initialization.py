@@ -20,7 +20,8 @@ _EMBEDDINGS = ("token", "position", "head")
 # Which projections have std / sqrt(2 * layers), by initialization.residual and head_scaled.
 _INTO_STREAM = {"same": (), "scaled": ("o", "down", "experts_down"), "scaled_attention": ("o",)}
 _HEAD = {False: (), True: ("head", "transform")}
-_FIELD, _CUTOFF = "initializer_range", "initializer_cutoff"  # our names of what a deviation follows
+# Our names of what a deviation follows.
+_FIELD, _EMBEDDING, _CUTOFF = "initializer_range", "embedding_initializer_range", "initializer_cutoff"
 # Of as many values as a projection has here, drawn without a cutoff, the largest is further out than this many
 # deviations; and with one, as near to it as this part of it.
 _UNCUT, _NEAR = 3.3, 0.04
@@ -32,10 +33,12 @@ class Initialization:
 
     std: float | str = _FIELD
     embedding_std: float | str | None = None
+    router_std: float | None = None
     residual: str = "same"
     gain: float = 1.0
     head_scaled: bool = False
     cutoff: str | None = None
+    head_std: float | str | None = None
 
 
 def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
@@ -45,6 +48,9 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
     roles = _weights(measures) | _of_experts(trials)
     untied = _untied(trials, found, roles)
     fresh = _deviations(trials.tiny, untied, roles)
+    router_std = 0.0 if fresh.get("router") == 0.0 else None
+    if router_std is not None:  # whatever the field of the others is
+        del roles["router"], fresh["router"]
     gain = _gain(trials.tiny, measures, found)
     _check_activation(trials.tiny, measures, found)
     for hf, value in trials.base.values.items():
@@ -70,16 +76,21 @@ def find_initialization(trials: Trials, found: FieldMap) -> Initialization:
                 _answer(before, after, [role for role in before if (role in _EMBEDDINGS) == outside], value)
                 for outside in (False, True)
             )
+            drawn, head = None if cutoff is None else _CUTOFF, None
+            if inner is not None and outer is None and not head_scaled:
+                outer = _of_embeddings(trials, found, untied, roles, fresh)
+                head = _answer(before, after, ["head"], value) if "head" in before and outer is not None else None
+                outer = None if "head" in before and head is None else outer
             if inner is not None and outer is not None:
-                drawn = None if cutoff is None else _CUTOFF
-                answer = Initialization(inner, None if outer == inner else outer, residual, gain, head_scaled, drawn)
+                embedding = None if outer == inner else outer
+                answer = Initialization(inner, embedding, router_std, residual, gain, head_scaled, drawn, head)
                 shown = {role: f"{std:.4f}" for role, std in fresh.items()}
                 found.evidence.append(Evidence("initialisation", f"{hf}: {answer}", probe=f"fresh: {shown}"))
                 return answer
         ratios = {role: round(std / value, 3) for role, std in fresh.items()}
         found.unknown.append(Unknown("initialisation", f"deviations over {hf}: {ratios}"))
-        return Initialization(gain=gain)
-    return Initialization(gain=gain)
+        return Initialization(gain=gain, router_std=router_std)
+    return Initialization(gain=gain, router_std=router_std)
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,25 @@ def _cutoff(trials: Trials, found: FieldMap, untied: dict[str, Any], roles: dict
             found.ignored.pop(hf, None)
             found.fixed.pop(hf, None)
             return Cutoff(value)
+    return None
+
+
+def _of_embeddings(
+    trials: Trials, found: FieldMap, untied: dict[str, Any], roles: dict[str, str], fresh: dict[str, float]
+) -> str | None:
+    """The name of the deviation of embeddings, with its field noted in `found`, where a field moves that alone."""
+    tables = {role for role in fresh if role in ("token", "position")}
+    for hf, value in trials.base.values.items():
+        if isinstance(value, bool) or not isinstance(value, float) or hf in found.mapped() or value <= 0:
+            continue
+        altered = _deviations(trials.tiny, {**untied, hf: 3 * value}, roles)
+        expected = {role: 3 * value if role in tables else std for role, std in fresh.items()}
+        follow = altered and all(near(altered[role], std) for role, std in expected.items())
+        if follow and all(near(fresh[role], value) for role in tables):
+            found.embedding_initializer = hf
+            found.ignored.pop(hf, None)
+            found.fixed.pop(hf, None)
+            return _EMBEDDING
     return None
 
 

@@ -1,118 +1,34 @@
 """Which channels of an attention's projections are queries, keys and values, and in what order they lie.
 
-A channel is moved at one position. A query's moves that position's output only; a value's moves one channel of each
-head that reads it, in proportion; a key's is the rest. Which outputs move gives heads, their width and their groups.
+Which outputs a channel moves gives heads, their width and their groups.
 """
 
 import functools
 import operator
-from dataclasses import dataclass
 from typing import Any
 
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, Core
-from levgen.survey.observe.shapes import LENGTH
-from levgen.survey.questions.dataflow import source_of_norm
+from levgen.survey.questions.channels import PROBE, ROLES, Moves, Place, Roles, move_channels
+from levgen.survey.questions.dataflow import low_rank, source_of_norm
+from levgen.survey.questions.latent_roles import latent_roles
 
 # Of heads in one matrix that was laid out for so many devices.
 _BLOCKS = 4
-Place = tuple[str, int, int]  # role (q, k or v), head, dimension
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The channels of an attention. `places`: source leaf -> what each of its channels is."""
-
-    core: Core
-    heads: int
-    kv_heads: int
-    head_dim: int
-    places: dict[str, tuple[Place, ...]]
-    window: int | None  # a query sees this many keys, itself the last
-    order: str  # separate, concat, interleaved, blocks
-    evidence: tuple[Evidence, ...]
-
-    def fill(self, q: Any, k: Any, v: Any) -> dict[str, Any]:
-        """Outputs [T, N] of the sources for queries [T, heads, dim], keys and values [T, kv_heads, dim]."""
-        import torch
-
-        parts = {"q": q, "k": k, "v": v, "-": torch.zeros_like(v)}
-        return {
-            leaf: torch.stack([parts[role][:, head, dim] for role, head, dim in places], dim=1)
-            for leaf, places in self.places.items()
-        }
-
-    def split(self, outputs: dict[str, Any]) -> tuple[Any, Any, Any]:
-        """The inverse of `fill`: q [T, heads, dim], k and v [T, kv_heads, dim]."""
-        import torch
-
-        sizes = {"q": self.heads, "k": self.kv_heads, "v": self.kv_heads}
-        parts = {r: torch.zeros(LENGTH, n, self.head_dim, dtype=torch.float64) for r, n in sizes.items()}
-        for leaf, places in self.places.items():
-            for channel, (role, head, dim) in enumerate(places):
-                if role == "-":
-                    continue
-                parts[role][:, head, dim] = outputs[leaf][:, channel].double()
-        return parts["q"], parts["k"], parts["v"]
 
 
 def find_roles(anatomy: Anatomy, core: Core) -> Roles:
     """The roles of every channel. Raises UnresolvedError where they don't partition the channels into heads."""
-    question = "queries, keys and values"
-    module = anatomy.probe.calls[core.target].module
-    # Scores of about 1, so that no probability is lost to rounding.
-    held = {leaf: 0.5 * anatomy.gave[leaf] / anatomy.gave[leaf].std() for leaf in core.sources}
-    before = anatomy.run(held, core.target)
-    middle = LENGTH // 3
-    kinds: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
-    lasts = set()
-    # A matrix that holds queries, keys and values may reach the core with its values only, the rest through norms.
-    behind_norms = {
-        (found[0], column) for leaf in core.sources if (found := source_of_norm(anatomy, leaf)) for column in found[1]
-    }
-    for leaf in core.sources:
-        kinds[leaf] = []
-        for channel in range(held[leaf].shape[1]):
-            change = _moved(anatomy, core, held, leaf, channel, middle, 1.0) - before
-            rows, columns = (_where(change.abs().amax(dim=axis), before) for axis in (1, 0))
-            if not rows and (leaf, channel) in behind_norms:
-                kinds[leaf].append(("-", ()))
-                continue
-            if not rows:
-                raise UnresolvedError(question, f"channel {channel} of {leaf} moves nothing", module)
-            if min(rows) < middle:
-                raise UnresolvedError(question, f"channel {channel} of {leaf} moves earlier positions", module)
-            if rows == [middle]:
-                kinds[leaf].append(("q", tuple(columns)))
-                continue
-            double = _moved(anatomy, core, held, leaf, channel, middle, 2.0) - before
-            # What a key does is far from linear at a move of this size, and fp32 rounds to 1e-5 of it.
-            linear = float((double - 2 * change).abs().max()) <= 1e-4 * float(change.abs().max())
-            kinds[leaf].append(("v" if linear else "k", tuple(columns)))
-            if linear:
-                lasts.add(max(rows))
-    if len(lasts) != 1:
-        raise UnresolvedError(question, f"values reach as far as positions {sorted(lasts)} from {middle}", module)
-    last = lasts.pop()
-    window = None if last == LENGTH - 1 else last - middle + 1
-    return _assembled(anatomy, core, kinds, window, question, module)
+    moves = move_channels(anatomy, core)
+    if any(low_rank(anatomy, leaf) is not None for leaf in core.sources):
+        return latent_roles(anatomy, core, moves)
+    return _assembled(anatomy, core, moves)
 
 
-def _moved(anatomy: Anatomy, core: Core, held: dict[str, Any], leaf: str, channel: int, at: int, by: float) -> Any:
-    moved = held[leaf].clone()
-    moved[at, channel] += by * float(held[leaf].std())
-    return anatomy.run({**held, leaf: moved}, core.target)
-
-
-def _where(change: Any, before: Any) -> list[int]:
-    return [int(i) for i in (change > 1e-12 * float(before.abs().max())).nonzero()[:, 0]]
-
-
-def _assembled(anatomy: Anatomy, core: Core, kinds: Any, window: int | None, question: str, module: Any) -> Roles:
+def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
+    question, module = ROLES, anatomy.probe.calls[core.target].module
     width = anatomy.given[core.target].shape[1]
-    reached = {
-        role: sorted({columns for found in kinds.values() for r, columns in found if r == role}) for role in "qkv"
-    }
+    reached = {role: moves.reached(role) for role in "qkv"}
     if not all(reached.values()):
         missing = [role for role, found in reached.items() if not found]
         raise UnresolvedError(question, f"no channel behaves as one of {missing}", module)
@@ -135,7 +51,7 @@ def _assembled(anatomy: Anatomy, core: Core, kinds: Any, window: int | None, que
     }
     places: dict[str, tuple[Place, ...]] = {}
     seen: dict[tuple[str, int], int] = {}
-    for leaf, found in kinds.items():
+    for leaf, found in moves.kinds.items():
         own: list[Place] = []
         for role, columns in found:
             if role == "-":
@@ -154,14 +70,13 @@ def _assembled(anatomy: Anatomy, core: Core, kinds: Any, window: int | None, que
     if seen != sizes or sum(p[0] != "-" for own in places.values() for p in own) != (heads + 2 * kv_heads) * head_dim:
         raise UnresolvedError(question, "heads of unequal widths", module)
     order = _order(anatomy, places, heads, kv_heads, head_dim, question, module)
-    probe = "each channel of the projections moved at one position"
     shape = f"{heads} heads, {kv_heads} key heads, {head_dim} wide"
     evidence = (
-        Evidence(question, shape, probe=probe),
-        Evidence("order of the projections", order, probe=probe),
-        Evidence("window", window, probe=f"a value moved at position {LENGTH // 3} of {LENGTH}"),
+        Evidence(question, shape, probe=PROBE),
+        Evidence("order of the projections", order, probe=PROBE),
+        moves.evidence,
     )
-    return Roles(core, heads, kv_heads, head_dim, places, window, order, evidence)
+    return Roles(core, heads, kv_heads, head_dim, head_dim, places, moves.window, order, evidence)
 
 
 def _order(

@@ -4,6 +4,7 @@ Queries of one direction everywhere, keys of one direction at each position, and
 what comes out then IS the probabilities, and their logarithms are the scores up to a constant a row.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,14 +13,16 @@ from levgen.survey.evidence import Evidence, choose, relative
 from levgen.survey.observe.anatomy import Anatomy
 from levgen.survey.observe.bench import Bench
 from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.clip import find_clip
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.questions.query_scaling import find_query_scaling
-from levgen.survey.questions.roles import Roles
 from levgen.survey.questions.sinks import find_sinks
 
 # Angles in fp32 leave 1e-5 of a score.
 _LOUD, _LOUD_ERROR = 200.0, 3e-2
+# Of as many keys, most are of dimensions that don't meet a query's.
+_KEYS = 5
 
 
 @dataclass(frozen=True)
@@ -185,9 +188,11 @@ def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
     amplitude = bench.clipped(4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale)
     total = torch.zeros(LENGTH, r.head_dim, r.head_dim, dtype=torch.float64)
     low, high, count = (torch.full_like(total, x) for x in (math.inf, -math.inf, 0))
-    key_dim = torch.arange(LENGTH) % r.head_dim
-    rows = [t for t in range(LENGTH) if min(t + 1, reach) >= 5]
-    for i in range(r.head_dim):
+    rows = [t for t in range(LENGTH) if min(t + 1, reach) >= _KEYS]
+    # A wide head has more dimensions than a probe has rows: its keys begin with other dimensions in turn.
+    starts = range(0, r.head_dim, LENGTH - _KEYS + 1)
+    for i, start in itertools.product(range(r.head_dim), starts):
+        key_dim = (torch.arange(LENGTH) + start) % r.head_dim
         q, k = bench.even()
         q[:, :, i] = amplitude
         k[torch.arange(LENGTH), :, key_dim] = unit
@@ -240,7 +245,7 @@ def _rotation(bench: Bench, table: Any, evidence: list[Evidence]) -> tuple[str |
     # The partner of dimension 0 tells how many rotate, also where the slowest turn too little to be seen.
     partner = int(off[0].argmax())
     count = 2 * partner if partner > 1 else rotating[-1] + 1
-    if 0 not in rotating or count > dim or count % 2 or any(i >= count for i in rotating):
+    if 0 not in rotating or count > bench.roles.may_turn or count % 2 or any(i >= count for i in rotating):
         raise bench.unresolved("rotary positions", f"dimensions {rotating} of {dim} rotate, 0 with {partner}")
     half = count // 2
     still = list(range(count, dim))

@@ -171,7 +171,7 @@ def operations(architecture: Architecture, port: Any, tiny: Tiny, layers: int) -
     import jax.numpy as jnp
     from haliax import Axis, NamedArray
 
-    from levgen.runtime.hf_load import abstract_model
+    from levgen.runtime.abstract import abstract_model
     from levgen.runtime.parity import loss_gradients
 
     base = port.SurveyedConfig.from_hf_config(tiny.config())

@@ -1,9 +1,8 @@
-"""Other configs of a surveyed model, at random: from the fields that its answers are read from."""
+"""Other configs of a surveyed model, drawn with hypothesis from the fields that its answers are read from."""
 
 import dataclasses
-import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
@@ -12,7 +11,11 @@ from levgen.reference.tiny import VOCAB, Tiny
 from levgen.scaffold.parity_view import LISTS
 from levgen.survey.observe.shapes import LENGTH
 
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
 TRIES = 16
+_SIMPLE = 2  # examples that hypothesis begins with, whatever the seed: the simplest there is, and one much like it
 _DEPTHS = (1, 2, 3, 5, 6)
 _WIDTHS = (40, 56, 72, 88, 104)
 _HEAD_DIMS = (8, 12, 16, 20, 32)
@@ -20,6 +23,7 @@ _FACTORS = (0.5, 0.75, 1.5, 2.0)
 _EPSILONS = (1e-6, 1e-4, 1e-2)
 _THETAS = (100.0, 2000.0, 50000.0)
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)
+T = TypeVar("T")
 
 
 def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[str, Any]:
@@ -27,28 +31,60 @@ def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[s
 
     `port`: the rendered model, whose config class says what a draw is. The same from run to run for one `seed`.
 
-    Raises LevgenError where none of `TRIES` draws runs; half of them leave some fields as they are.
+    Raises LevgenError where none of `TRIES` draws runs; about half of them leave some fields as they are.
     """
+    import hypothesis
     import torch
+    from hypothesis import strategies
 
-    generator = random.Random(seed)
     base = port.SurveyedConfig.from_hf_config(tiny.config())
-    refused = ""
-    for attempt in range(TRIES):
+    refused: list[str] = []
+    drawn: list[dict[str, Any]] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=TRIES + _SIMPLE,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategies.data())
+    def attempt(data: "DataObject") -> None:
+        changes = Draw(architecture, base, data).changes()
+        if drawn:
+            return
+        if len(refused) < _SIMPLE:
+            refused.append("it is one of the simplest")
+            return
         try:
-            changes = Draw(architecture, base, generator, share=1.0 if attempt < TRIES // 2 else 0.5).changes()
             config = dataclasses.replace(base, **changes)
             fields = hf_fields(architecture, config)
             if port.SurveyedConfig.from_hf_config(tiny.config(**fields)) != config:
-                refused = f"the reference's config takes other values than {changes}"
-                continue
+                refused.append(f"the reference's config takes other values than {changes}")
+                return
+            if _few_are_kept(architecture, config):
+                refused.append(f"a token goes to more experts than the groups that are kept have: {changes}")
+                return
             with torch.no_grad():
                 tiny.build(dtype="float32", **fields)(token_ids(VOCAB, LENGTH))
         except Exception as error:  # whatever a reference refuses a config with
-            refused = f"{type(error).__name__}: {error}"
-            continue
-        return fields
-    raise LevgenError(f"none of {TRIES} random configs runs: {refused[:200]}")
+            refused.append(f"{type(error).__name__}: {error}")
+        else:
+            drawn.append(fields)
+
+    attempt()
+    if not drawn:
+        raise LevgenError(f"none of {len(refused)} random configs runs: {refused[-1][:200]}")
+    return drawn[0]
+
+
+def _few_are_kept(architecture: Architecture, config: Any) -> bool:
+    """Whether a token goes to more experts than there are in the groups that are kept: a reference takes any others."""
+    if not architecture.moe.groups:
+        return False
+    kept = config.num_kept_groups * (config.num_experts // config.num_expert_groups)
+    return bool(config.num_experts_per_tok > kept)
 
 
 def hf_fields(architecture: Architecture, config: Any) -> dict[str, Any]:
@@ -59,14 +95,20 @@ def hf_fields(architecture: Architecture, config: Any) -> dict[str, Any]:
 
 
 class Draw:
-    """One draw: new values for a `share` of the hyperparameters that a field of the reference holds."""
+    """One draw: new values for the hyperparameters that a field of the reference holds, all of them or some."""
 
-    def __init__(self, architecture: Architecture, base: Any, generator: random.Random, *, share: float) -> None:
+    def __init__(self, architecture: Architecture, base: Any, data: "DataObject") -> None:
         self.architecture = architecture
         self.base = base
-        self._random = generator
+        self._data = data
         held = {name for name, parameter in architecture.hyperparameters.items() if parameter.hf is not None}
-        self._free = {name for name in sorted(held) if generator.random() < share}
+        whole = self._choice((False, True))
+        self._free = {name for name in sorted(held) if whole or self._choice((True, False))}
+
+    def _choice(self, among: Sequence[T]) -> T:
+        from hypothesis import strategies
+
+        return self._data.draw(strategies.sampled_from(among))
 
     def changes(self) -> dict[str, Any]:
         """Changes to `base`, sizes that fit together first."""
@@ -78,7 +120,7 @@ class Draw:
         return drawn | self._rotations(drawn)
 
     def _sizes(self) -> dict[str, Any]:
-        a, choice = self.architecture, self._random.choice
+        a, choice = self.architecture, self._choice
         drawn: dict[str, Any] = {}
         if "num_layers" in self._free:
             drawn["num_layers"] = choice(_DEPTHS)
@@ -100,7 +142,7 @@ class Draw:
     def _value(self, name: str, value: Any) -> Any:
         from levgen.scaffold.parts import load_part
 
-        parameter, choice = self.architecture.hyperparameters[name], self._random.choice
+        parameter, choice = self.architecture.hyperparameters[name], self._choice
         if name in ("activation", "head_activation"):
             spec = next(spec for spec in load_part("mlp").hyperparameters if spec.name == "activation")
             return choice(spec.choices)
@@ -126,10 +168,10 @@ class Draw:
             # One of thetas has that of the rotation, or none: a port refuses others.
             both = {self.base.rope.theta, 0.0} if name == "layer_thetas" else {*getattr(self.base, name), *default}
             known = sorted(both)
-            entries = [self._random.choice(known) for _ in range(depth)]
+            entries = [self._choice(known) for _ in range(depth)]
             drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
         if "attention_types" in self.architecture.hyperparameters:
-            drawn["attention_types"] = ((tuple(self._random.choice(("global", "local")) for _ in range(depth)), 1),)
+            drawn["attention_types"] = ((tuple(self._choice(("global", "local")) for _ in range(depth)), 1),)
         return drawn
 
     def _rotations(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,11 +186,12 @@ class Draw:
         bound = {"rope"} if "layer_thetas" in drawn else set()
         for name in sorted({"rope", "local_rope"} & self._free - bound):
             held: Rotary = getattr(config, name)
-            rotation: Rotary = eval(self._random.choice(sources), {"Rotary": Rotary, "TINY": config})
+            rotation: Rotary = eval(self._choice(sources), {"Rotary": Rotary, "TINY": config})
             fraction = held.fraction
             if rotation.kind == "default" and fraction is not None:
-                dim = config.HeadSize.size
+                latent = self.architecture.attention.heads == "latent"
+                dim = (config.RopeHeadSize if latent else config.HeadSize).size
                 even = [part for part in _FRACTIONS if int(part * dim) and int(part * dim) % 2 == 0]
-                fraction = self._random.choice(even)
-            rotations[name] = dataclasses.replace(rotation, theta=self._random.choice(_THETAS), fraction=fraction)
+                fraction = self._choice(even)
+            rotations[name] = dataclasses.replace(rotation, theta=self._choice(_THETAS), fraction=fraction)
         return rotations

@@ -5,7 +5,7 @@ from typing import Any
 
 from levgen.architecture.card import parse_card
 from levgen.architecture.catalogue import find
-from levgen.survey.cards import differences
+from levgen.survey.cards import differences, rebuilt
 from levgen.survey.rebuild import GRADIENTS, LOGITS
 from levgen.survey.sweep.columns import DEEP, DRAWS, GROWTH, SHALLOW, is_green
 
@@ -15,9 +15,9 @@ Written by `python -m levgen.survey.sweep FOLDER --first @docs/dense_decoders.tx
 FOLDER keeps the result of each type. With {{versions}}.
 
 A type is green where the survey answered every question, and the model written from the answers holds in all columns:
-in the tiny config, and in {DRAWS} random ones of other widths, heads, depths, switches, rotations and windows, as far
-as config fields for them were found. Figures are relative errors against transformers in fp32 on CPU, all parameters
-random, one a config; XLA compiles with most optimisations off, which is sooner done.
+in the tiny config, and in {DRAWS} that hypothesis draws, of other widths, heads, depths, switches, rotations and
+windows, as far as config fields for them were found. Figures are relative errors against transformers in fp32 on CPU,
+all parameters random, one a config; XLA compiles with most optimisations off, which is sooner done.
 
 - *generation*: model, tests and configs are written, and ruff finds nothing in them.
 - *forward*: logits of a short text; *long positions*: of one that is longer than every probe, window and original
@@ -27,8 +27,8 @@ random, one a config; XLA compiles with most optimisations off, which is sooner 
 - *compile growth*: operations of the lowered loss and gradient at {DEEP} layers, over those at {SHALLOW};
   at most {GROWTH}. A count, because a time says nothing on a busy machine.
 - *tests*: the test file that is generated with the model, run as it is.
-- *card*: whether the shipped card is what the survey found; else the answers that differ. A few cards know fields of
-  checkpoints that the config class of transformers doesn't name.
+- *card*: whether `python -m levgen.survey.cards TYPE` writes the card that is shipped; else the answers that differ:
+  a few cards know fields of checkpoints that the config class of transformers doesn't name.
 - *unknown*: the questions that no answer fits, what was observed, and where in the reference.
 
 """
@@ -98,13 +98,21 @@ def row(result: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def cells_of(line: str) -> dict[str, str]:
+    """The cells of a line of the table by column; nothing of a line of text."""
+    cells = [cell.strip() for cell in line.split(" | ", len(_COLUMNS) - 1)]
+    if not line.startswith("| ") or len(cells) != len(_COLUMNS):
+        return {}
+    return dict(zip(_COLUMNS, [cells[0].removeprefix("| "), *cells[1:]], strict=True))
+
+
 def _card(result: dict[str, Any]) -> str:
     """Whether the shipped card of a surveyed type says the same."""
     shipped = find(str(result["type"]))
     if state(result) not in ("green", "red") or shipped is None:
         return ""
     found = parse_card(result["card"], source=f"the card of {result['type']}")
-    differing = [line.partition(":")[0] for line in differences(shipped, found)]
+    differing = [line.partition(":")[0] for line in differences(shipped, rebuilt(shipped, found))]
     return ", ".join(differing) or "the same"
 
 

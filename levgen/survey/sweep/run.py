@@ -1,22 +1,23 @@
 """`python -m levgen.survey.sweep FOLDER`: surveys every causal language model of transformers and writes a table.
 
-Each type runs in a process of its own, with a time limit. A result is a file in FOLDER, and a type that has one is not
-run again: an interrupted sweep goes on where it stopped. The table is written anew after each type.
+Each type runs in a process of its own, with limits of time and memory. A result is a file in FOLDER, and a type that
+has one is not run again: an interrupted sweep goes on where it stopped. The table is written anew after each type.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep.page import GOOD, page, row, state
+from levgen.survey.sweep.page import GOOD, cells_of, page, row
 
 _PROJECT = "project"
 # Most of a type's time is XLA's, which optimises programs that run once.
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--types", nargs="*", help="these types only; @FILE reads them from a file, one a line")
     parser.add_argument("--first", nargs="*", default=[], help="types that come first, in a section of their own")
     parser.add_argument("--seconds", type=float, default=300, help="time limit of one type")
+    parser.add_argument("--gigabytes", type=float, default=12, help="memory that one type may ask for")
     parser.add_argument("--jobs", type=int, default=1, help="types that run at once")
     parser.add_argument("--table", type=Path, help="where the table goes (FOLDER/table.md)")
     parser.add_argument(
@@ -44,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     if given.one:
+        limit = int(given.gigabytes * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         _survey(folder, given.one)
         return 0
     rest = given.types if given.types is not None else [t for t in causal_types() if t not in given.first]
@@ -56,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.write_text(page(sections), encoding="utf-8")
 
     def sweep(model_type: str) -> None:
-        _run(folder, model_type, given.seconds)
+        _run(folder, model_type, given.seconds, given.gigabytes)
         with lock:
             print(row(_result(folder, model_type)), flush=True)
             write_table()
@@ -69,9 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
     write_table()
     if given.against is None:
         return 0
-    states = {model_type: state(_result(folder, model_type)) for model_type in (*first, *rest)}
-    worse, other = compare(given.against.read_text(encoding="utf-8"), states)
-    print("\n".join([*worse, *other]) or f"{given.against} says the same of these {len(states)} types")
+    rows = [row(_result(folder, model_type)) for model_type in (*first, *rest)]
+    worse, other = compare(given.against.read_text(encoding="utf-8"), rows)
+    print("\n".join([*worse, *other]) or f"{given.against} says the same of these {len(rows)} types")
     return 1 if worse else 0
 
 
@@ -81,18 +85,21 @@ def share(types: Sequence[str], which: str) -> list[str]:
     return list(types[int(one) % int(of) :: int(of)])
 
 
-def compare(page: str, states: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """(a line for each type that is worse than the table `page` says or not in it, one for each other that differs)"""
-    rows = (line.split(" | ") for line in page.splitlines() if line.startswith("| "))
-    said = {cells[0].removeprefix("| "): cells[1].partition(":")[0] for cells in rows}
+def compare(page: str, rows: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(a line for each of `rows` that is worse than in the table `page`, or new, one for each other that differs)"""
+    said = {cells["type"]: cells for cells in map(cells_of, page.splitlines()) if cells}
     worse, other = [], []
-    for model_type, found in states.items():
-        before = said.get(model_type, "nothing")
-        line = f"{model_type}: the table says {before}, and it is {found}"
+    for cells in map(cells_of, rows):
+        before, found = (
+            each.get("survey", "nothing").partition(":")[0] for each in (said.get(cells["type"], {}), cells)
+        )
+        line = f"{cells['type']}: the table says {before}, and it is {found}"
         if before == "nothing" or GOOD.get(found, 0) < GOOD.get(before, 0):
             worse.append(line)
         elif found != before:
             other.append(line)
+        elif (card := said[cells["type"]]["card"]) != cells["card"]:
+            worse.append(f"{cells['type']}: of the card the table says {card or 'nothing'}, and it is {cells['card']}")
     return worse, other
 
 
@@ -113,9 +120,10 @@ def _make_project(folder: Path) -> None:
         write(root, project_files(root))
 
 
-def _run(folder: Path, model_type: str, seconds: float) -> None:
+def _run(folder: Path, model_type: str, seconds: float, gigabytes: float) -> None:
     """One type in a process of its own; what it had found is kept where its time is over."""
     command = [sys.executable, "-W", "ignore", "-m", "levgen.survey.sweep", str(folder), "--one", model_type]
+    command += ["--gigabytes", str(gigabytes)]
     partial = _partial(folder, model_type)
     partial.unlink(missing_ok=True)
     problem = None

@@ -1,0 +1,156 @@
+"""What moves when one channel of an attention's projections is moved at one position.
+
+A query's moves that position's output only; a value's moves one channel of each head that reads it, in proportion; a
+key's is the rest.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.observe.anatomy import Anatomy, Core
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.dataflow import LowRank, columns_behind_norms
+
+ROLES = "queries, keys and values"
+PROBE = "each channel of the projections moved at one position"
+# role, head, dimension. q, k and v are a head's; s is a key's that all heads share, and - reaches no score by itself.
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Keys and values that are made from a vector of low rank. `queries`: None where they are of full rank.
+
+    A head's key has `own` dimensions that are its own, and `shared` ones that stand beside the vector.
+    """
+
+    queries: LowRank | None
+    keys: LowRank
+    own: int
+    shared: int
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The channels of an attention. `places`: source leaf -> what each of its channels is.
+
+    `head_dim`: the width of a head's queries and keys, `value_dim` of its values. Where a part of a key is shared by
+    all heads its dimensions come first, here and in queries, wherever they lie in the projections.
+    """
+
+    core: Core
+    heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int
+    places: dict[str, tuple[Place, ...]]
+    window: int | None  # a query sees this many keys, itself the last
+    order: str  # separate, concat, interleaved, blocks
+    evidence: tuple[Evidence, ...]
+    latent: Latent | None = None
+
+    @property
+    def may_turn(self) -> int:
+        """How many dimensions of a head, the first ones, may rotate by its position."""
+        return self.head_dim if self.latent is None else self.latent.shared
+
+    def fill(self, q: Any, k: Any, v: Any) -> dict[str, Any]:
+        """Outputs [T, N] of the sources for queries and keys [T, heads, head_dim], values [T, heads, value_dim].
+
+        Keys and values have kv_heads heads. What all heads share is taken from the first.
+        """
+        import torch
+
+        parts = {"q": q, "k": k, "v": v, "s": k, "-": torch.zeros_like(v)}
+        return {
+            leaf: torch.stack([parts[role][:, head, dim] for role, head, dim in places], dim=1)
+            for leaf, places in self.places.items()
+        }
+
+    def split(self, outputs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """The inverse of `fill`: queries, keys and values [T, heads, dimensions]."""
+        import torch
+
+        sizes = {
+            "q": (self.heads, self.head_dim),
+            "k": (self.kv_heads, self.head_dim),
+            "v": (self.kv_heads, self.value_dim),
+        }
+        parts = {r: torch.zeros(LENGTH, *size, dtype=torch.float64) for r, size in sizes.items()}
+        for leaf, places in self.places.items():
+            for channel, (role, head, dim) in enumerate(places):
+                if role == "-":
+                    continue
+                moved = outputs[leaf][:, channel].double()
+                if role == "s":
+                    parts["k"][:, :, dim] = moved[:, None]
+                else:
+                    parts[role][:, head, dim] = moved
+        return parts["q"], parts["k"], parts["v"]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """`kinds`: source leaf -> of each channel whether it is a query's, key's or value's, and the outputs it moves."""
+
+    kinds: dict[str, list[tuple[str, tuple[int, ...]]]]
+    window: int | None
+
+    def reached(self, role: str) -> list[tuple[int, ...]]:
+        """The sets of outputs that channels of one role move, sorted."""
+        return sorted({columns for found in self.kinds.values() for r, columns in found if r == role})
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence("window", self.window, probe=f"a value moved at position {LENGTH // 3} of {LENGTH}")
+
+
+def move_channels(anatomy: Anatomy, core: Core) -> Moves:
+    """Moves every channel. Raises UnresolvedError where one is no query's, key's or value's, or windows differ."""
+    question = ROLES
+    module = anatomy.probe.calls[core.target].module
+    # Scores of about 1, so that no probability is lost to rounding.
+    held = {leaf: 0.5 * anatomy.gave[leaf] / anatomy.gave[leaf].std() for leaf in core.sources}
+    before = anatomy.run(held, core.target)
+    middle = LENGTH // 3
+    kinds: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    lasts = set()
+    # A matrix that holds queries, keys and values may reach the core with its values only, the rest through norms.
+    behind_norms = columns_behind_norms(anatomy, core)
+    for leaf in core.sources:
+        kinds[leaf] = []
+        for channel in range(held[leaf].shape[1]):
+            change = _moved(anatomy, core, held, leaf, channel, middle, 1.0) - before
+            rows, columns = (_where(change.abs().amax(dim=axis), before) for axis in (1, 0))
+            if not rows and (leaf, channel) in behind_norms:
+                kinds[leaf].append(("-", ()))
+                continue
+            if not rows:
+                raise UnresolvedError(question, f"channel {channel} of {leaf} moves nothing", module)
+            if min(rows) < middle:
+                raise UnresolvedError(question, f"channel {channel} of {leaf} moves earlier positions", module)
+            if rows == [middle]:
+                kinds[leaf].append(("q", tuple(columns)))
+                continue
+            double = _moved(anatomy, core, held, leaf, channel, middle, 2.0) - before
+            # What a key does is far from linear at a move of this size, and fp32 rounds to 1e-5 of it.
+            linear = float((double - 2 * change).abs().max()) <= 1e-4 * float(change.abs().max())
+            kinds[leaf].append(("v" if linear else "k", tuple(columns)))
+            if linear:
+                lasts.add(max(rows))
+    if len(lasts) != 1:
+        raise UnresolvedError(question, f"values reach as far as positions {sorted(lasts)} from {middle}", module)
+    last = lasts.pop()
+    window = None if last == LENGTH - 1 else last - middle + 1
+    return Moves(kinds, window)
+
+
+def _moved(anatomy: Anatomy, core: Core, held: dict[str, Any], leaf: str, channel: int, at: int, by: float) -> Any:
+    moved = held[leaf].clone()
+    moved[at, channel] += by * float(held[leaf].std())
+    return anatomy.run({**held, leaf: moved}, core.target)
+
+
+def _where(change: Any, before: Any) -> list[int]:
+    return [int(i) for i in (change > 1e-12 * float(before.abs().max())).nonzero()[:, 0]]

@@ -1,0 +1,46 @@
+"""Fields that a config class computes from others: what they must be, as an expression over those."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.settle import _follower, _repeated
+
+FOUND = FieldMap(sizes={"num_layers": "depth", "num_heads": "heads"})
+
+
+def _trials(full: dict[str, Any], *runs: dict[str, Any]) -> Any:
+    """`runs`: the fields' values of configs in which others than those asked about were altered; the base first."""
+    examined = [SimpleNamespace(changes={}, values=values) for values in runs]
+    return SimpleNamespace(fields=full, base=examined[0], examined=examined)
+
+
+@pytest.mark.parametrize(
+    ("full", "values", "expression"),
+    [
+        (27, (3, 5), "depth - 1"),
+        (28, (4, 6), "depth"),
+        (27, (3, 3), None),  # it stays where the other moves
+        (20, (3, 5), None),  # at full size it is another
+    ],
+)
+def test_a_field_that_follows_a_size(full: int, values: tuple[int, int], expression: str | None) -> None:
+    runs = [{"last": last, "depth": depth, "heads": 2} for last, depth in zip(values, (4, 6), strict=True)]
+    assert _follower(_trials({"last": full, "depth": 28, "heads": 16}, *runs), FOUND, "last") == expression
+
+
+@pytest.mark.parametrize(
+    ("held", "expression"),
+    [
+        (([6, 6, 6, 6], [8, 8, 8, 8], [6, 6, 6]), "[heads] * depth"),
+        (([6, 6, 6, 6], [8, 8, 8, 6], [6, 6, 6]), None),
+        (([6, 6, 6, 6], [6, 6, 6, 6], [6, 6, 6]), None),
+    ],
+)
+def test_a_list_that_repeats_a_size(held: tuple[list[int], ...], expression: str | None) -> None:
+    sizes = ((6, 4), (8, 4), (6, 3))
+    runs = [{"each": each, "heads": h, "depth": d} for each, (h, d) in zip(held, sizes, strict=True)]
+    full = {"each": [48] * 40, "heads": 48, "depth": 40}
+    assert _repeated(_trials(full, *runs), FOUND, "each") == expression

@@ -1,0 +1,100 @@
+"""Latent attention taken apart, on modules whose names say nothing; and what is unlike the known one is unknown."""
+
+import math
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from attentions import HEADS, OWN, Q_RANK, RANK, SHARED, VALUE, WIDTH, Block, LowMix
+
+from levgen.reference.record import record
+from levgen.survey.evidence import UnresolvedError
+from levgen.survey.observe.anatomy import Anatomy, dissect
+from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions.channels import Roles
+from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.roles import find_roles
+from levgen.survey.questions.scores import Scores, find_scores
+
+
+def _dissect(**answers: Any) -> Anatomy:
+    block = Block(LowMix(**answers), order=answers.pop("order", "pre"))
+    x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    (call,) = record(lambda: block(x), {"layer": block}, arguments=True)
+    return dissect(call)
+
+
+def _attention(**answers: Any) -> tuple[Dataflow, Roles, Scores]:
+    anatomy = _dissect(**answers)
+    flow = find_dataflow(anatomy)
+    roles = find_roles(anatomy, flow.attention_core)
+    return flow, roles, find_scores(anatomy, roles)
+
+
+def test_maps_down_and_up_are_told_from_each_other() -> None:
+    flow, roles, scores = _attention()
+    assert (flow.attention_inputs, flow.attention_output, flow.norms) == (("m.a", "m.c"), "m.e", "pre")
+    assert roles.latent is not None
+    assert roles.latent.queries is not None
+    assert (roles.latent.queries.down, roles.latent.queries.norm, roles.latent.queries.up) == ("m.a", "m.n", "m.b")
+    assert (roles.latent.keys.down, roles.latent.keys.norm, roles.latent.keys.up) == ("m.c", "m.o", "m.d")
+    assert (len(roles.latent.queries.columns), len(roles.latent.keys.columns)) == (Q_RANK, RANK)
+    assert (roles.latent.own, roles.latent.shared, roles.value_dim) == (OWN, SHARED, VALUE)
+    assert (roles.heads, roles.kv_heads, roles.head_dim) == (HEADS, HEADS, OWN + SHARED)
+    assert scores.scale == pytest.approx((OWN + SHARED) ** -0.5)
+    assert scores.frequencies == pytest.approx([500.0 ** (-i / 3) for i in range(3)], rel=1e-6)
+
+
+def test_queries_of_full_rank() -> None:
+    flow, roles, _ = _attention(low=False)
+    assert flow.attention_inputs == ("m.b", "m.c")
+    assert roles.latent is not None
+    assert roles.latent.queries is None
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_the_shared_part_turns(layout: str) -> None:
+    _, _, scores = _attention(layout=layout)
+    assert (scores.layout, len(scores.frequencies)) == (layout, SHARED // 2)
+
+
+def test_what_cosine_and_sine_are_multiplied_by_is_told_from_the_scale() -> None:
+    _, _, scores = _attention(stretch=1.3)
+    assert scores.rotary_scaling == pytest.approx(1.3, rel=1e-5)
+    assert scores.scale == pytest.approx((OWN + SHARED) ** -0.5, rel=1e-5)
+
+
+def test_channels_are_filled_and_split_alike() -> None:
+    _, roles, _ = _attention()
+    generator = torch.Generator().manual_seed(1)
+    q, k = (torch.randn(LENGTH, HEADS, OWN + SHARED, dtype=torch.float64, generator=generator) for _ in range(2))
+    v = torch.randn(LENGTH, HEADS, VALUE, dtype=torch.float64, generator=generator)
+    k[:, :, :SHARED] = k[:, :1, :SHARED]  # which all heads share
+    for part, again in zip((q, k, v), roles.split(roles.fill(q, k, v)), strict=True):
+        assert torch.equal(part, again)
+
+
+@pytest.mark.parametrize(
+    ("twist", "observed"),
+    [
+        ("a map of its own", "the rest of a key beside that vector"),
+        ("no norm", "columns of another output"),
+        ("a factor", "read different tensors"),
+        ("values first", "numbers of a key and"),
+        ("shared part first", "scale: scores"),
+        ("own part turns", "rotate"),
+        ("scale by head", "differs by head"),
+    ],
+)
+def test_what_is_unlike_the_known_one_is_unknown(twist: str, observed: str) -> None:
+    with pytest.raises(UnresolvedError, match=observed):
+        _attention(twist=twist)
+
+
+def test_nothing_turns() -> None:
+    _, _, scores = _attention(twist="nothing turns")
+    assert scores.layout is None
+    assert math.isclose(scores.scale, (OWN + SHARED) ** -0.5, rel_tol=1e-6)
