@@ -17,7 +17,9 @@ from benchmarks.timing import Runner, interleaved
 from levgen.runtime import Experts, top_experts
 from levgen.runtime.testing import relative_error
 
-GROUPED, DENSE, TORCH = "levgen, grouped", "every expert for every token", "transformers (torch), grouped"
+GROUPED, DENSE = "levgen, grouped", "every expert for every token"
+# transformers' default, and its loop over the experts that any token goes to.
+TORCH = {"transformers (torch), grouped": "grouped_mm", "transformers (torch), loop": "eager"}
 Expert, Token = Axis("expert", 8), Axis("token", 1024)
 Embed, Mlp = Axis("embed", 256), Axis("expert_mlp", 256)
 EXPERTS, CHOSEN = (8, 64, 256), 4
@@ -41,13 +43,14 @@ def _compare(count: int, *, tokens: int, rounds: int) -> Comparison:
         steps[name] = partial(_wait, compiled, (experts, x), chosen, weights)
         memory = compiled.compiled.memory_analysis()
         notes.append(f"{name}: {memory.temp_size_in_bytes / 2**20:,.0f} MiB of temporary memory.")
-    values = {name: float(step()[0]) for name, step in steps.items()}
+    found = {name: (loss, of_x.array) for name, (loss, (_, of_x)) in ((name, step()) for name, step in steps.items())}
     if importlib.util.find_spec("torch") is not None:
-        steps[TORCH] = _torch_step(experts, x, chosen, weights)
-        values[TORCH] = steps[TORCH]()
-    worst = max(relative_error(value, values[DENSE]) for value in values.values())
-    if worst > 1e-4:
-        raise RuntimeError(f"the rivals differ: {values}")
+        for name, implementation in TORCH.items():
+            steps[name] = _torch_step(implementation, experts, x, chosen, weights)
+            found[name] = steps[name]()
+    errors = {name: max(map(relative_error, values, found[DENSE])) for name, values in found.items()}
+    if max(errors.values()) > 1e-4:
+        raise RuntimeError(f"the rivals differ in loss or gradient: {errors}")
     timings = interleaved(
         f"experts {count}", {name: Runner(step, prepare=step) for name, step in steps.items()}, rounds
     )
@@ -92,13 +95,16 @@ def _wait(step: Callable[..., Any], *arguments: Any) -> Any:
     return jax.block_until_ready(step(*arguments))
 
 
-def _torch_step(experts: Experts, x: NamedArray, chosen: NamedArray, weights: NamedArray) -> Callable[[], float]:
+def _torch_step(
+    implementation: str, experts: Experts, x: NamedArray, chosen: NamedArray, weights: NamedArray
+) -> Callable[[], tuple[float, Any]]:
+    """Computes the loss and all gradients; returns the loss and the gradient of `x`."""
     import torch
     from transformers.models.mixtral.modeling_mixtral import MixtralConfig, MixtralExperts
 
     count = experts.down_proj.axes[0].size
     config = MixtralConfig(hidden_size=Embed.size, intermediate_size=Mlp.size, num_local_experts=count)
-    config._experts_implementation = "grouped_mm"
+    config._experts_implementation = implementation
     theirs = MixtralExperts(config)
     both = np.asarray(experts.gate_up_proj.array).reshape(count, Embed.size, -1)
     with torch.no_grad():
@@ -107,11 +113,12 @@ def _torch_step(experts: Experts, x: NamedArray, chosen: NamedArray, weights: Na
     hidden, index, scale = (torch.from_numpy(np.array(a.array)) for a in (x, chosen, weights))
     hidden.requires_grad_()
 
-    def step() -> float:
+    def step() -> tuple[float, Any]:
         loss = theirs(hidden, index.long(), scale).square().mean()
         loss.backward()
+        of_x = hidden.grad
         for tensor in (hidden, *theirs.parameters()):
             tensor.grad = None
-        return float(loss.detach())
+        return float(loss.detach()), of_x.numpy()
 
     return step

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from levgen.cli.inspection import Inspection
     from levgen.survey.report import Survey
 
+# The least room for the axes of modules beside their numbers.
+_AXES = 12
+
 
 def print_inspection(inspection: "Inspection") -> None:
     """Prints what is known: hyperparameters, answers, a layer, parameters; then what a survey could not settle."""
@@ -46,7 +49,7 @@ def _print_known(console: Console, architecture: Architecture, inspection: "Insp
     for line in draw(dataflow_of(architecture), console.width):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_parameters(architecture, inspection.vocab_size))
+    console.print(_parameters(architecture, inspection.vocab_size, console.width))
     cached = cached_numbers(architecture)
     if cached is not None:
         console.print(f"\nA cache holds {cached:,} numbers a token: {2 * cached:,} bytes in bfloat16", soft_wrap=True)
@@ -126,24 +129,35 @@ def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
             yield f"{group}.{answer}", str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _parameters(architecture: Architecture, vocab_size: int | None) -> Table:
-    """Parameters by module; those of each entry of the vocabulary apart where its size is not known."""
+def _parameters(architecture: Architecture, vocab_size: int | None, width: int) -> Table:
+    """Parameters by module; those of each entry of the vocabulary apart where its size is not known.
+
+    width: of the terminal. Where it leaves next to nothing for axes, they are left out.
+    """
     counts = count_modules(architecture)
     vocab = vocab_size or 0
-    table = _table("Module", "Axes of its weight", "Parameters", "Of them")
-    table.columns[0].no_wrap = True
-    table.columns[2].justify = table.columns[3].justify = "right"
+    rows = []
     for count in counts:
         each = f"{count.each + count.per_token * vocab:,}"
         if count.per_token and vocab_size is None:
             each = f"{count.per_token:,} a token"
-        table.add_row(escape(count.module), count.axes, each, f"{count.times:,}")
+        rows.append((escape(count.module), count.axes, each, f"{count.times:,}"))
     more = sum(count.per_token for count in counts) if vocab_size is None else 0
-    total = f"{sum(count.total(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
-    table.add_row("[bold]all[/bold]", "" if vocab_size is None else f"vocabulary of {vocab_size:,}", total, "")
+    beside = f" + {more:,} a token" if more else ""
+    total = f"{sum(count.total(vocab) for count in counts):,}{beside}"
+    rows.append(("[bold]all[/bold]", "" if vocab_size is None else f"vocabulary of {vocab_size:,}", total, ""))
     if any(count.active is not None for count in counts):
-        active = f"{sum(count.passed(vocab) for count in counts):,}" + (f" + {more:,} a token" if more else "")
-        table.add_row("[bold]active[/bold]", "what one token passes through", active, "")
+        active = f"{sum(count.passed(vocab) for count in counts):,}{beside}"
+        rows.append(("[bold]active[/bold]", "what one token passes through", active, ""))
+    titles = ("Module", "Axes of its weight", "Parameters", "Of them")
+    taken = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True) if column[0] != titles[1])
+    shown = (0, 1, 2, 3) if width - taken >= _AXES else (0, 2, 3)
+    table = _table(*(titles[column] for column in shown))
+    for column, title in zip(table.columns, [titles[column] for column in shown], strict=True):
+        column.no_wrap = title != titles[1]
+        column.justify = "right" if title in titles[2:] else "left"
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
     return table
 
 

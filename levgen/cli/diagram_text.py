@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from levgen.scaffold.dataflow import Branch, Dataflow, Residual, Step
 
-# Where explanations begin, and the least room that they get on a narrow terminal.
+# Where explanations begin, unless a name goes on beyond it, and the least room that they get on a narrow terminal.
 _COLUMN, _LEAST = 38, 30
+_GAP = "  "
 _INSIDE = "│     "
 
 
@@ -56,17 +57,18 @@ def _steps(rail: str, steps: Iterable[Step]) -> Iterator[str]:
 
 
 def _row(text: str, does: str) -> str:
-    return f"{text:<{_COLUMN}}  {does}".rstrip()
+    return f"{text:<{_COLUMN}}{_GAP}{does}".rstrip()
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:
     """`line`, its explanation going on under itself where it is too long; the rails go on beside it."""
-    start, does = line[: _COLUMN + 2], line[_COLUMN + 2 :]
-    if len(line) <= width or not does or not start.endswith("  "):
+    if len(line) <= width or _GAP not in line[_COLUMN:]:
         yield line
         return
-    first, *more = textwrap.wrap(does, max(_LEAST, width - len(start)))
-    yield start + first
+    name, _, does = line[_COLUMN:].partition(_GAP)
+    lines = textwrap.wrap(does, max(_LEAST, width - _COLUMN - len(_GAP)))
+    # A name that goes on beyond the column has a line of its own.
+    yield line[:_COLUMN] + (name or _GAP + lines.pop(0))
     # A lane's rail goes on to where the lanes join; the stream's always does.
-    rails = "".join("│" if char in "│├" else " " for char in start)
-    yield from (f"{rails}{text}" for text in more)
+    rails = "".join("│" if char in "│├" else " " for char in line[:_COLUMN])
+    yield from (f"{rails}{_GAP}{text}" for text in lines)

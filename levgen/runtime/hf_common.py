@@ -17,6 +17,7 @@ COMMON_FIELDS: dict[str, str] = {
     "_commit_hash": _RECORD,
     "dtype": "the dtype of the stored weights, which loading reads from the tensors",
     "torch_dtype": "the dtype of the stored weights, which loading reads from the tensors",
+    "quantization_config": "how the weights are stored, which loading reads itself",
     "attn_implementation": "which kernel computes the attention",
     "_attn_implementation": "which kernel computes the attention",
     "_attn_implementation_autoset": "which kernel computes the attention",

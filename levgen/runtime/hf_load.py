@@ -14,9 +14,10 @@ from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
 from levgen.runtime.abstract import abstract_model
-from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config, read_headers
+from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config
 from levgen.runtime.hf_match import Readable, as_named, match_tensors
 from levgen.runtime.hf_names import HfTensor, model_arrays, replace_arrays
+from levgen.runtime.hf_quantized import read_tensors
 from levgen.runtime.hf_shards import ShardedArray, aligned, read_parallel
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.safetensors_io import dtype_of
@@ -33,17 +34,18 @@ def load_hf(
     Its tensors may be named as transformers writes them, or as its modules are in memory, where that differs: experts
     one by one or all in one. Each tensor is read into its place in the stacked array, and with `axis_mapping`, which
     wants a mesh in context, into the parts of it that the devices hold: host memory peaks some megabytes above the
-    size of the weights.
+    size of the weights. Weights that are stored in 8 or 4 bits are unpacked on the way (`hf_quantized`).
 
     Args:
         ModelClass: the model's class. Its config class reads config.json.
         folder: a local folder.
-        dtype: of the floating-point parameters; by default as stored.
+        dtype: of the floating-point parameters; by default as stored, or, of 8 or 4 bits, as config.json states.
         axis_mapping: axis name -> mesh axis, to shard the parameters as haliax does.
 
     Raises:
         HfConfigError: config.json is of another model type, or has attributes that the model doesn't know.
-        HfCheckpointError: no checkpoint, another architecture, or tensors missing, misshapen or unexpected, all listed.
+        HfCheckpointError: no checkpoint, another architecture, weights in a format that can't be read, or tensors
+            missing, misshapen or unexpected, all listed.
         SafetensorsError: a file that is cut short or no safetensors file.
     """
     folder = Path(folder)
@@ -53,7 +55,12 @@ def load_hf(
     check_architecture(ModelClass.__name__, hf_config.model_type, as_read)
     config = config_class.from_hf_config(hf_config)
     template = abstract_model(ModelClass, config, vocab_size(hf_config))
-    found = read_headers(folder)
+    return read_weights(template, folder, dtype=dtype, axis_mapping=axis_mapping)
+
+
+def read_weights(template: T, folder: Path, *, dtype: Any = None, axis_mapping: ResourceMapping | None = None) -> T:
+    """`template`, a model with shapes in the place of arrays, with the weights of a folder: see `load_hf`."""
+    found = read_tensors(folder)
     wanted = as_named(template, found)
     stored = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=str(folder))
     return fill(template, wanted, stored, dtype=dtype, axis_mapping=axis_mapping)

@@ -34,7 +34,10 @@ class Readable(Source, Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
     def read_into(self, out: np.ndarray[Any, Any], first: int = 0) -> None:
-        """Fill `out` with elements of the tensor, from the element `first` on, as its dtype."""
+        """Fill `out` with elements of the tensor, from the element `first` on, as its dtype.
+
+        They begin and end at rows: at places on the tensor's first axis.
+        """
 
 
 S = TypeVar("S", bound=Source)
@@ -66,7 +69,7 @@ def match_tensors(
     for name, stored in unused.items():
         if _is_recomputed(name, stored):
             continue
-        if original is not None and stored.shape == original.shape and stored.equals(original):
+        if original is not None and _equal(stored, original):
             continue
         near = nearest(name, names, most=1)
         shown = f"; nearest of ours: {labels[near[0]]} ({near[0]})" if near else ""
@@ -97,6 +100,11 @@ def _names(wanted: Sequence[HfTensor], found: Mapping[str, Any]) -> list[str]:
     if any(name.startswith(common) for name in found):
         return [tensor.name for tensor in wanted]
     return [tensor.name.removeprefix(common) for tensor in wanted]
+
+
+def _equal(one: S, other: S) -> bool:
+    """Whether both are stored alike, with the same values."""
+    return type(one) is type(other) and one.shape == other.shape and one.equals(other)
 
 
 def _is_recomputed(name: str, stored: Source) -> bool:

@@ -217,7 +217,9 @@ class _Reader:
         said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
         if answers.window != "none":
             where = " in layers that say so" if self._by_layer_window else ""
-            said.append(f"the last {self._values.get('sliding_window')} keys{where}")
+            length = self._values.get("sliding_window")
+            seen = "the last sliding_window keys, if there is one" if length is None else f"the last {length} keys"
+            said.append(f"{seen}{where}")
         said.append(f"scores * {self._said(answers.scale)}")
         if answers.softcap is not None:
             said.append(self._softcap(answers.softcap).name)
@@ -311,7 +313,18 @@ class _Reader:
             gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
             lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
         join = "sum of weights * experts" + (" + shared" if answers.shared != "none" else "")
-        return Branch("mlp", before, tuple(lanes), Step(join), output)
+        return Branch("mlp", before, tuple(lanes), Step(join, self._without_experts(str(act))), output)
+
+    def _without_experts(self, act: str) -> str:
+        """What the layers that have no experts do in their place; nothing where all have."""
+        if not self._view.mixed:
+            return ""
+        inside = f"{act}(gate) * up" if self._a.mlp.kind == "gated" else f"{act}(up)"
+        which = {
+            "after": f"in the first {self._values.get('num_dense_layers')} layers",
+            "listed": "in layers that mlp_layer_types calls dense",
+        }[self._a.moe.layers]
+        return f"{which} down({inside}) instead, {self._values['intermediate_dim']} wide"
 
     # Words --------------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,8 @@ from haliax.partitioning import ResourceMapping
 from levgen.errors import did_you_mean
 from levgen.runtime import LmConfig, LmHeadModel
 from levgen.runtime.abstract import abstract_model
-from levgen.runtime.hf_checkpoint import CONFIG, check_architecture, read_config, read_headers
-from levgen.runtime.hf_load import fill, token_embedding, vocab_size
-from levgen.runtime.hf_match import match_tensors
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.hf_checkpoint import CONFIG, check_architecture, read_config
+from levgen.runtime.hf_load import read_weights, vocab_size
 from levgen.training.project import Project
 from levgen.training.validate import problems_error
 from levgen.training.yaml_source import YamlSource
@@ -43,14 +41,12 @@ class HfStart:
         """The weights of the folder in the model of `config`; a vocabulary of another size is cut or grown to `Vocab`.
 
         Raises:
-            HfCheckpointError: no weights, or tensors missing, misshapen or unexpected, all listed.
+            HfCheckpointError: no weights, a format that can't be read, or tensors missing, misshapen or unexpected, all
+                listed.
         """
         stored_size = vocab_size(self.hf_config)
         template = abstract_model(config.model_type, config, stored_size)
-        wanted = hf_tensors(template)
-        found = read_headers(self.folder)
-        stored = match_tensors(wanted, found, embedding=token_embedding(template, wanted), where=str(self.folder))
-        model = fill(template, wanted, stored, dtype=dtype, axis_mapping=axis_mapping)
+        model = read_weights(template, self.folder, dtype=dtype, axis_mapping=axis_mapping)
         if Vocab.size == stored_size:
             return model
         how = "cut" if Vocab.size < stored_size else "grown, each new row the mean of the old,"

@@ -10,7 +10,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +21,41 @@ if importlib.util.find_spec("levanter") is None:
     pytest.skip("marin-levanter is not installed here: it needs an environment of its own", allow_module_level=True)
 
 MODELS = ("llama", "gpt2", "gemma2", "bloom", "youtu")
+# With experts, and the second one with latent attention too.
+MIXTURES = ("mixtral", "deepseek_v3")
 # Every axis that a rule of Levanter's shards by default, over 4 devices.
 SMALL = {"hidden_dim": 64, "max_seq_len": 64}
 LOSS = re.compile(r'"metrics": \{"train/loss": ([\d.e+-]+), "global_step": (\d+)')
 FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
 
+# Any batch of it is the same, so that the order in which an engine takes its sequences changes no loss.
+REPEATED = "Every sequence begins with this." * 50
+assert SMALL["max_seq_len"] % 32 == 0
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with every model; what its runs compile is kept for those that compile the same."""
     root = tmp_path_factory.mktemp("levanter") / "demo"
-    for model in MODELS:
+    for model in (*MODELS, *MIXTURES):
         command = [sys.executable, "-m", "levgen", "new-model", model, "--dest", str(root), "--defaults"]
         subprocess.run(command, check=True, capture_output=True)
-    return root
+    (root / "data" / "repeated.jsonl").write_text(json.dumps({"text": REPEATED}) + "\n")
+    for path in root.glob("config/*_nano.yaml"):
+        text = (
+            path.read_text()
+            .replace("data/train.jsonl", "data/repeated.jsonl")
+            .replace("cache/tokens", "cache/repeated")
+        )
+        path.with_name(path.name.replace("_nano", "_repeated")).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "compiled"))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield root
 
 
-def _command(model: str, settings: dict[str, object]) -> list[str]:
+def _command(model: str, settings: dict[str, object], *, text: str = "nano", engine: str = "levanter") -> list[str]:
     values = {
         **{f"model.{name}": value for name, value in SMALL.items()},
         "trainer.train_batch_size": 8,
@@ -46,14 +65,23 @@ def _command(model: str, settings: dict[str, object]) -> list[str]:
         **settings,
     }
     assignments = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "levgen", "train", f"config/{model}_nano.yaml", "--engine", "levanter", *assignments]
+    command = [sys.executable, "-m", "levgen", "train", f"config/{model}_{text}.yaml", *assignments]
+    return [*command, "--engine", engine] if engine != "local" else command
 
 
-def _train(project: Path, model: str, environment: dict[str, str] | None = None, **settings: object) -> str:
+def _train(
+    project: Path,
+    model: str,
+    environment: dict[str, str] | None = None,
+    *,
+    text: str = "nano",
+    engine: str = "levanter",
+    **settings: object,
+) -> str:
     """What a run printed, with underscores for the dots of keys: `trainer_seed` is no key of this test's."""
     named = {key.replace("__", "."): value for key, value in settings.items()}
     done = subprocess.run(
-        _command(model, named),
+        _command(model, named, text=text, engine=engine),
         cwd=project,
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
@@ -83,6 +111,27 @@ def test_it_trains_evaluates_exports_and_resumes(project: Path, model: str) -> N
     assert (export / "tokenizer.json").is_file()
     resumed = _train(project, model, trainer__num_train_steps=5)
     assert (len(_losses(output)), len(_losses(resumed))) == (3, 2)  # steps 0 to 2, then 3 and 4
+
+
+@pytest.mark.parametrize("model", MIXTURES)
+def test_a_mixture_trains_resumes_and_exports_as_in_the_local_engine(project: Path, model: str) -> None:
+    common = {"text": "repeated", "optimizer__lr_schedule": "constant", "optimizer__warmup": 0, "hf_save_steps": 4}
+    first = _train(project, model, trainer__num_train_steps=3, **common)
+    assert "eval loss" in first
+    resumed = _train(project, model, trainer__num_train_steps=5, hf_save_path="exports/theirs", **common)
+    run = {"engine": "local", "trainer__id": f"{model}_ours", "hf_save_path": "exports/ours"}
+    _train(project, model, trainer__num_train_steps=5, **run, **common)
+    ours = [json.loads(line)["loss"] for line in (project / "logs" / f"{model}_ours.jsonl").read_text().splitlines()]
+    assert len(ours) == 5
+    np.testing.assert_allclose(_losses(first) + _losses(resumed), ours, rtol=1e-5)
+
+    theirs = project / "exports" / "theirs" / model / "step-4"
+    assert json.loads((theirs / "config.json").read_text())["model_type"] == model
+    found = load_file(theirs / "model.safetensors")
+    expected = load_file(project / "exports" / "ours" / f"{model}_ours" / "step-5" / "model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-4, err_msg=name)
 
 
 def test_it_starts_from_a_folder_of_transformers(project: Path) -> None:
@@ -151,28 +200,32 @@ STEP_0 = """
 import json, sys
 from pathlib import Path
 import haliax as hax, jax, jax.random as jrandom
-from haliax import Axis
 from levanter.models.lm_model import LmExample
+from levgen.runtime import LmExample as OurExample
 from levgen.training.setup import prepare
 from levgen.training.validate import load
 
-setup = prepare(load(Path(sys.argv[1]), overrides=["trainer.tracker.type=noop"]))
-training = setup.training
-tokens = jrandom.randint(jrandom.PRNGKey(0), (4, training.Pos.size), 0, 200)
-named = hax.named(tokens, (Axis("batch", 4), training.Pos))
-_, _, model_key, _ = jrandom.split(jrandom.PRNGKey(training.seed), 4)
-model = training.model_config.build(training.Vocab, key=model_key)
-theirs = model.compute_next_token_loss(LmExample.causal(named["batch", 0])).item()
-from levgen.runtime import LmExample as OurExample
-ours = model.compute_next_token_loss(OurExample.causal(named["batch", 0])).item()
-print(json.dumps([ours, theirs]))
+for name in sys.argv[1:]:
+    setup = prepare(load(Path(f"config/{name}_nano.yaml"), overrides=["trainer.tracker.type=noop"]))
+    training = setup.training
+    tokens = jrandom.randint(jrandom.PRNGKey(0), (training.Pos.size,), 0, 200)
+    named = hax.named(tokens, training.Pos)
+    _, _, model_key, _ = jrandom.split(jrandom.PRNGKey(training.seed), 4)
+    model = training.model_config.build(training.Vocab, key=model_key)
+    losses = [model.compute_next_token_loss(kind.causal(named)).item() for kind in (OurExample, LmExample)]
+    print("losses", name, json.dumps(losses))
 """
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_an_example_of_levanters_has_the_loss_of_ours(project: Path, model: str) -> None:
-    command = [sys.executable, "-c", STEP_0, f"config/{model}_nano.yaml"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+def test_an_example_of_levanters_has_the_loss_of_ours(project: Path) -> None:
+    models = [*MODELS, *MIXTURES]
+    done = subprocess.run(
+        [sys.executable, "-c", STEP_0, *models], cwd=project, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-4000:]
-    ours, theirs = json.loads(done.stdout.strip().splitlines()[-1])
-    assert theirs == pytest.approx(ours, rel=1e-6)
+    losses = {
+        name: json.loads(pair) for _, name, pair in (line.split(" ", 2) for line in done.stdout.strip().splitlines())
+    }
+    assert list(losses) == models
+    for name, (ours, theirs) in losses.items():
+        assert theirs == pytest.approx(ours, rel=1e-6), name

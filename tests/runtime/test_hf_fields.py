@@ -134,7 +134,7 @@ def test_overrides_come_last():
 
 
 def test_every_problem_is_listed_at_once():
-    theirs = tiny_llama(mlp_bias=True, sliding_window=4, quantization_config={"bits": 4})
+    theirs = tiny_llama(mlp_bias=True, sliding_window=4, gate_config={"bits": 4})
     vars(theirs)["hidden_act"] = None  # transformers itself refuses to assign it
     theirs.rope_parameters = {"rope_type": "default", "rope_theta": 1.0, "rope_thta": 2.0}
     with pytest.raises(LevgenError) as caught:
@@ -147,7 +147,7 @@ def test_every_problem_is_listed_at_once():
         "rope: Unknown rope parameter 'rope_thta'",
         "did you mean 'rope_theta'",
         "sliding_window=4 (not an attribute of the class)",
-        "quantization_config={'bits': 4}",
+        "gate_config={'bits': 4}",
     ):
         assert problem in text
 
@@ -157,6 +157,7 @@ def test_an_attribute_at_its_default_blocks_nothing_and_at_another_value_it_does
     with pytest.raises(LevgenError, match=r"attention_dropout=0\.1 \(default 0\.0\) is handled by no field"):
         LlamaConfig.from_hf_config(tiny_llama(attention_dropout=0.1))
     assert LlamaConfig.from_hf_config(tiny_llama(pretraining_tp=2)).num_layers == 3
+    assert LlamaConfig.from_hf_config(tiny_llama(quantization_config={"quant_method": "fp8"})).num_layers == 3
 
 
 def test_another_model_type_is_refused():
