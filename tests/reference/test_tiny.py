@@ -84,3 +84,24 @@ def test_weights_depend_on_names_only() -> None:
     held = dict(first.named_parameters())
     assert all(torch.equal(parameter, held[name]) for name, parameter in second.named_parameters())
     assert all(float(parameter.detach().std()) > 0.05 for parameter in held.values())
+
+
+@pytest.mark.parametrize("model_type", ["minicpm3", "deepseek_v2"])
+def test_parts_of_a_head_are_small_and_differ_and_key_heads_fit(model_type: str) -> None:
+    """A width of a head that is a sum, a rank that is large, and key heads that must be as many as heads."""
+    config = tiny(find_type(model_type)).config()
+    parts = [config.qk_nope_head_dim, config.qk_rope_head_dim, config.v_head_dim]
+    ranks = [config.q_lora_rank, config.kv_lora_rank]
+    assert len({*parts, *ranks}) == 5
+    assert max(parts) < HEAD_DIM
+    assert max(ranks) <= config.hidden_size
+    assert config.num_key_value_heads == config.num_attention_heads
+    assert config.head_dim == config.qk_rope_head_dim  # which the class sees to
+
+
+def test_a_width_that_a_class_computes_is_left_to_it() -> None:
+    """Where it doesn't declare the field, a number that is given would stand, and fit nothing else."""
+    made = tiny(find_type("deepseek_v3"))
+    assert "head_dim" not in made.values
+    assert made.config().head_dim == made.config().qk_rope_head_dim
+    assert made.config().n_routed_experts % made.config().n_group == 0

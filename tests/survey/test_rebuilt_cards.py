@@ -54,6 +54,16 @@ def test_what_an_experiment_tells_is_not() -> None:
     assert rebuilt.ignored["pretraining_tp"] == shipped.ignored["pretraining_tp"]
 
 
+def test_what_none_means_is_kept_of_all_but_sizes() -> None:
+    shipped = get("minicpm3")
+    data = as_data(shipped)
+    for name in ("scale_depth", "v_head_dim"):
+        del data["hyperparameters"][name]["unset"]
+    rebuilt = cards.rebuilt(shipped, parse_card(data, source="test")).hyperparameters
+    assert rebuilt["scale_depth"].unset == "num_hidden_layers**(1/2)"
+    assert rebuilt["v_head_dim"].unset is None
+
+
 def test_fields_that_only_checkpoints_have_are_kept() -> None:
     shipped = get("gemma2")
     data = as_data(shipped)
