@@ -233,8 +233,9 @@ class Moe(Answers):
 
     # Which have experts: every one, those after the first `num_dense_layers`, or as `mlp_layer_types` says.
     layers: Literal["none", "every", "after", "listed"] = "none"
-    # What an expert's weight is made of: a softmax over all, over those that were chosen, or a sigmoid of each.
-    scores: Literal["softmax", "chosen_softmax", "sigmoid"] = "softmax"
+    # What an expert's weight is made of: a softmax over all, over those that were chosen, a sigmoid of each, or for two
+    # experts, chosen one after the other, a softmax over those that are nearly as good.
+    scores: Literal["softmax", "chosen_softmax", "sigmoid", "sparse_mixer"] = "softmax"
     router_bias: bool = False
     correction: bool = False  # a bias that is added for the choice, and does not weigh
     correction_of: Literal["scores", "logits"] = "scores"  # what that is added to
@@ -250,10 +251,12 @@ class Moe(Answers):
     gating: Literal["activation", "clamped"] = "activation"
     shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
     # The width of the shared expert, where it is none of its own: so many times that of the others.
-    shared_multiple: Identifier | None = None
+    shared_multiple: Annotated[int, Meta(ge=1)] | Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
 
     def _fits(self) -> None:
+        if self.scores == "sparse_mixer" and (self.groups or self.correction or self.normalized is not False):
+            raise ValueError("moe.groups, correction and normalized are not known with moe.scores=sparse_mixer")
         if self.scores == "chosen_softmax" and (self.groups or self.correction):
             raise ValueError("moe.groups and moe.correction are known with moe.scores=softmax or sigmoid")
         if self.scores == "chosen_softmax" and self.normalized is not False:

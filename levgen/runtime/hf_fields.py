@@ -171,7 +171,10 @@ class HfFields:
             if entry.unset is not None and defaults.get(canonical_name(hf_class, entry.name), MISSING) is None
         }
         if computed:
-            bare = made(hf_class, **{**keywords, **dict.fromkeys(computed)})
+            try:
+                bare = made(hf_class, **{**keywords, **dict.fromkeys(computed)})
+            except HfConfigError:  # a check reads one of them before it is computed: all are written as they are
+                computed = {}
             for name, unset in computed.items():
                 if plain(unset(bare)) == plain(keywords[name]):
                     keywords[name] = None

@@ -38,8 +38,9 @@ from levgen.runtime.testing import (
 M = TypeVar("M", bound=LmHeadModel)
 Array = np.ndarray[Any, Any]
 
-# AdamW with a large epsilon: where a gradient is nearly 0, the step would else be its sign, which is noise.
-_LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-3, 0.1
+# AdamW with a large epsilon, this part of the largest gradient: where a gradient is nearly 0, the step would else be
+# its sign, which is noise, and noise grows with the largest.
+_LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-2, 0.1
 
 
 # Scores of experts that differ by less, relatively, may come out in either order.
@@ -184,10 +185,10 @@ class Ported(Generic[M]):
         """Our parameters after one step of AdamW."""
         import optax
 
-        optimizer = optax.adamw(_LEARNING_RATE, *_BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY)
-
         @eqx.filter_jit
         def stepped(model: M, gradients: Any) -> M:
+            largest = jnp.stack([jnp.abs(gradient).max() for gradient in jax.tree.leaves(gradients)]).max()
+            optimizer = optax.adamw(_LEARNING_RATE, *_BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY)
             parameters = eqx.filter(model, eqx.is_inexact_array)
             updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
             return cast(M, eqx.apply_updates(model, updates))
@@ -202,11 +203,10 @@ class Ported(Generic[M]):
         import torch
 
         stepped = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
-        optimizer = torch.optim.AdamW(
-            stepped.reference.parameters(), _LEARNING_RATE, _BETAS, eps=_EPSILON, weight_decay=_WEIGHT_DECAY
-        )
         stepped.reference_loss(tokens).backward()
-        optimizer.step()
+        parameters = list(stepped.reference.parameters())
+        largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
+        torch.optim.AdamW(parameters, _LEARNING_RATE, _BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY).step()
         return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:

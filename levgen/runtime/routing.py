@@ -60,7 +60,7 @@ def top_experts(
             raise LevgenError(
                 f"{Chosen.size} experts a token are to be chosen, and {kept_groups} of {groups} groups have {left}."
             )
-    _note(_MARGIN, lambda: NamedArray(_margin(compared, Chosen.size), others))
+    note_margin(lambda: NamedArray(_margin(compared, Chosen.size), others))
     _, chosen = jax.lax.top_k(compared, Chosen.size)
     kept = jnp.take_along_axis(ordered.array, chosen, axis=-1)
     return NamedArray(chosen, (*others, Chosen)), NamedArray(kept, (*others, Chosen))
@@ -155,6 +155,11 @@ _listener: contextvars.ContextVar[tuple[_Channel, list[Any]] | None] = contextva
 def note_routing(logits: NamedArray, Chosen: Axis) -> None:
     """Tell `with_routing`, where it is the caller, what a router did. `logits`: {..., expert}."""
     _note(_ROUTING, lambda: Routing.of(logits, Chosen))
+
+
+def note_margin(make: Callable[[], NamedArray]) -> None:
+    """Tell `router_margins`, where it is the caller, how far from another choice of experts tokens were: {...}."""
+    _note(_MARGIN, make)
 
 
 def _note(channel: _Channel, make: Callable[[], Any]) -> None:

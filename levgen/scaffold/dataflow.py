@@ -280,11 +280,11 @@ class _Reader:
 
     def _moe(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers = self._a.moe
-        count, chosen = self._values["num_experts"], self._values["num_experts_per_tok"]
+        count, chosen = self._values["num_experts"], self._values.get("num_experts_per_tok", 2)
         bias = ", with a bias" if answers.router_bias else ""
         router = [Step(self._weight("moe", "router"), f"a score for each of {count} experts{bias}")]
         by_logits = answers.scores == "chosen_softmax" or answers.correction_of == "logits"
-        if not by_logits:
+        if not by_logits and answers.scores != "sparse_mixer":
             router.append(Step(answers.scores, "over all" if answers.scores == "softmax" else "of each"))
         said = [f"the best {chosen}"]
         said += [f"with {self._weight('moe', 'correction_bias')} added"] if answers.correction else []
@@ -293,6 +293,8 @@ class _Reader:
         if by_logits:
             softmax = answers.scores == "chosen_softmax"
             router.append(Step("softmax" if softmax else answers.scores, "over those chosen" if softmax else "of each"))
+        elif answers.scores == "sparse_mixer":
+            router.append(Step("softmax", "over those nearly as good as each choice"))
         if answers.normalized is not False:
             where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
             router.append(Step("/ their sum", where.strip()))

@@ -87,7 +87,7 @@ class MoeView:
     @property
     def summary(self) -> str:
         """`Mixture of experts: a token goes to those with the largest probabilities, and to one that all share`"""
-        scores = {"softmax": "probabilities", "chosen_softmax": "logits", "sigmoid": "scores"}[self._answers.scores]
+        scores = {"softmax": "probabilities", "sigmoid": "scores"}.get(self._answers.scores, "logits")
         shared = {"none": "", "plain": ", and to one that all share", "gated": ", and through a gate to a shared one"}
         return f"Mixture of experts: a token goes to those with the largest {scores}{shared[self._answers.shared]}"
 
@@ -121,6 +121,8 @@ class MoeView:
     @property
     def _choice(self) -> list[str]:
         answers = self._answers
+        if answers.scores == "sparse_mixer":
+            return ["chosen, weights = sparse_mixer(logits, self.config.TopExperts, jitter=self.config.router_jitter)"]
         arguments = ["logits" if self._chooses_by_logits else "scores", "self.config.TopExperts"]
         if self.correction_bias is not None:
             row = '["correction_row", 0]' if answers.correction_stored == "row" else ""

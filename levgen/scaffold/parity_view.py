@@ -43,7 +43,8 @@ class ParityView:
         else:
             changes = ['{"num_heads": 1}', '{"num_heads": 2}']
         if self._port.architecture.moe.layers != "none":
-            changes.append('{"num_experts": 9, "num_experts_per_tok": 1}')
+            chosen = ', "num_experts_per_tok": 1' if "num_experts_per_tok" in own else ""
+            changes.append(f'{{"num_experts": 9{chosen}}}')
         if self._port.architecture.moe.groups:
             changes.append('{"num_expert_groups": 1, "num_kept_groups": 1}')
         changes += [

@@ -17,7 +17,7 @@ from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
-from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.card import NUMBERS, find_mixture_names, moe_answers
 from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
@@ -87,7 +87,8 @@ def assemble(
     experts = find_mixture_names(trials.structure)
     moe = None
     if experts is not None:
-        moe = moe_answers(found, measures, experts, balance, _scale(found, "moe_scale", 1.0))
+        others = [trial.measures for trial in trials.examined if trial.measures is not None]
+        moe = moe_answers(found, measures, others, experts, balance, _scale(found, "moe_scale", 1.0))
     hyperparameters = _hyperparameters(trials, found, measures, inside)
     if balance is not None:
         # A fresh config trains its routers to be in balance, whatever the reference's says.
@@ -270,13 +271,14 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
         entries = list(trials.fields[list_field])
         made[ours] = {"default": entries, "hf": list_field} | ({} if is_runs(entries) else {"nano": entries[:4]})
     for measure, factor in found.factors.items():
-        if factor != eps:
-            name = field_of(factor)
-            if name is not None:
-                own = _own_name(name)
-                made[own] = {"default": _number(trials, name), "hf": name}
-                if trials.fields[name] is None:
-                    made[own] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
+        name = field_of(factor)
+        if measure in NUMBERS and name is not None:
+            made[measure] = {"default": _number(trials, name), "hf": name}
+        elif factor != eps and name is not None:
+            own = _own_name(name)
+            made[own] = {"default": _number(trials, name), "hf": name}
+            if trials.fields[name] is None:
+                made[own] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     for measure, hf in found.switches.items():
         if measure in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized"):
             made[hf] = {"default": trials.fields[hf], "hf": hf}
@@ -505,7 +507,8 @@ def _mlp(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) ->
         "joint_width": found.joint_width,
         "inner_norm": measures.mlp_inner_norm,
     }
-    if found.activation is None and "activation" not in inside.parts:
+    # Where gates are cut to a limit no expert has one.
+    if found.activation is None and measures.activation and "activation" not in inside.parts:
         mlp["activation"] = _always("activation", measures.activation)
     if "mlp_multiple" in found.sizes:
         mlp["multiple"] = "mlp_multiple"

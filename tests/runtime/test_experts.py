@@ -25,9 +25,10 @@ from transformers.models.mixtral.modeling_mixtral import (
     MixtralSparseMoeBlock,
     load_balancing_loss_func,
 )
+from transformers.models.phimoe.modeling_phimoe import PhimoeConfig, PhimoeSparseMoeBlock
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeConfig, Qwen3MoeSparseMoeBlock
 
-from levgen.runtime import Experts, Linear, activation, load_balancing_loss, router_z_loss, top_experts
+from levgen.runtime import Experts, Linear, activation, load_balancing_loss, router_z_loss, sparse_mixer, top_experts
 from levgen.runtime.routing import Routing
 from levgen.runtime.testing import module_from_torch, randomize, to_torch
 
@@ -95,6 +96,10 @@ def _after(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
     return chosen, hnn.softmax(weights, Chosen)
 
 
+def _mixed(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
+    return sparse_mixer(logits, Chosen.resize(2), jitter=0.2)
+
+
 def _grouped(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
     scores = hnn.sigmoid(logits)
     chosen, weights = top_experts(scores, Chosen, bias=block.correction, groups=4, kept_groups=2)
@@ -146,6 +151,12 @@ BLOCKS: dict[str, tuple[Callable[[], Any], Callable[[], Block]]] = {
     "sigmoid, groups, correction, scaled": (
         _glm4_moe,
         lambda: Block.init(_grouped, correction=True, in_files=EACH),
+    ),
+    "one after the other, shared": (
+        lambda: PhimoeSparseMoeBlock(
+            PhimoeConfig(**SIZES, intermediate_size=Mlp.size, num_local_experts=Expert.size, router_jitter_noise=0.2)
+        ).eval(),
+        lambda: Block.init(_mixed, in_files=None, router="router"),
     ),
     "softmax after, biases, clamped, interleaved": (
         lambda: GptOssMLP(
@@ -234,3 +245,14 @@ def test_bad_groups_and_too_many_experts_are_refused() -> None:
         top_experts(scores, Chosen, groups=3, kept_groups=2)
     with pytest.raises(LevgenError, match="5 experts a token are to be chosen, and 1 of 2 groups have 4"):
         top_experts(scores, Chosen.resize(5), groups=2, kept_groups=1)
+
+
+def test_a_choice_is_shared_with_those_nearly_as_good() -> None:
+    logits = hax.named(
+        jnp.asarray([[1.0, 0.7, 0.5, -3.0], [0.0, 0.0, 0.0, 0.0], [-1.0, -1.3, -9.0, -9.0]]), ("x", "expert")
+    )
+    chosen, weights = sparse_mixer(logits, Axis("top_expert", 2), jitter=0.2)
+    assert chosen.array.tolist() == [[0, 1], [0, 1], [0, 1]]
+    shared = 1 / (1 + np.exp(-0.3))
+    np.testing.assert_allclose(weights.array[0], [shared, 1 / (1 + np.exp(-0.2))], rtol=1e-6)
+    np.testing.assert_allclose(weights.array[1:], [[1 / 4, 1 / 3], [shared, 1.0]], rtol=1e-6)

@@ -257,3 +257,27 @@ def test_unset_is_computed_from_their_config():
     field = HfField("n_inner", unset=lambda hf: 4 * hf.n_embd)
     assert field.unset is not None
     assert field.unset(tiny_gpt2()) == 256
+
+
+def test_a_value_is_written_where_their_checks_need_it() -> None:
+    """transformers itself computes a width of a head that is None, but checks these rotations with it before."""
+
+    @dataclass(frozen=True)
+    class Own(_Base):
+        max_seq_len: int = 512
+        head_dim: int = 8
+        rope: Rotary = Rotary()
+        hf_fields = HfFields(
+            "MixtralConfig",
+            {
+                "max_seq_len": "max_position_embeddings",
+                "head_dim": HfField("head_dim", unset=lambda hf: 128),
+                "rope": "rope_parameters",
+            },
+        )
+
+    factors = {"short_factor": (1.0,) * 4, "long_factor": (2.0,) * 4}
+    long = Rotary(kind="longrope", factor=4.0, original_max_position_embeddings=64, **factors)
+    assert Own(head_dim=128).to_hf_config(97).head_dim is None
+    assert Own(rope=long).to_hf_config(97).head_dim == 8
+    assert Own.from_hf_config(Own(rope=long).to_hf_config(97)) == Own(rope=long)

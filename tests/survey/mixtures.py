@@ -11,9 +11,11 @@ WIDTH, INNER, EXPERTS, CHOSEN = 20, 14, 12, 3
 class Rows(nn.Module):
     """All experts in one tensor each: `u` makes gate and up, `w` goes back."""
 
-    def __init__(self, *, order: str, transposed: bool, bias: bool) -> None:
+    def __init__(
+        self, *, order: str, transposed: bool, bias: bool, cut: tuple[float, float] | None = None, more: float = 1.0
+    ) -> None:
         super().__init__()
-        self.order, self.transposed = order, transposed
+        self.order, self.transposed, self.cut, self.more = order, transposed, cut, more
         into, out = (2 * INNER, WIDTH), (WIDTH, INNER)
         self.u = nn.Parameter(torch.empty(EXPERTS, *(into[::-1] if transposed else into)))
         self.w = nn.Parameter(torch.empty(EXPERTS, *(out[::-1] if transposed else out)))
@@ -25,8 +27,15 @@ class Rows(nn.Module):
         both = x @ (u if self.transposed else u.T)
         both = both if self.y is None else both + self.y[number]
         gate, up = (both[..., 0::2], both[..., 1::2]) if self.order == "turns" else both.chunk(2, dim=-1)
-        out = (nn.functional.silu(gate) * up) @ (w if self.transposed else w.T)
+        out = self._joined(gate, up) @ (w if self.transposed else w.T)
         return out if self.z is None else out + self.z[number]
+
+    def _joined(self, gate: Any, up: Any) -> Any:
+        if self.cut is None:
+            return nn.functional.silu(gate) * up
+        alpha, limit = self.cut
+        gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
+        return gate * (alpha * gate).sigmoid() * (up + self.more)
 
 
 class One(nn.Module):
@@ -42,7 +51,7 @@ class One(nn.Module):
 
 
 class Many(nn.Module):
-    """`r` says which experts a token goes to. `twist` changes what they weigh."""
+    """`r` says which experts a token goes to. `twist` changes what they weigh. `cut`: alpha and limit of gates."""
 
     def __init__(
         self,
@@ -60,17 +69,20 @@ class Many(nn.Module):
         transposed: bool = False,
         biases: bool = False,
         twist: str | None = None,
+        cut: tuple[float, float] | None = None,
+        more: float = 1.0,
+        jitter: float | None = None,
     ) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.scores, self.normalized, self.scale, self.twist = scores, normalized, scale, twist
-        self.groups, self.kept, self.correction = groups, kept, correction
+        self.groups, self.kept, self.correction, self.jitter = groups, kept, correction, jitter
         self.r = nn.Linear(WIDTH, EXPERTS, bias=bias)
         self.c = nn.Parameter(torch.empty(EXPERTS)) if correction else None
         self.e = (
             nn.ModuleList(One() for _ in range(EXPERTS))
             if stored == "each"
-            else Rows(order=order, transposed=transposed, bias=biases)
+            else Rows(order=order, transposed=transposed, bias=biases, cut=cut, more=more)
         )
         self.s = One() if shared else None
         self.t = nn.Linear(WIDTH, 1, bias=False) if shared == "gated" else None
@@ -81,6 +93,8 @@ class Many(nn.Module):
     def _weights(self, x: Any) -> Any:
         """[..., EXPERTS]."""
         logits = self.r(x)
+        if self.jitter is not None:
+            return self._mixed(logits, self.jitter) * self.scale
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
         compared = scores if self.c is None else (scores if self.correction == "scores" else logits) + self.c
         if self.groups > 1:
@@ -97,6 +111,17 @@ class Many(nn.Module):
         if self.normalized:
             weights = weights / weights.sum(-1, keepdim=True)
         return weights * self.scale
+
+    def _mixed(self, logits: Any, jitter: float) -> Any:
+        """Two experts, one after the other, each weighed against those nearly as good."""
+        left, weights = logits.clone(), torch.zeros_like(logits)
+        for _ in range(2):
+            best, index = left.max(dim=-1, keepdim=True)
+            far = (best - left) / torch.maximum(logits.abs(), best) > 2 * jitter
+            shared = left.masked_fill(far, float("-inf")).softmax(-1)
+            weights = weights.scatter(-1, index, shared.gather(-1, index))
+            left = left.scatter(-1, index, float("-inf"))
+        return weights.sqrt() if self.twist == "rooted" else weights
 
     def forward(self, x: Any) -> Any:
         weights = self._weights(x)

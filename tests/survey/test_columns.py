@@ -84,3 +84,12 @@ def test_a_wrong_answer_is_no_green_row(tmp_path: Path, monkeypatch: pytest.Monk
         assert found["configs"][0]["round_trip"] == ""
     assert found["configs"][0]["forward"] > 1e-2
     assert said[-1] == found
+
+
+@pytest.mark.slow
+def test_gradients_are_of_the_loss_of_routers_too() -> None:
+    architecture, port, small = _subject("mixtral")
+    balanced = {"output_router_logits": True, "router_aux_loss_coef": 0.5}
+    error, dead = columns.pair(architecture, port, small, balanced).gradient_error()
+    assert error <= columns.GRADIENTS
+    assert dead == ()

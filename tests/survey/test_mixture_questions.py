@@ -11,6 +11,7 @@ from mixtures import CHOSEN, EXPERTS, INNER, WIDTH, Holder, Many
 
 from levgen.reference.record import record
 from levgen.survey.evidence import UnresolvedError
+from levgen.survey.mixture.gating import Clamped
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.shapes import LENGTH
 
@@ -53,6 +54,19 @@ def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
     assert router.groups == (1, 1)
 
 
+@pytest.mark.parametrize("jitter", [0.01, 0.15])
+def test_experts_chosen_one_after_the_other(jitter: float) -> None:
+    router = _mixture(jitter=jitter, bias=True).router
+    assert (router.scores, router.chosen, router.normalized) == ("sparse_mixer", 2, False)
+    assert router.jitter == pytest.approx(jitter, rel=1e-5)
+    assert router.bias == "r.bias"
+
+
+def test_choices_that_share_otherwise_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="how a router weighs experts"):
+        _found(jitter=0.15, twist="rooted")
+
+
 @pytest.mark.parametrize("correction", [None, "scores"])
 def test_groups_of_which_the_best_are_kept(correction: str | None) -> None:
     router = _mixture(scores="sigmoid", groups=4, kept=2, correction=correction).router
@@ -71,6 +85,20 @@ def test_how_experts_lie_in_one_tensor(answers: dict[str, Any]) -> None:
     assert expert.transposed == answers.get("transposed", False)
     assert expert.biases == (("y", "z") if answers.get("biases") else ())
     assert "silu" in found.experts.activations
+
+
+@pytest.mark.parametrize("layout", [{}, {"order": "turns", "transposed": True, "biases": True}])
+def test_gates_that_are_cut_to_a_limit(layout: dict[str, Any]) -> None:
+    found = _mixture(cut=(1.3, 0.7), shared="plain", scores="sigmoid", **layout)
+    assert found.experts.clamped == Clamped(alpha=1.3, limit=0.7)
+    assert found.experts.activations == ()
+    assert found.shared is not None
+    assert "silu" in found.activations
+
+
+def test_gates_that_are_cut_otherwise_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="what an expert computes"):
+        _found(cut=(1.3, 0.7), more=0.5)
 
 
 def test_experts_that_are_modules() -> None:

@@ -181,6 +181,14 @@ def test_a_table_is_compared_with_what_comes_out() -> None:
     )
 
 
+def test_a_type_that_was_not_done_in_time_is_not_worse() -> None:
+    page = sweep_page.page([[_result("a")]])
+    slow = _unknown("a") | {"unknown": [["the sweep", "not done after 9 s", ""]]}
+    worse, (line,) = sweep.compare(page, [sweep_page.row(slow)])
+    assert worse == []
+    assert line == "a: the table says green, and it is not surveyed: the sweep: not done after 9 s"
+
+
 def test_a_card_that_differs_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     page = sweep_page.page([[_result("a")]])
     monkeypatch.setattr(sweep_page, "_card", lambda result: "mlp.bias")

@@ -52,6 +52,9 @@ NEUTRAL: dict[str, float | None] = {
     "latent_norm_eps": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
+    "router_jitter": None,
+    "swiglu_alpha": None,
+    "swiglu_limit": None,
     "logit_scale": 1.0,
     "logit_softcap": None,
 }

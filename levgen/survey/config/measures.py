@@ -288,7 +288,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_bias=mlp_bias,
         head_bias=head.bias,
         tied=head.tied,
-        activation=block.experts.activations if isinstance(block, Mixture) else block.activations,
+        activation=block.activations,
         norm_kind=norm.kind,
         norm_weight=norm.weight is not None,
         norm_offset=bool(norm.offset),

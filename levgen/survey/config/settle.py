@@ -74,10 +74,10 @@ def settle(trials: Trials, found: FieldMap) -> None:
 
 def idle(trials: Trials, trial: Trial) -> bool:
     """Nothing moved, or no more than fp32 rounds off, and every measure stayed."""
-    if trial.moved <= ROUNDING:
-        return True
     base = trials.base.measures
     assert base is not None
+    if trial.moved <= ROUNDING:
+        return trial.measures is None or not base.differing(trial.measures)
     return trial.moved <= FLOAT32 and trial.measures is not None and not base.differing(trial.measures)
 
 

@@ -1,6 +1,6 @@
 """A module with experts: which tensors of it are those of its experts, and what comes out with other ones in place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,12 +68,30 @@ class Bank:
         import torch
 
         kept = {name: [t.clone() for t in own] for name, own in self.tensors.items()}
+        nothing = {name: torch.zeros_like(own[0]) for name, own in self.tensors.items()}
+        with self._written(lambda name, index: kept[name][place[index]] if index in place else nothing[name]):
+            return self.run(x)
+
+    def with_tensors(self, values: Mapping[str, Any], x: Any) -> Any:
+        """What comes out where every expert has the tensors `values`, and zeros for those that have no value."""
+        import torch
+
+        nothing = {name: torch.zeros_like(own[0]) for name, own in self.tensors.items()}
+        with self._written(lambda name, _: values.get(name, nothing[name])):
+            return self.run(x)
+
+    @contextmanager
+    def _written(self, value: Callable[[str, int], Any]) -> Iterator[None]:
+        """Every expert's tensors are what `value` gives for a name and the number of an expert, meanwhile."""
+        import torch
+
+        kept = {name: [t.clone() for t in own] for name, own in self.tensors.items()}
         with torch.no_grad():
             try:
                 for name, own in self.tensors.items():
                     for index, tensor in enumerate(own):
-                        tensor.copy_(kept[name][place[index]] if index in place else torch.zeros_like(tensor))
-                return self.run(x)
+                        tensor.copy_(value(name, index))
+                yield
             finally:
                 for name, own in self.tensors.items():
                     for index, tensor in enumerate(own):

@@ -1,8 +1,9 @@
 """The answers about a mixture of experts, as a card writes them."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.fields import FieldMap, field_of
 from levgen.survey.config.measures import Measures
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
@@ -10,6 +11,8 @@ from levgen.survey.mixture.names import MixtureNames, mixture_names
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.structure import Structure
 
+# Factors that are hyperparameters with names of their own, and no answers.
+NUMBERS = ("router_jitter", "swiglu_alpha", "swiglu_limit")
 _QUESTION = "which layers have experts"
 
 
@@ -28,11 +31,18 @@ def find_mixture_names(structure: Structure) -> MixtureNames | None:
 
 
 def moe_answers(
-    found: FieldMap, measures: Measures, names: MixtureNames, balance: Balance | None, scale: Any
+    found: FieldMap,
+    measures: Measures,
+    others: Sequence[Measures],
+    names: MixtureNames,
+    balance: Balance | None,
+    scale: Any,
 ) -> dict[str, Any]:
     """The group `moe`; what is no hyperparameter under these answers is taken out of `found.sizes`.
 
-    `scale`: as a card writes it. Raises UnresolvedError where no answer says what was measured.
+    `others`: of all configs that were examined. `scale`: as a card writes it.
+
+    Raises UnresolvedError where no answer says what was measured.
     """
     if not measures.gate_first:
         raise UnresolvedError("order of gate and up", "up comes before gate in the tensors of experts")
@@ -45,9 +55,16 @@ def moe_answers(
             found.sizes.pop(name, None)
         if measures.num_expert_groups != 1:
             raise UnresolvedError("groups of experts", f"{measures.num_expert_groups}, and no field says so")
-    for name in ("expert_dim", "num_experts", "num_experts_per_tok"):
+    needed = ["expert_dim", "num_experts", "num_experts_per_tok"]
+    if measures.scores == "sparse_mixer":  # it chooses two, whatever a field says
+        found.sizes.pop(needed.pop(), None)
+    for name in needed:
         if name not in found.sizes:
             raise UnresolvedError("sizes of experts", f"{name} is {getattr(measures, name)}, and no field says so")
+    for name in NUMBERS:
+        value = getattr(measures, name)
+        if value is not None and field_of(found.factors[name]) != found.factors[name]:
+            raise UnresolvedError("numbers of a mixture", f"{name} is {value}, and no field says so")
     answers: dict[str, Any] = {
         "layers": layers,
         "scores": measures.scores,
@@ -62,10 +79,11 @@ def moe_answers(
         "transposed": measures.experts_transposed,
         "interleaved": measures.experts_interleaved,
         "bias": measures.expert_bias,
+        "gating": "clamped" if measures.swiglu_limit is not None else "activation",
         "shared": measures.shared,
         "balance": balance is not None,
     }
-    return answers | _shared(found, measures)
+    return answers | _shared(found, measures, others)
 
 
 def _layers(found: FieldMap, measures: Measures) -> str:
@@ -78,11 +96,16 @@ def _layers(found: FieldMap, measures: Measures) -> str:
     raise UnresolvedError(_QUESTION, f"{measures.sparse}: as no field of the config says")
 
 
-def _shared(found: FieldMap, measures: Measures) -> dict[str, Any]:
+def _shared(found: FieldMap, measures: Measures, others: Sequence[Measures]) -> dict[str, Any]:
     """Where the width of the shared expert comes from."""
     if "shared_expert_dim" in found.sizes or measures.shared == "none":
         found.sizes.pop("num_shared_experts", None)
         return {}
     if "num_shared_experts" in found.sizes:
         return {"shared_multiple": "num_shared_experts"}
+    multiples = {m.num_shared_experts for m in others if m.shared != "none"}
+    if len({m.expert_dim for m in others if m.shared != "none"}) > 1 and len(multiples) == 1:
+        (multiple,) = multiples
+        if multiple is not None and multiple == int(multiple):
+            return {"shared_multiple": int(multiple)}
     raise UnresolvedError("width of the shared expert", f"{measures.shared_expert_dim}, and no field says so")

@@ -1,21 +1,23 @@
-"""What is an expert? A gated MLP: where gate and up lie in its tensors, which activation, and how much each weighs.
+"""What is an expert? A gated MLP: where gate and up lie in its tensors, what joins them, and how much each weighs.
 
 An expert's tensors are put in the place of each other expert's in turn, and zeros in all others: what comes out is what
 that one expert makes of a token, times the weight that the router gives to the place.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.mixture.bank import Bank
+from levgen.survey.mixture.gating import Clamped, find_clamped
 from levgen.survey.observe.shapes import LENGTH, random_like
 from levgen.survey.questions.functions import known_activations
 
 # Experts may be computed in fp32 in a model of fp64, as may their weights.
 ACCEPT = 1e-6
+Gated = Callable[[Any, Any], Any]  # of gate and up
 # Functions closer than this are one function under several names.
 _SAME = 1e-9
 
@@ -53,6 +55,16 @@ class Expert:
         out = self._apply(bank, self.down, inner, index)
         return out + bank.tensors[self.biases[-1]][index].double() if self.biases else out
 
+    def tensors(self, gate: Any, up: Any, down: Any) -> dict[str, Any]:
+        """The maps `gate` and `up` [width, N] and `down` [N, width] as the tensors that are read so."""
+        import torch
+
+        maps = [gate, up] if self.gate_first else [up, gate]
+        if len(self.gate_up) == 1:
+            maps = [torch.stack(maps, dim=1).flatten(0, 1) if self.interleaved else torch.cat(maps)]
+        named = {**dict(zip(self.gate_up, maps, strict=True)), self.down: down}
+        return {name: map_.T if self.transposed else map_ for name, map_ in named.items()}
+
     def _apply(self, bank: Bank, name: str, x: Any, index: int) -> Any:
         weight = bank.tensors[name][index].double()
         return x @ (weight if self.transposed else weight.T)
@@ -60,25 +72,29 @@ class Expert:
 
 @dataclass(frozen=True)
 class Experts:
-    """What all experts are. `activations`: names of one function."""
+    """What all experts are. `activations`: names of one function; none where gate and up are `clamped`."""
 
     expert: Expert
     activations: tuple[str, ...]
+    clamped: Clamped | None
     evidence: Evidence
+
+    def gated(self, gate: Any, up: Any) -> Any:
+        """What an expert makes of gate and up."""
+        gated = self.clamped or _by_activation(known_activations()[self.activations[0]])
+        return gated(gate, up)
 
     def weights(self, bank: Bank, x: Any) -> Any:
         """[n, experts]: how much each expert's output counts for the rows of `x` [n, N], as an experiment shows."""
-        gate, up = self.expert.halves(bank, x)
-        made = self.expert.back(bank, known_activations()[self.activations[0]](gate) * up)
+        made = self.expert.back(bank, self.gated(*self.expert.halves(bank, x)))
         return _fit(_one_by_one(bank, x), made)[0]
 
     def output(self, bank: Bank, x: Any, weights: Any) -> Any:
         """The sum over all experts."""
-        f = known_activations()[self.activations[0]]
         total = 0.0
         for index in range(bank.count):
-            gate, up = self.expert.halves(bank, x, index)
-            total = total + weights[:, index : index + 1] * self.expert.back(bank, f(gate) * up, index)
+            inner = self.gated(*self.expert.halves(bank, x, index))
+            total = total + weights[:, index : index + 1] * self.expert.back(bank, inner, index)
         return total
 
 
@@ -91,19 +107,29 @@ def find_experts(bank: Bank) -> Experts:
     if not readings:
         shapes = {name: list(own[0].shape) for name, own in bank.tensors.items()}
         raise UnresolvedError(question, f"tensors {shapes} of an expert are no gated MLP's", bank.module)
-    activations = known_activations()
-    errors: dict[tuple[Expert, str], float] = {}
+    activations = {name: _by_activation(f) for name, f in known_activations().items()}
+    errors: dict[tuple[Expert, str | Clamped], float] = {}
     for reading in readings:
         gate, up = reading.halves(bank, x)
-        for name, f in activations.items():
-            errors[reading, name] = _fit(seen, reading.back(bank, f(gate) * up))[1]
+        clamped = find_clamped(bank, reading, x[:1])
+        candidates: list[tuple[str | Clamped, Gated]] = [*activations.items()]
+        candidates += [(clamped, clamped)] if clamped is not None else []
+        for name, gated in candidates:
+            errors[reading, name] = _fit(seen, reading.back(bank, gated(gate, up)))[1]
     reading, name = min(errors, key=lambda key: errors[key])
     gate, up = reading.halves(bank, x)
-    same = tuple(n for n, f in activations.items() if relative(f(gate), activations[name](gate)) < _SAME)
+    same: tuple[str, ...] = ()
+    if isinstance(name, str):
+        made = activations[name](gate, up)
+        same = tuple(n for n, gated in activations.items() if relative(gated(gate, up), made) < _SAME)
     distinct = {f"{r}; act {n}": e for (r, n), e in errors.items() if r != reading or n == name or n not in same}
     probe = f"one expert's tensors in the place of each of {bank.count}, zeros in the others"
     evidence = choose(question, distinct, probe, module=bank.module, accept=ACCEPT)
-    return Experts(reading, same, evidence)
+    return Experts(reading, same, None if isinstance(name, str) else name, evidence)
+
+
+def _by_activation(f: Callable[[Any], Any]) -> Gated:
+    return lambda gate, up: f(gate) * up
 
 
 def _one_by_one(bank: Bank, x: Any) -> Any:

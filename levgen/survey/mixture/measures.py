@@ -21,6 +21,7 @@ class MixtureMeasures:
     shared_expert_dim: int | None = None
     num_shared_experts: float | None = None  # the same over the width of an expert
     moe_scale: float | None = None
+    router_jitter: float | None = None
     moe_normalized: bool | None = None
     scores: str | None = None
     router_bias: bool = False
@@ -31,6 +32,8 @@ class MixtureMeasures:
     experts_transposed: bool = False
     experts_interleaved: bool = False
     gate_first: bool = True
+    swiglu_alpha: float | None = None  # None where gates aren't cut to a limit
+    swiglu_limit: float | None = None
     shared: str = "none"
     sparse: tuple[bool, ...] = ()
 
@@ -41,6 +44,7 @@ MIXTURE = tuple(field.name for field in fields(MixtureMeasures))
 def measure_mixture(mixture: Mixture) -> dict[str, Any]:
     """The measures of one layer's mixture, by name."""
     expert, router, shared = mixture.experts.expert, mixture.router, mixture.shared
+    clamped = mixture.experts.clamped
     return {
         "expert_dim": expert.width,
         "num_experts": mixture.bank.count,
@@ -50,6 +54,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
+        "router_jitter": router.jitter,
         "moe_normalized": router.normalized,
         "scores": router.scores,
         "router_bias": router.bias is not None,
@@ -60,6 +65,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,
         "gate_first": expert.gate_first,
+        "swiglu_alpha": None if clamped is None else clamped.alpha,
+        "swiglu_limit": None if clamped is None else clamped.limit,
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
         "sparse": (True,),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.mixture.bank import Bank
 from levgen.survey.mixture.experts import Experts
+from levgen.survey.mixture.mixer import find_jitter, mixed_weights, near_rows
 from levgen.survey.observe.shapes import LENGTH
 
 # Routers are often computed in fp32.
@@ -15,6 +16,7 @@ _ACCEPT = 2e-6
 # Where experts are nearer to each other than this part of their scores, rounding may decide.
 _TIE = 1e-5
 _LEVELS = ((1.0, 0.9, -5.0), (4.0, 1.5, -6.0), (0.1, 0.0, -8.0))  # logits of the best, of others and of the worst
+_MIXED = 2  # experts that are chosen one after the other
 _ABSENT = 1e-12  # of the largest: an expert whose weight is less was not chosen
 
 
@@ -30,6 +32,7 @@ class Router:
     groups: tuple[int, int] = (1, 1)  # so many, and so many of them are kept
     normalized: bool = False
     scale: float = 1.0
+    jitter: float | None = None  # how near to a choice others must be to share its weight
     correction_of: str = "scores"  # or logits
 
     def logits(self, bank: Bank, x: Any) -> Any:
@@ -42,6 +45,8 @@ class Router:
         import torch
 
         logits = self.logits(bank, x)
+        if self.jitter is not None:
+            return mixed_weights(logits, self.chosen, self.jitter)
         scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
         compared = scores if self.correction_of == "scores" else logits
         if self.correction is not None:
@@ -68,6 +73,7 @@ class Router:
         parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
         parts += [f"chosen by {self.correction_of} + {self.correction}"] if self.correction else []
         parts += ["over their sum"] if self.normalized else []
+        parts += [f"one after the other, shared within {self.jitter:g}"] if self.jitter is not None else []
         return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
 
 
@@ -86,13 +92,19 @@ def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
 
     Softmax over the experts that were chosen is the same function as softmax over all, divided by the sum.
     """
+    import torch
+
     question = "how a router weighs experts"
     x, designed = _random(bank), _designed(bank)
     weights = experts.weights(bank, x)
     present = weights.abs() > _ABSENT * weights.abs().max()
     # Of a large input the weights of some can be too small to tell from none.
     count = int(present.sum(-1).max())
-    fits = _fits(bank, list(_candidates(bank, x.shape[1], count)), x, weights)
+    mixers = list(_mixers(bank, experts, x.shape[1])) if count == _MIXED else []
+    for _, near in mixers:
+        x, weights = torch.cat([x, near]), torch.cat([weights, experts.weights(bank, near)])
+    candidates = [*_candidates(bank, x.shape[1], count), *(mixer for mixer, _ in mixers)]
+    fits = _fits(bank, candidates, x, weights)
     # Biases hide whether there are groups: without them it shows.
     with bank.zeroed(_vectors(bank)):
         again = _fits(bank, list(fits), designed, experts.weights(bank, designed))
@@ -169,6 +181,19 @@ def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
                 yield Router(weight, bias, correction, scores, chosen, groups, normalized)
             if correction is not None and scores == "sigmoid":
                 yield Router(weight, bias, correction, scores, chosen, (1, 1), normalized, correction_of="logits")
+
+
+def _mixers(bank: Bank, experts: Experts, embed: int) -> Iterator[tuple[Router, Any]]:
+    """Routers that choose one expert after the other, each with tokens [n, N] that tell them from all others."""
+    import torch
+
+    for weight in _matrices(bank, embed):
+        inverse = torch.linalg.pinv(bank.others[weight].double())
+        with bank.zeroed(_vectors(bank)):
+            jitter = find_jitter(lambda x: experts.weights(bank, x), inverse)
+        if jitter is not None:
+            for bias in (None, *_vectors(bank)):
+                yield Router(weight, bias, None, "sparse_mixer", _MIXED, jitter=jitter), near_rows(inverse, jitter)
 
 
 def _groups(count: int, chosen: int) -> Iterator[tuple[int, int]]:

@@ -23,6 +23,11 @@ class Mixture:
     shared: Shared | None
     evidence: tuple[Evidence, ...]
 
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the function in its experts, or in the one that all tokens go to; none where there is none."""
+        return self.experts.activations or (self.shared.activations if self.shared is not None else ())
+
 
 def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
     """The mixture of experts in `layer`; None where it has no experts. `calls`: of the modules in it, by name.
@@ -35,7 +40,7 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
     experts = find_experts(bank)
     router, weighed = find_router(bank, experts)
     known = {name for name in (router.weight, router.bias, router.correction) if name is not None}
-    shared, beside = find_shared(bank, experts.activations[0], known)
+    shared, beside = find_shared(bank, experts.activations, known)
     unused = sorted(bank.others.keys() - known - (shared.tensors if shared is not None else set()))
     if unused:
         raise UnresolvedError("what is in a mixture of experts", f"tensors without a role: {unused}", bank.module)
@@ -50,7 +55,7 @@ def _whole(bank: Bank, experts: Experts, router: Router, shared: Shared | None) 
     weights, clear = router.weights(bank, x)
     made = experts.output(bank, x, router.scale * weights)
     if shared is not None:
-        made = made + shared.output(bank, x, experts.activations[0])
+        made = made + shared.output(bank, x)
     error = relative(made[clear], y[clear])
     if not error <= ACCEPT:
         raise UnresolvedError(question, f"what was recorded differs by {error:.1e}", bank.module)

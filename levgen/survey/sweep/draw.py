@@ -113,7 +113,9 @@ class Draw:
     def changes(self) -> dict[str, Any]:
         """Changes to `base`, sizes that fit together first."""
         drawn = self._sizes()
-        for name in sorted(self._free - drawn.keys() - {"rope", "local_rope", "initializer_range", *LISTS}):
+        for name in sorted(
+            self._free - drawn.keys() - {"rope", "local_rope", "initializer_range", "attention_types", *LISTS}
+        ):
             drawn[name] = self._value(name, getattr(self.base, name))
         depth = drawn.get("num_layers", self.base.num_layers)
         drawn |= self._by_layer(depth, windowless=drawn.get("sliding_window", 0) is None)

@@ -100,7 +100,7 @@ def row(result: dict[str, Any]) -> str:
 
 def cells_of(line: str) -> dict[str, str]:
     """The cells of a line of the table by column; nothing of a line of text."""
-    cells = [cell.strip() for cell in line.split(" | ", len(_COLUMNS) - 1)]
+    cells = [cell.strip() for cell in line.removesuffix(" |").split(" | ", len(_COLUMNS) - 1)]
     if not line.startswith("| ") or len(cells) != len(_COLUMNS):
         return {}
     return dict(zip(_COLUMNS, [cells[0].removeprefix("| "), *cells[1:]], strict=True))
