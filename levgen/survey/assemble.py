@@ -235,6 +235,10 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             # A class may leave open which experts there are: those of the tiny config, or of the part, stand in.
             usual_sizes = {spec.name: spec.default for spec in load_part("moe").hyperparameters}
             made[ours]["default"] = usual_sizes.get(ours, trials.base.values[hf])
+        if ours == "sliding_window" and made[ours]["default"] == 0:
+            # Of a window that a switch turns off: what it is where that is on.
+            switches = [name for name, expression in found.derived.items() if expression == f"{hf} > 0"]
+            made[ours]["default"] = getattr(trials.tiny.found.config(**dict.fromkeys(switches, True)), hf)
         if hf in trials.tiny.unnamed:
             # The class's own sizes don't divide: a power of two stands in for what a checkpoint states.
             made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
