@@ -20,8 +20,8 @@ from benchmarks.sizes import QUICK, Size, model_class
 from benchmarks.table import Amounts, Comparison, Ratio, Row
 from benchmarks.timing import Runner, interleaved
 from levgen.runtime import load_hf, save_hf
-from levgen.runtime.hf_checkpoint import read_config
-from levgen.runtime.hf_names import model_arrays
+from levgen.runtime.checkpoints.folder import read_config
+from levgen.runtime.checkpoints.names import model_arrays
 
 FULL = Size(hidden=768, layers=12, heads=12, kv_heads=12, mlp=2048, vocab=17000, length=1024)
 OURS, LEVANTER, HF = "levgen", "Levanter's own", "transformers (torch), copied"

@@ -15,7 +15,7 @@ from benchmarks.step import Loss, init_state, train_step
 from benchmarks.table import Comparison, Ratio
 from benchmarks.timing import Runner, interleaved
 from benchmarks.weights import NamedModel, abstract
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 
 AIM = 1.2
 

@@ -11,7 +11,7 @@ import numpy as np
 from haliax import Axis, NamedArray
 
 from levgen.runtime import LmExample, LmHeadModel
-from levgen.runtime.hf_names import hf_tensors, model_arrays
+from levgen.runtime.checkpoints.names import hf_tensors, model_arrays
 
 State = dict[str, np.ndarray[Any, Any]]  # a checkpoint's tensors by name
 

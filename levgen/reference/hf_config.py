@@ -66,7 +66,7 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
     Raises LevgenError that lists every field of the config that no answer of the architecture maps.
     """
     # The same table that the generated config reads with: imports jax and transformers, seconds that only --from pays.
-    from levgen.runtime.hf_fields import HfField, HfFields
+    from levgen.runtime.hf_config.fields import HfField, HfFields
     from levgen.runtime.rotary import Rotary
 
     if architecture.reference is None:

@@ -87,7 +87,7 @@ class Tiny:
 
 def own_fields(found: Found) -> dict[str, Any]:
     """The config's fields with their defaults, but for those that every config of transformers has."""
-    from levgen.runtime.hf_common import COMMON_FIELDS
+    from levgen.runtime.hf_config.common import COMMON_FIELDS
 
     common = set(COMMON_FIELDS) - {"vocab_size"}
     config = found.config()

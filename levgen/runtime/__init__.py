@@ -7,11 +7,11 @@ check_haliax()
 
 from levgen.runtime.activations import activation
 from levgen.runtime.attention import dot_product_attention
+from levgen.runtime.checkpoints.load import load_hf
+from levgen.runtime.checkpoints.save import save_hf
 from levgen.runtime.config import LmConfig
 from levgen.runtime.experts import Experts
-from levgen.runtime.hf_fields import HfField, HfFields
-from levgen.runtime.hf_load import load_hf
-from levgen.runtime.hf_save import save_hf
+from levgen.runtime.hf_config.fields import HfField, HfFields
 from levgen.runtime.latent_attention import latent_attention
 from levgen.runtime.layers import by_layer
 from levgen.runtime.loss import next_token_loss

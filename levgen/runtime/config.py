@@ -10,7 +10,7 @@ from haliax import Axis
 from jaxtyping import PRNGKeyArray
 
 from levgen.errors import LevgenError, did_you_mean
-from levgen.runtime.hf_fields import HfFields
+from levgen.runtime.hf_config.fields import HfFields
 
 if TYPE_CHECKING:
     from levgen.runtime.model import LmHeadModel

@@ -16,8 +16,8 @@ from haliax.state_dict import ModuleWithStateDictSerialization
 from jax.sharding import PartitionSpec
 from jaxtyping import PRNGKeyArray
 
+from levgen.runtime.checkpoints.pieces import HfPiece
 from levgen.runtime.grouped_dot import gather_rows, grouped_dot
-from levgen.runtime.hf_pieces import HfPiece
 
 Gated = Callable[[NamedArray, NamedArray], NamedArray]
 GATE, UP = 0, 1  # places on the axis "gate_up"

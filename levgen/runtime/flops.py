@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
 from levgen.runtime.abstract import abstract_model
+from levgen.runtime.checkpoints.names import axes_of
 from levgen.runtime.experts import Experts
-from levgen.runtime.hf_names import axes_of
 from levgen.runtime.norms import LayerNorm, RmsNorm
 
 if TYPE_CHECKING:

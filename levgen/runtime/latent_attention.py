@@ -12,7 +12,7 @@ from haliax.jax_utils import named_call
 
 from levgen.errors import LevgenError
 from levgen.runtime.attention import KEY_POSITION, POSITION, dot_product_attention
-from levgen.runtime.hf_names import axes_of
+from levgen.runtime.checkpoints.names import axes_of
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.projections import Linear, split_axis
 

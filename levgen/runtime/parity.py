@@ -18,10 +18,10 @@ import numpy as np
 from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
+from levgen.runtime.checkpoints.from_torch import checkpoint_names
 from levgen.runtime.config import LmConfig
-from levgen.runtime.hf_common import COMMON_FIELDS
-from levgen.runtime.hf_torch import checkpoint_names
-from levgen.runtime.hf_values import HfConfigError
+from levgen.runtime.hf_config.common import COMMON_FIELDS
+from levgen.runtime.hf_config.values import HfConfigError
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (

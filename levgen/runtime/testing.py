@@ -16,10 +16,10 @@ from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
 from levgen.runtime.abstract import abstract_model
-from levgen.runtime.hf_load import fill, token_embedding, vocab_size
-from levgen.runtime.hf_match import as_named, match_tensors
-from levgen.runtime.hf_names import hf_tensors, model_arrays
-from levgen.runtime.hf_torch import checkpoint_names, torch_tensors, torch_to_numpy
+from levgen.runtime.checkpoints.from_torch import checkpoint_names, torch_tensors, torch_to_numpy
+from levgen.runtime.checkpoints.load import fill, token_embedding, vocab_size
+from levgen.runtime.checkpoints.match import as_named, match_tensors
+from levgen.runtime.checkpoints.names import hf_tensors, model_arrays
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmHeadModel
 

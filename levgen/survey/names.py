@@ -17,7 +17,7 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
 
     `aside`: a module in layers, of which others say how it is stored.
     """
-    from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.checkpoints.from_torch import checkpoint_names
 
     # Copies: tensors that are tied have names of their own too.
     own = {name: p.detach().clone() for name, p in model.named_parameters(remove_duplicate=False)}

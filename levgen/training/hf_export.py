@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from levgen.runtime import LmHeadModel, save_hf
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.training.tokenizer import Tokenizer
 
 # What the tokenizers of transformers are read from; a folder has some of them.

@@ -11,8 +11,8 @@ from haliax.partitioning import ResourceMapping
 from levgen.errors import did_you_mean
 from levgen.runtime import LmConfig, LmHeadModel
 from levgen.runtime.abstract import abstract_model
-from levgen.runtime.hf_checkpoint import CONFIG, check_architecture, read_config
-from levgen.runtime.hf_load import read_weights, vocab_size
+from levgen.runtime.checkpoints.folder import CONFIG, check_architecture, read_config
+from levgen.runtime.checkpoints.load import read_weights, vocab_size
 from levgen.training.project import Project
 from levgen.training.validate import problems_error
 from levgen.training.yaml_source import YamlSource

@@ -17,7 +17,7 @@ from haliax.partitioning import ResourceMapping
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmConfig, LmHeadModel, save_hf
-from levgen.runtime.hf_checkpoint import read_config
+from levgen.runtime.checkpoints.folder import read_config
 from levgen.training.hf_start import HfStart
 
 

@@ -7,7 +7,7 @@ import equinox as eqx
 
 from levgen.errors import LevgenError
 from levgen.runtime import LmHeadModel, load_hf
-from levgen.runtime.hf_checkpoint import CONFIG, read_config
+from levgen.runtime.checkpoints.folder import CONFIG, read_config
 from levgen.training.checkpoint import CheckpointError
 from levgen.training.models import project_models
 from levgen.training.project import Project

@@ -10,7 +10,7 @@ from test_cards import Rendered, render
 
 from levgen.architecture.catalogue import get
 from levgen.runtime import LmConfig, load_hf, save_hf
-from levgen.runtime.hf_checkpoint import read_headers
+from levgen.runtime.checkpoints.folder import read_headers
 from levgen.runtime.parity import Ported
 from levgen.scaffold.complete import complete
 

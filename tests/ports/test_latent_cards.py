@@ -21,8 +21,8 @@ from levgen.architecture.catalogue import get, known_types
 from levgen.reference.randomize import randomized, token_ids
 from levgen.runtime import AttentionMask, LmConfig, Rotary
 from levgen.runtime.abstract import abstract_model
+from levgen.runtime.checkpoints.names import hf_tensors, model_arrays, replace_arrays
 from levgen.runtime.generation.kv_cache import first_step
-from levgen.runtime.hf_names import hf_tensors, model_arrays, replace_arrays
 from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
 from levgen.scaffold.count import cached_numbers

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from levgen.errors import LevgenError
 from levgen.runtime import Runs
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.runtime.runs import repeating
 
 Embed, Layers = Axis("embed", 4), Axis("layer", 5)

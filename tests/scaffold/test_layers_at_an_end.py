@@ -10,7 +10,7 @@ import pytest
 
 from levgen.architecture.catalogue import get
 from levgen.architecture.settings import apply_settings
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model

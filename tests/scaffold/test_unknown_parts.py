@@ -18,7 +18,7 @@ from levgen.architecture.catalogue import get
 from levgen.architecture.schema import Architecture
 from levgen.plain_yaml import load_yaml
 from levgen.project import find_project
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.scaffold.complete import complete
 from levgen.scaffold.count import count_modules
 from levgen.scaffold.dataflow import dataflow_of

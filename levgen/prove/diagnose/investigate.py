@@ -19,7 +19,7 @@ from levgen.prove.rungs.initialisation import differences
 from levgen.prove.trace.align import Guide, pairs, stack_of
 from levgen.prove.trace.event import Trace
 from levgen.prove.trace.ours import our_trace
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.runtime.parity import fresh_reference
 from levgen.runtime.testing import load_from_torch, randomize
 
@@ -114,7 +114,7 @@ def _unloadable(bench: Bench, case: Case, reference: Any, facts: FileFacts, said
 
 def _misfit(model_class: Any, config: Any, reference: Any, said: str) -> tuple[Owner, str]:
     """The module of the first tensor that one side lacks, or has in another shape."""
-    from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.checkpoints.from_torch import checkpoint_names
 
     theirs = {name: tuple(t.shape) for name, t in checkpoint_names(reference, reference.state_dict()).items()}
     model = abstract(model_class, model_class.config_class().from_hf_config(reference.config), Vocab)

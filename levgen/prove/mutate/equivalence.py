@@ -16,7 +16,7 @@ from levgen.prove.mutate.double import SAME, difference
 from levgen.prove.outcome import Case
 from levgen.prove.subject import Subject
 from levgen.runtime import AttentionMask
-from levgen.runtime.hf_names import model_arrays
+from levgen.runtime.checkpoints.names import model_arrays
 from levgen.runtime.parity import Ported
 from levgen.runtime.testing import gradients_by_hf_name, load_from_torch, relative_error
 

@@ -6,7 +6,7 @@ from levgen.errors import LevgenError
 from levgen.prove.bench import LENGTH, Bench, abstract
 from levgen.prove.outcome import Case, Outcome, failed, passed
 from levgen.prove.rungs.traces import FULL_VOCAB
-from levgen.runtime.hf_names import hf_tensors
+from levgen.runtime.checkpoints.names import hf_tensors
 
 
 def parameters(bench: Bench) -> Outcome:
@@ -35,7 +35,7 @@ def _at_full_size(model_class: Any, config: Any) -> tuple[int, list[str]]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.checkpoints.from_torch import checkpoint_names
     from levgen.runtime.parity import reference_config
 
     ours = {tensor.name: tensor.shape for tensor in hf_tensors(abstract(model_class, config, FULL_VOCAB))}

@@ -11,7 +11,7 @@ from haliax import Axis, NamedArray
 from levgen.prove.bench import LENGTH, Bench, Vocab, abstract
 from levgen.prove.outcome import Case, Outcome, failed, passed
 from levgen.runtime import LmExample
-from levgen.runtime.hf_names import model_arrays
+from levgen.runtime.checkpoints.names import model_arrays
 
 FULL_VOCAB = Axis("vocab", 32_000)
 

@@ -147,7 +147,7 @@ def layer_of(path: str, stack: str) -> int | None:
 
 def stack_of(model: Any) -> str:
     """The name of the stack of layers in the reference, from our names of tensors."""
-    from levgen.runtime.hf_names import hf_tensors
+    from levgen.runtime.checkpoints.names import hf_tensors
 
     for tensor in hf_tensors(model, in_files=False):
         steps = tensor.name.split(".")

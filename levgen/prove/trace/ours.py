@@ -22,7 +22,7 @@ from haliax.state_dict import ModuleWithStateDictSerialization
 from haliax.util import is_named_array
 
 from levgen.prove.trace.event import ATTENTION, EMBEDDINGS, HIDDEN, LOGITS, Array, Event, Trace, Value, named_value
-from levgen.runtime.hf_names import in_memory
+from levgen.runtime.checkpoints.names import in_memory
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import split_activations
 from levgen.runtime.runs import Runs

@@ -17,7 +17,7 @@ from haliax import Axis, NamedArray
 from haliax.nn.scan import Stacked
 
 from levgen.errors import LevgenError
-from levgen.runtime.hf_names import axes_of
+from levgen.runtime.checkpoints.names import axes_of
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmHeadModel, split_activations
 

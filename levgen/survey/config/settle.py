@@ -204,7 +204,7 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
             changed = measures.differing(trial.measures)
             what = f"at {plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
     if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
-        from levgen.runtime.hf_common import COMMON_FIELDS
+        from levgen.runtime.hf_config.common import COMMON_FIELDS
 
         parts = {key: item for key, item in value.to_dict().items() if key not in COMMON_FIELDS and key[0] != "_"}
         if isinstance(default, Mapping) and all(default.get(key) == item for key, item in parts.items()):

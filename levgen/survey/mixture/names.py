@@ -31,7 +31,7 @@ def mixture_names(model: Any, layer: str, mixture: Mixture) -> MixtureNames:
 
     Raises UnresolvedError where a checkpoint holds it in a way that no card can say.
     """
-    from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.checkpoints.from_torch import checkpoint_names
 
     bank, expert, router, shared = mixture.bank, mixture.experts.expert, mixture.router, mixture.shared
     inside = f"{layer}.{bank.name}" if bank.name else layer

@@ -126,7 +126,7 @@ def _shapes(model: Any, hole: Hole, plugs: Plugs) -> dict[str, tuple[int, ...]]:
 
 def _stored_names(model: Any, hole: Hole, plugs: Plugs) -> dict[str, str]:
     """Name below the module -> name below it in a checkpoint."""
-    from levgen.runtime.hf_torch import checkpoint_names
+    from levgen.runtime.checkpoints.from_torch import checkpoint_names
 
     held = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     saved = {tensor.data_ptr(): name for name, tensor in checkpoint_names(model, held).items()}

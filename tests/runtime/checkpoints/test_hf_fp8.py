@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 
 from levgen.errors import LevgenError
-from levgen.runtime.hf_fp8 import Fp8Matrix, fp8_tensors
-from levgen.runtime.safetensors_io import read_header
+from levgen.runtime.checkpoints.fp8 import Fp8Matrix, fp8_tensors
+from levgen.runtime.checkpoints.safetensors_io import read_header
 
 F32, BF16 = np.dtype(np.float32), np.dtype("bfloat16")
 EVERY_CODE = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn)

@@ -8,7 +8,7 @@ from llama_model import LlamaConfig
 
 from levgen.errors import LevgenError
 from levgen.runtime import HfField, HfFields, LmConfig, Rotary
-from levgen.runtime.hf_common import COMMON_FIELDS
+from levgen.runtime.hf_config.common import COMMON_FIELDS
 
 transformers = pytest.importorskip("transformers", reason="there is no config to convert")
 

@@ -14,13 +14,13 @@ from haliax.util import is_named_array
 
 from levgen.errors import LevgenError
 from levgen.runtime.abstract import abstract_model
-from levgen.runtime.hf_checkpoint import HfCheckpointError, check_architecture, read_config
-from levgen.runtime.hf_match import Readable, as_named, match_tensors
-from levgen.runtime.hf_names import HfTensor, model_arrays, replace_arrays
-from levgen.runtime.hf_quantized import read_tensors
-from levgen.runtime.hf_shards import ShardedArray, aligned, read_parallel
+from levgen.runtime.checkpoints.folder import HfCheckpointError, check_architecture, read_config
+from levgen.runtime.checkpoints.match import Readable, as_named, match_tensors
+from levgen.runtime.checkpoints.names import HfTensor, model_arrays, replace_arrays
+from levgen.runtime.checkpoints.quantized import read_tensors
+from levgen.runtime.checkpoints.safetensors_io import dtype_of
+from levgen.runtime.checkpoints.shards import ShardedArray, aligned, read_parallel
 from levgen.runtime.model import LmHeadModel
-from levgen.runtime.safetensors_io import dtype_of
 
 M = TypeVar("M", bound=LmHeadModel)
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def load_hf(
     Its tensors may be named as transformers writes them, or as its modules are in memory, where that differs: experts
     one by one or all in one. Each tensor is read into its place in the stacked array, and with `axis_mapping`, which
     wants a mesh in context, into the parts of it that the devices hold: host memory peaks some megabytes above the
-    size of the weights. Weights that are stored in 8 or 4 bits are unpacked on the way (`hf_quantized`).
+    size of the weights. Weights that are stored in 8 or 4 bits are unpacked on the way (`checkpoints.quantized`).
 
     Args:
         ModelClass: the model's class. Its config class reads config.json.

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from levgen.errors import LevgenError, did_you_mean
-from levgen.runtime.hf_common import COMMON_FIELDS
-from levgen.runtime.hf_values import (
+from levgen.runtime.hf_config.common import COMMON_FIELDS
+from levgen.runtime.hf_config.values import (
     MISSING,
     HfConfigError,
     canonical_name,
@@ -55,8 +55,8 @@ class HfFields:
         ignored: their attribute -> why it doesn't matter to the function computed or to its training.
         model_type: transformers' `model_type`; by default that of `config_class`, or else our registered name.
 
-    An attribute that is in none of them, nor common to every transformers config (`hf_common.py`), is refused unless
-    it has its class's default value.
+    An attribute that is in none of them, nor common to every transformers config (`hf_config/common.py`), is refused
+    unless it has its class's default value.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from levgen.runtime.hf_checkpoint import HfCheckpointError
+from levgen.runtime.checkpoints.folder import HfCheckpointError
 
 AT_ONCE = 2**20  # elements that are in float32 at a time, for each thread that reads
 

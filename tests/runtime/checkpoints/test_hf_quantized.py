@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from levgen.errors import LevgenError
 from levgen.runtime import load_hf, save_hf
-from levgen.runtime.hf_quantized import read_tensors
+from levgen.runtime.checkpoints.quantized import read_tensors
 
 BLOCK = 48  # divides neither the embedding's size nor the MLP's
 

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TorchTensor:
-    """A torch tensor as a tensor of a checkpoint (see `hf_match.Source`)."""
+    """A torch tensor as a tensor of a checkpoint (see `checkpoints.match.Source`)."""
 
     values: np.ndarray[Any, Any]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from levgen.errors import LevgenError, did_you_mean
-from levgen.runtime.safetensors_io import Stored, read_header
+from levgen.runtime.checkpoints.safetensors_io import Stored, read_header
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

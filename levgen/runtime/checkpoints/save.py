@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from levgen.errors import LevgenError
-from levgen.runtime.hf_checkpoint import CONFIG, INDEX, WEIGHTS, causal_lm_name
-from levgen.runtime.hf_names import HfTensor, hf_tensors, model_arrays
-from levgen.runtime.hf_shards import host_parts, write_tensor
+from levgen.runtime.checkpoints.folder import CONFIG, INDEX, WEIGHTS, causal_lm_name
+from levgen.runtime.checkpoints.names import HfTensor, hf_tensors, model_arrays
+from levgen.runtime.checkpoints.safetensors_io import Writer, dtype_of
+from levgen.runtime.checkpoints.shards import host_parts, write_tensor
 from levgen.runtime.model import LmHeadModel
-from levgen.runtime.safetensors_io import Writer, dtype_of
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _OF_CHECKPOINT = re.compile(r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")

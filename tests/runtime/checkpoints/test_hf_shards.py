@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from levgen.runtime import hf_shards
-from levgen.runtime.hf_names import HfTensor
-from levgen.runtime.hf_shards import write_tensor
+from levgen.runtime.checkpoints import shards
+from levgen.runtime.checkpoints.names import HfTensor
+from levgen.runtime.checkpoints.shards import write_tensor
 
 SHAPE = (2, 4, 6)  # layers, then two axes
 CUTS = {
@@ -20,7 +20,7 @@ CUTS = {
 }
 
 
-def parts_of(array: np.ndarray, counts: tuple[int, ...]) -> list[hf_shards.Part]:
+def parts_of(array: np.ndarray, counts: tuple[int, ...]) -> list[shards.Part]:
     sizes = [size // count for size, count in zip(array.shape, counts, strict=True)]
     parts = []
     for place in np.ndindex(counts):
@@ -31,7 +31,7 @@ def parts_of(array: np.ndarray, counts: tuple[int, ...]) -> list[hf_shards.Part]
 
 @pytest.fixture(params=[4, 2**20], ids=["a row at a time", "all rows at once"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hf_shards, "_CHUNK", request.param)
+    monkeypatch.setattr(shards, "_CHUNK", request.param)
 
 
 @pytest.mark.parametrize("cut", CUTS)

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
-from levgen.runtime.hf_match import Readable
-from levgen.runtime.hf_names import HfTensor
+from levgen.runtime.checkpoints.match import Readable
+from levgen.runtime.checkpoints.names import HfTensor
 
 _ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
 _READERS = 4  # threads

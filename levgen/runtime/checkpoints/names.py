@@ -21,7 +21,7 @@ from haliax.nn.scan import BlockSeq, Stacked
 from haliax.state_dict import ModuleWithStateDictSerialization
 
 from levgen.errors import LevgenError
-from levgen.runtime.hf_pieces import InPieces
+from levgen.runtime.checkpoints.pieces import InPieces
 from levgen.runtime.norms import LayerNorm, RmsNorm
 from levgen.runtime.runs import Runs
 

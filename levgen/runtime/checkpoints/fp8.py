@@ -14,10 +14,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from levgen.runtime.hf_checkpoint import HfCheckpointError
-from levgen.runtime.hf_match import Readable
-from levgen.runtime.hf_packed import in_rows, refuse
-from levgen.runtime.safetensors_io import Stored
+from levgen.runtime.checkpoints.folder import HfCheckpointError
+from levgen.runtime.checkpoints.match import Readable
+from levgen.runtime.checkpoints.packed import in_rows, refuse
+from levgen.runtime.checkpoints.safetensors_io import Stored
 
 _SCALES = ("_scale_inv", "_scale")  # what the name of a tensor ends with that has the scales of another
 # The range of a layer's inputs, measured for computing in 8 bits: the weights don't depend on it.
@@ -27,7 +27,7 @@ _FLOAT8 = {np.dtype(kind) for kind in (ml_dtypes.float8_e4m3fn, ml_dtypes.float8
 
 @dataclass(frozen=True)
 class Fp8Matrix:
-    """A matrix, or several of one size, in 8 bits: see `hf_match.Readable`.
+    """A matrix, or several of one size, in 8 bits: see `checkpoints.match.Readable`.
 
     values: {..., row, column}, float8. scales: {..., row of blocks, column of blocks}. block: rows and columns.
     dtype: what the matrix would be stored as without this.

@@ -66,7 +66,7 @@ with jax.set_mesh(mesh):
 def test_sharded_arrays_load_compute_and_save_as_whole_ones(tmp_path):
     for case, (_, make) in CASES.items():
         make().save_pretrained(tmp_path / case / "theirs")
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     environment.pop("JAX_NUM_CPU_DEVICES", None)
     environment["PYTHONPATH"] = os.pathsep.join([str(here.parent.parent), environment.get("PYTHONPATH", "")])

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from levgen.errors import did_you_mean
-from levgen.runtime.hf_checkpoint import HfCheckpointError, read_config, read_headers
-from levgen.runtime.hf_fp8 import fp8_tensors
-from levgen.runtime.hf_match import Readable
-from levgen.runtime.hf_mxfp4 import mxfp4_tensors
-from levgen.runtime.safetensors_io import Stored, dtype_of
+from levgen.runtime.checkpoints.folder import HfCheckpointError, read_config, read_headers
+from levgen.runtime.checkpoints.fp8 import fp8_tensors
+from levgen.runtime.checkpoints.match import Readable
+from levgen.runtime.checkpoints.mxfp4 import mxfp4_tensors
+from levgen.runtime.checkpoints.safetensors_io import Stored, dtype_of
 
 Unpack = Callable[[Mapping[str, Stored], Mapping[str, Any], np.dtype[Any]], dict[str, Readable]]
 # transformers' `quant_method` -> the tensors that stored ones stand for, whose own dtype is the one given.

@@ -7,8 +7,8 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from levgen.errors import nearest
-from levgen.runtime.hf_checkpoint import HfCheckpointError
-from levgen.runtime.hf_names import HfTensor, hf_tensors
+from levgen.runtime.checkpoints.folder import HfCheckpointError
+from levgen.runtime.checkpoints.names import HfTensor, hf_tensors
 
 # (name, number of dimensions) of buffers that old versions of transformers stored and every version computes itself.
 _RECOMPUTED = (

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from levgen.runtime import load_hf, save_hf
-from levgen.runtime.safetensors_io import Writer
+from levgen.runtime.checkpoints.safetensors_io import Writer
 
 
 def assert_same_bits(a, b):

@@ -13,9 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from levgen.runtime.hf_match import Readable
-from levgen.runtime.hf_packed import AT_ONCE, in_rows, refuse
-from levgen.runtime.safetensors_io import Stored
+from levgen.runtime.checkpoints.match import Readable
+from levgen.runtime.checkpoints.packed import AT_ONCE, in_rows, refuse
+from levgen.runtime.checkpoints.safetensors_io import Stored
 
 _BLOCKS, _SCALES = "_blocks", "_scales"
 _BYTES = 16  # of a block
@@ -23,7 +23,7 @@ _BYTES = 16  # of a block
 
 @dataclass(frozen=True)
 class Mxfp4Experts:
-    """A matrix for each expert, in 4 bits: see `hf_match.Readable`.
+    """A matrix for each expert, in 4 bits: see `checkpoints.match.Readable`.
 
     dtype: what the matrices would be stored as without this.
     """

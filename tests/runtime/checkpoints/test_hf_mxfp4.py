@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from levgen.errors import LevgenError
-from levgen.runtime import hf_mxfp4
-from levgen.runtime.hf_mxfp4 import Mxfp4Experts, mxfp4_tensors
-from levgen.runtime.safetensors_io import read_header
+from levgen.runtime.checkpoints import mxfp4
+from levgen.runtime.checkpoints.mxfp4 import Mxfp4Experts, mxfp4_tensors
+from levgen.runtime.checkpoints.safetensors_io import read_header
 
 F32, BF16 = np.dtype(np.float32), np.dtype("bfloat16")
 
@@ -40,7 +40,7 @@ def unpacked(folder: Path, blocks: torch.Tensor, scales: torch.Tensor) -> Mxfp4E
 @pytest.mark.parametrize("dtype", [F32, BF16], ids=str)
 @pytest.mark.parametrize("at_once", [1, 2**20])
 def test_it_is_what_transformers_unpacks(dtype: np.dtype, at_once: int, tmp_path, monkeypatch):
-    monkeypatch.setattr(hf_mxfp4, "AT_ONCE", at_once)
+    monkeypatch.setattr(mxfp4, "AT_ONCE", at_once)
     blocks, scales = packed(3, 20, 4)
     source = unpacked(tmp_path, blocks, scales)
     assert (source.shape, source.dtype) == ((3, 128, 20), BF16)

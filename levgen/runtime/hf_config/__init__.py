@@ -1,0 +1,1 @@
+"""Configs of transformers: one table for both directions, and what every one of them has."""

@@ -1,0 +1,1 @@
+"""Beside the tests: models and references that those in the folders below import, too."""
