@@ -22,6 +22,7 @@ LENGTHS = (521, LONG)
 # Weights are drawn at the first of these deviations at which fp32 itself leaves less than a part of LOGITS.
 _DEVIATIONS = (0.2, 0.14, 0.1)
 _NOISE = LOGITS / 4
+_ULP = 2.0**-23
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,18 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
 
     # A table of positions ends; what a reference does beyond its end is no part of what is ported.
     lengths = (LONG,) if architecture.positions.kind in ("learned", "sinusoidal") else LENGTHS
+    moved = _with_other_thetas(architecture, tiny, changes)
     for std in _DEVIATIONS:
         reference = tiny.build(dtype="float32", std=std, **changes)
         ids, expected = _forward(reference, lengths)
         with torch.no_grad():
             exact = tiny.build(std=std, **changes)(ids).logits.numpy() if tiny.dtype == "float64" else expected
         noise = relative_error(expected, exact)
+        if moved:
+            # Angles are taken in fp32 whatever the model's precision is: what an ulp of theta does is noise, too.
+            with torch.no_grad():
+                other = tiny.build(dtype="float32", std=std, **{**changes, **moved})(ids).logits.float().numpy()
+            noise = max(noise, relative_error(other, expected))
         if noise <= _NOISE:
             break
     ported = Ported(reference, _loaded(architecture, port, reference))
@@ -125,6 +132,21 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
         with torch.no_grad():
             expected = reference(ids).logits.float().numpy()
     return Pair(architecture, port, ported, ids, expected, noise, std)
+
+
+def _with_other_thetas(architecture: Architecture, tiny: Tiny, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with parameters of rotations, where `changes` are made, with thetas that are larger by an fp32 ulp."""
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {k: v * (1 + _ULP) if k == "rope_theta" and v is not None else moved(v) for k, v in value.items()}
+
+    config = tiny.config(**changes)
+    held = [architecture.hyperparameters.get(name) for name in ("rope", "local_rope")]
+    fields = {p.hf.partition(".")[0] for p in held if p is not None and p.hf is not None}
+    values = {name: getattr(config, name, None) for name in fields}
+    return {name: other for name, value in values.items() if (other := moved(value)) != value}
 
 
 def rebuild(

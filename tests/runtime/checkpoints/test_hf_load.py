@@ -254,7 +254,8 @@ def test_memory_peaks_near_the_size_of_the_weights(tmp_path):
     gpt2().save_pretrained(tmp_path / "tiny")
     gpt2(n_embd=640, n_layer=12, vocab_size=2000).save_pretrained(tmp_path / "large")
     for arguments in ([], ["bfloat16"]):
-        command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), str(Path(__file__).parents[1]), *arguments]
+        helpers = Path(__file__).parents[1]
+        command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), str(helpers), *arguments]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         size, peak = map(int, out.split()[-2:])
         assert size > 50e6
