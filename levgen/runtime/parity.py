@@ -169,9 +169,9 @@ class Ported(Generic[M]):
     def gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """Our gradient of the loss by the parameters' names in the checkpoint; one that is only rounding is zero.
 
-        What the reference keeps in buffers is no parameter.
+        What the reference keeps in buffers, or doesn't train, is left out.
         """
-        return self._without_buffers(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
+        return self._trained(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
@@ -194,7 +194,7 @@ class Ported(Generic[M]):
             return cast(M, eqx.apply_updates(model, updates))
 
         after = stepped(self.model, loss_gradients(self.model, tokens))
-        return self._without_buffers(gradients_by_hf_name(after))
+        return self._trained(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
@@ -207,7 +207,7 @@ class Ported(Generic[M]):
         parameters = list(stepped.reference.parameters())
         largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
         torch.optim.AdamW(parameters, _LEARNING_RATE, _BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY).step()
-        return self._without_buffers(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
+        return self._trained(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
         """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
@@ -252,9 +252,11 @@ class Ported(Generic[M]):
                 problems.append(f"{name}: ours {our_mean:.4g} ± {our_std:.4g}, reference {mean:.4g} ± {std:.4g}")
         return problems
 
-    def _without_buffers(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
-        return {name: array for name, array in arrays.items() if name not in buffers}
+    def _trained(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """`arrays` without those that the reference doesn't train: its buffers, and parameters without a gradient."""
+        frozen = {name: p for name, p in self.reference.named_parameters() if not p.requires_grad}
+        untrained = checkpoint_names(self.reference, dict(self.reference.named_buffers()) | frozen)
+        return {name: array for name, array in arrays.items() if name not in untrained}
 
     def reference_loss(self, tokens: NamedArray) -> Any:
         """The reference's loss as torch has it, to be differentiated: see `loss`."""

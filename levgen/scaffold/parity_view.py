@@ -62,6 +62,8 @@ class ParityView:
         shallow = self._shallow(1)
         shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
         shallow |= {"activation": '"relu"'} if "activation" in own else {}
+        # A reference whose loss has a term of its routers wants one at least.
+        shallow |= {"num_dense_layers": "0"} if {"load_balancing", "num_dense_layers"} <= own.keys() else {}
         items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())
         return [*changes, f"{{{items}}}"]
 
