@@ -253,7 +253,9 @@ class Ported(Generic[M]):
         return problems
 
     def _without_buffers(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()))
+        """`arrays` without what the reference doesn't train: its buffers, and parameters that it keeps as they are."""
+        frozen = {name: p for name, p in self.reference.named_parameters() if not p.requires_grad}
+        buffers = checkpoint_names(self.reference, dict(self.reference.named_buffers()) | frozen)
         return {name: array for name, array in arrays.items() if name not in buffers}
 
     def reference_loss(self, tokens: NamedArray) -> Any:
