@@ -59,11 +59,11 @@ class ParityView:
         changes += [f'{{"{name}": None{whole.get(name, "")}}}' for name in own if self._port.optional(name)]
         if "head_dim" in own and "head_dim" not in self._port.architecture.derived:
             changes.append('{"head_dim": 12}')
-        shallow = self._shallow(1)
+        moe = self._port.architecture.moe
+        # A reference may ask of routers what they did, and fail where no layer has one.
+        shallow = self._shallow(2 if moe.balance and moe.layers in ("after", "listed") else 1)
         shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
         shallow |= {"activation": '"relu"'} if "activation" in own else {}
-        # A reference whose loss has a term of its routers wants one at least.
-        shallow |= {"num_dense_layers": "0"} if {"load_balancing", "num_dense_layers"} <= own.keys() else {}
         items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())
         return [*changes, f"{{{items}}}"]
 
