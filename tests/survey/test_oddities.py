@@ -14,7 +14,6 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, tiny
 from levgen.survey.run import survey_found
 
-pytestmark = pytest.mark.slow
 LENGTH = 97
 # Limits far out act where weights are large.
 DEVIATIONS = (0.2, 3.0)
@@ -32,7 +31,11 @@ def _moved(oddity: Oddity, std: float) -> float:
 
 @pytest.mark.parametrize(
     "oddity",
-    [pytest.param(one, marks=pytest.mark.exhaustive if one.rare else ()) for one in ODDITIES],
+    # Each takes some ten seconds: the slow tests take every second one, the exhaustive ones the others.
+    [
+        pytest.param(one, marks=pytest.mark.exhaustive if one.rare or index % 2 else pytest.mark.slow)
+        for index, one in enumerate(ODDITIES)
+    ],
     ids=lambda oddity: oddity.name.replace(" ", "-"),
 )
 def test_a_change_is_found_or_unknown(oddity: Oddity) -> None:
@@ -48,6 +51,7 @@ def test_a_change_is_found_or_unknown(oddity: Oddity) -> None:
         assert getattr(groups[group], name) == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oddity", ODDITIES, ids=lambda oddity: oddity.name.replace(" ", "-"))
 def test_a_change_changes_something(oddity: Oddity) -> None:
     """What is planted acts, else finding nothing would prove nothing."""
