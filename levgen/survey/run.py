@@ -135,7 +135,8 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     if "layer_thetas" in fields.lists:
         said.add(fields.rope)
     said |= {hf for hf in fields.derived if is_int(trials.base.values[hf])}  # a number goes with the sizes it follows
-    for hf in sorted({*fields.mapped(), *fields.derived} - said, key=list(trials.fields).index):
+    held = {*fields.mapped(), *fields.derived} & trials.fields.keys()
+    for hf in sorted(held - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
             kept[hf] = own[0].changes[hf]

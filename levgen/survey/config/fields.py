@@ -91,7 +91,7 @@ class FieldMap:
     unknown: list[Unknown] = field(default_factory=list)
 
     def mapped(self) -> set[str]:
-        """The HF fields that an answer is read from."""
+        """The HF fields that an answer is read from, and those that hold what it is read from."""
         single = (
             self.activation,
             self.transform_activation,
