@@ -47,6 +47,7 @@ _COLUMNS = (
 )
 # States of a type that are worth keeping, and how much.
 GOOD = {"green": 2, "partly stubbed": 1}
+SAME = "the same"  # as the shipped card
 _TITLES = ("Standard dense decoders", "Other causal language models")
 
 
@@ -113,7 +114,7 @@ def _card(result: dict[str, Any]) -> str:
         return ""
     found = parse_card(result["card"], source=f"the card of {result['type']}")
     differing = [line.partition(":")[0] for line in differences(shipped, rebuilt(shipped, found))]
-    return ", ".join(differing) or "the same"
+    return ", ".join(differing) or SAME
 
 
 def _summary(results: Sequence[dict[str, Any]]) -> str:

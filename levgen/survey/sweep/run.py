@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from levgen.survey.sweep.page import GOOD, cells_of, page, row
+from levgen.survey.sweep.page import GOOD, SAME, cells_of, page, row
 
 _PROJECT = "project"
 _NOT_DONE = "not done after"
@@ -102,7 +102,8 @@ def compare(page: str, rows: Sequence[str]) -> tuple[list[str], list[str]]:
         elif found != before:
             other.append(line)
         elif (card := said[cells["type"]]["card"]) != cells["card"]:
-            worse.append(f"{cells['type']}: of the card the table says {card or 'nothing'}, and it is {cells['card']}")
+            of_card = f"{cells['type']}: of the card the table says {card or 'nothing'}, and it is {cells['card']}"
+            (other if cells["card"] == SAME else worse).append(of_card)
     return worse, other
 
 
