@@ -26,7 +26,11 @@ MIXTURES = ("mixtral", "deepseek_v3")
 # Every axis that a rule of Levanter's shards by default, over 4 devices.
 SMALL = {"hidden_dim": 64, "max_seq_len": 64}
 LOSS = re.compile(r'"metrics": \{"train/loss": ([\d.e+-]+), "global_step": (\d+)')
-FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+# Nothing that is compiled here is kept: processes that read it back have died as they ended.
+FOUR_DEVICES = {
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+}
 
 
 # Any batch of it is the same, so that the order in which an engine takes its sequences changes no loss.
