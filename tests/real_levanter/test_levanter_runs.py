@@ -10,7 +10,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,21 +26,18 @@ MIXTURES = ("mixtral", "deepseek_v3")
 # Every axis that a rule of Levanter's shards by default, over 4 devices.
 SMALL = {"hidden_dim": 64, "max_seq_len": 64}
 LOSS = re.compile(r'"metrics": \{"train/loss": ([\d.e+-]+), "global_step": (\d+)')
-# Nothing that is compiled here is kept: processes that read it back have died as they ended.
-FOUR_DEVICES = {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-}
-
-
+FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 # Any batch of it is the same, so that the order in which an engine takes its sequences changes no loss.
 REPEATED = "Every sequence begins with this." * 50
 assert SMALL["max_seq_len"] % 32 == 0
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with every model; what its runs compile is kept for those that compile the same."""
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with every model.
+
+    What runs compile isn't kept for others: processes that read it back have died as they ended.
+    """
     root = tmp_path_factory.mktemp("levanter") / "demo"
     for model in (*MODELS, *MIXTURES):
         command = [sys.executable, "-m", "levgen", "new-model", model, "--dest", str(root), "--defaults"]
@@ -53,10 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             .replace("cache/tokens", "cache/repeated")
         )
         path.with_name(path.name.replace("_nano", "_repeated")).write_text(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "compiled"))
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        yield root
+    return root
 
 
 def _command(model: str, settings: dict[str, object], *, text: str = "nano", engine: str = "levanter") -> list[str]:
