@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,3 +38,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def every_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a model of every card: for slow tests."""
     return _written(tmp_path_factory.mktemp("every") / "demo", known_types())
+
+
+@pytest.fixture(autouse=True)
+def unregistered() -> Iterator[None]:
+    """A name belongs to one class: what was rendered here gives its own back."""
+    yield
+    from levgen.runtime import LmConfig
+
+    known = LmConfig.get_known_choices()
+    for name in [name for name, cls in known.items() if cls.__module__.startswith("rendered_")]:
+        del known[name]

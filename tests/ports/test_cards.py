@@ -20,7 +20,7 @@ from haliax import Axis, NamedArray
 
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
-from levgen.runtime import LmConfig, load_hf, save_hf
+from levgen.runtime import load_hf, save_hf
 from levgen.runtime.abstract import abstract_model
 from levgen.runtime.generation import generate
 from levgen.runtime.testing import relative_error
@@ -75,15 +75,6 @@ class Rendered:
 
     def port(self, config: Any) -> Ported[Any]:
         return Ported.random(self.model_class, config, Vocab)
-
-
-@pytest.fixture(autouse=True)
-def unregistered() -> Iterator[None]:
-    """A name belongs to one class: what was rendered here gives its own back."""
-    yield
-    known = LmConfig.get_known_choices()
-    for name in [name for name, cls in known.items() if cls.__module__.startswith("rendered_")]:
-        del known[name]
 
 
 def render(architecture: Architecture, model_type: str, folder: Path) -> Rendered:

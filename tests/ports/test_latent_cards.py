@@ -1,7 +1,6 @@
 """What latent attention adds to the proof of a card: yarn's scale of the scores, the cache's size, the operations."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import equinox as eqx
@@ -19,7 +18,7 @@ from test_cards import MODEL, Rendered, Vocab, logits_error, render
 
 from levgen.architecture.catalogue import get, known_types
 from levgen.reference.randomize import randomized, token_ids
-from levgen.runtime import AttentionMask, LmConfig, Rotary
+from levgen.runtime import AttentionMask, Rotary
 from levgen.runtime.abstract import abstract_model
 from levgen.runtime.checkpoints.names import hf_tensors, model_arrays, replace_arrays
 from levgen.runtime.generation.kv_cache import first_step
@@ -50,11 +49,8 @@ SHARED_FIELDS = (
 
 
 @pytest.fixture
-def rendered(model_type: str, tmp_path: Path) -> Iterator[Rendered]:
-    yield render(complete(get(model_type)), model_type, tmp_path)
-    known = LmConfig.get_known_choices()
-    for name in [name for name, cls in known.items() if cls.__module__.startswith("rendered_")]:
-        del known[name]
+def rendered(model_type: str, tmp_path: Path) -> Rendered:
+    return render(complete(get(model_type)), model_type, tmp_path)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from haliax import Axis
 from test_cards import Rendered, render
 
 from levgen.architecture.catalogue import get
-from levgen.runtime import LmConfig, load_hf, save_hf
+from levgen.runtime import load_hf, save_hf
 from levgen.runtime.parity import Ported, fresh_reference
 from levgen.runtime.testing import randomize
 from levgen.scaffold.complete import complete
@@ -78,14 +78,6 @@ CASES = {
     "fp8": Case("deepseek_v3", in_8_bits, FP8),
     "mxfp4": Case("gpt_oss", in_4_bits, MXFP4, {"hidden_dim": 64, "expert_dim": 96}),
 }
-
-
-@pytest.fixture(autouse=True)
-def unregistered() -> Iterator[None]:
-    yield
-    known = LmConfig.get_known_choices()
-    for name in [name for name, cls in known.items() if cls.__module__.startswith("rendered_")]:
-        del known[name]
 
 
 def rendered_for(case: Case, folder: Path) -> tuple[Rendered, Any]:
