@@ -1,9 +1,7 @@
 """The last step: the whole model written from the answers, with the reference's weights, against the reference."""
 
-import importlib.util
 import math
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from levgen.architecture.schema import Architecture
+from levgen.importing import import_file
 from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.observe.shapes import LONG
@@ -55,13 +54,7 @@ def load_port(architecture: Architecture) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "surveyed.py"
         path.write_text(render_model(architecture, name), encoding="utf-8")
-        spec = importlib.util.spec_from_file_location("levgen_surveyed", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look their own module up
-        spec.loader.exec_module(module)
-    return module
+        return import_file(path, "levgen_surveyed")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Finding and importing the project's models, and building a model's config from the YAML's `model:` section."""
 
 import dataclasses
-import importlib.util
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +11,7 @@ import draccus
 from draccus.utils import ParsingError
 
 from levgen.errors import LevgenError, did_you_mean
+from levgen.importing import import_file
 from levgen.runtime import LmConfig
 from levgen.training.levanter_keys import RENAMED
 from levgen.training.project import Project
@@ -36,19 +36,10 @@ def import_model(path: Path) -> ModuleType:
     if loaded is not None and Path(loaded.__file__ or "").resolve() == path.resolve():
         return loaded
     _package_of(path.parent)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BrokenModelError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
+        return import_file(path, name)
+    except Exception as error:
         raise BrokenModelError(f"the model file {path} can't be imported: {_where(error, path)}") from error
-    return module
 
 
 def resolve_model(source: YamlSource, project: Project) -> LmConfig:

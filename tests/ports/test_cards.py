@@ -1,8 +1,6 @@
 """Every card is proven against its reference: logits near and far, gradients, files, and other configs."""
 
 import dataclasses
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +18,7 @@ from haliax import Axis, NamedArray
 
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
+from levgen.importing import import_file
 from levgen.runtime import load_hf, save_hf
 from levgen.runtime.abstract import abstract_model
 from levgen.runtime.generation import generate
@@ -81,13 +80,7 @@ def render(architecture: Architecture, model_type: str, folder: Path) -> Rendere
     name = model_name(model_type)
     path = folder / f"{name.snake}.py"
     path.write_text(render_model(architecture, name))
-    spec = importlib.util.spec_from_file_location(f"rendered_{name.snake}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their own module up
-    spec.loader.exec_module(module)
-    return Rendered(module, PortView(architecture, name))
+    return Rendered(import_file(path, f"rendered_{name.snake}"), PortView(architecture, name))
 
 
 def tokens(length: int, *, seed: int = 1) -> NamedArray:

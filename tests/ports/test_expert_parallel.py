@@ -27,7 +27,7 @@ PLACES = {
 
 SCRIPT = """
 import json, math, sys
-from importlib import util
+from pathlib import Path
 
 import equinox as eqx
 import haliax as hax
@@ -36,14 +36,12 @@ import jax.numpy as jnp
 from haliax import Axis
 from haliax.partitioning import axis_mapping
 
+from levgen.importing import import_file
 from levgen.runtime import LmExample
 from levgen.runtime.testing import relative_error
 
 path, name, experts, sizes, compute, params = json.loads(sys.argv[1])
-spec = util.spec_from_file_location(name, path)
-module = util.module_from_spec(spec)
-sys.modules[name] = module
-spec.loader.exec_module(module)
+module = import_file(Path(path), name)
 camel = next(key for key in vars(module) if key.endswith("LMHeadModel") and key != "LmHeadModel")
 config = getattr(module, camel.removesuffix("LMHeadModel") + "Config")(
     max_seq_len=64, hidden_dim=32, expert_dim=24, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8,

@@ -124,19 +124,18 @@ def test_it_loads_with_the_values_that_it_stands_for(name: str, in_files: bool, 
 
 ON_EIGHT = """
 import json, sys
-from importlib import util
+from pathlib import Path
 
 import jax
 import numpy as np
+from levgen.importing import import_file
 from levgen.runtime import load_hf
 
 assert jax.device_count() == 8
 mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 mappings = [{"embed": "data", "expert": "model", "mlp": "model"}, {"expert_mlp": "data", "embed": "model"}]
 for name, path, model, folder in json.loads(sys.argv[1]):
-    spec = util.spec_from_file_location(name, path)
-    module = sys.modules[name] = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = import_file(Path(path), name)
     whole = load_hf(getattr(module, model), folder)
     for mapping in mappings:
         with jax.set_mesh(mesh):
@@ -160,10 +159,11 @@ def test_on_eight_devices(tmp_path: Path) -> None:
 
 PEAK = """
 import json, resource, sys
-from importlib import util
+from pathlib import Path
 
 import jax
 import transformers.models.auto.modeling_auto
+from levgen.importing import import_file
 from levgen.runtime import load_hf
 
 
@@ -172,9 +172,7 @@ def peak():
 
 
 path, name, small, large = json.loads(sys.argv[1])
-spec = util.spec_from_file_location("model", path)
-module = sys.modules["model"] = util.module_from_spec(spec)
-spec.loader.exec_module(module)
+module = import_file(Path(path), "model")
 load_hf(getattr(module, name), small, dtype="bfloat16")
 before = peak()
 loaded = load_hf(getattr(module, name), large, dtype="bfloat16")

@@ -1,7 +1,5 @@
 """Every combination of answers: it generates a model that runs and round-trips, or it is refused with the reason."""
 
-import importlib.util
-import sys
 import tempfile
 import typing
 from pathlib import Path
@@ -17,6 +15,7 @@ from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.schema import Architecture
 from levgen.architecture.settings import apply_settings
 from levgen.errors import LevgenError
+from levgen.importing import import_file
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
@@ -112,12 +111,7 @@ def _run_and_round_trip(architecture: Architecture, source: str, folder: Path) -
     from levgen.scaffold.view import PortView
 
     (folder / "drawn.py").write_text(source)
-    spec = importlib.util.spec_from_file_location("drawn", folder / "drawn.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["drawn"] = module
-    spec.loader.exec_module(module)
+    module = import_file(folder / "drawn.py", "drawn")
 
     tiny = {h.name: eval(h.tiny, vars(module)) for h in PortView(architecture, NAME).hyperparameters}
     config = module.DrawnConfig(**tiny)

@@ -1,8 +1,6 @@
 """Parameters counted from axes are those of the model that is generated."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 
 from levgen.architecture.catalogue import get, known_types
 from levgen.architecture.settings import apply_settings
+from levgen.importing import import_file
 from levgen.scaffold.blank import blank
 from levgen.scaffold.complete import complete
 from levgen.scaffold.count import cached_numbers, count_modules
@@ -33,13 +32,7 @@ def _config(folder: Path, model_type: str, settings: list[str]) -> Any:
     name = f"counted_{model_type}"
     path = folder / f"{name}.py"
     path.write_text(render_model(architecture, model_name(name)))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return getattr(module, f"{model_name(name).camel}Config")()
+    return getattr(import_file(path, name), f"{model_name(name).camel}Config")()
 
 
 @pytest.mark.parametrize("model_type", UNLIKE)

@@ -1,8 +1,6 @@
 """Modules that a survey didn't understand: what is known of them is written, what is not is said, and nothing else."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +14,7 @@ from haliax import Axis
 from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import get
 from levgen.architecture.schema import Architecture
+from levgen.importing import import_file
 from levgen.plain_yaml import load_yaml
 from levgen.project import find_project
 from levgen.runtime.checkpoints.names import hf_tensors
@@ -72,13 +71,7 @@ def _architecture(*parts: str) -> Architecture:
 def _imported(folder: Path, architecture: Architecture, name: str) -> ModuleType:
     path = folder / f"{name}.py"
     path.write_text(render_model(architecture, model_name(name)))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_file(path, name)
 
 
 def _small(config_class: Any, **more: Any) -> Any:

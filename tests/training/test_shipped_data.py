@@ -1,9 +1,9 @@
 """What levgen ships to train on."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+from levgen.importing import import_file
 from levgen.training import data_dir
 
 
@@ -21,11 +21,7 @@ def test_text_is_prose_with_its_licence() -> None:
 
 
 def test_tokenizer_is_what_its_script_writes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("build_shipped_data", data_dir() / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    build = import_file(data_dir() / "build.py", "build_shipped_data")
     build.write_tokenizer(tmp_path / "tokenizer")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "tokenizer" / name).read_text() == (data_dir() / "tokenizer" / name).read_text()

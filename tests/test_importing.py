@@ -1,0 +1,30 @@
+"""Importing a file by its path."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from levgen.importing import import_file
+
+
+def test_a_file_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "made.py"
+    for value in (1, 2):
+        path.write_text(f"import sys\nVALUE = {value}\nITSELF = sys.modules[__name__]\n")
+        module = import_file(path, f"made_{value}")
+        assert (value, module) == (module.VALUE, module.ITSELF)
+        assert sys.modules.pop(f"made_{value}") is module
+
+
+def test_what_fails_leaves_no_module(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("raise ValueError('halfway')")
+    with pytest.raises(ValueError, match="halfway"):
+        import_file(path, "broken_halfway")
+    assert "broken_halfway" not in sys.modules
+
+
+def test_what_is_no_python_file(tmp_path: Path) -> None:
+    with pytest.raises(ImportError, match=r"notes\.txt is not a Python file"):
+        import_file(tmp_path / "notes.txt", "notes")
