@@ -15,7 +15,7 @@ class MixtureMeasures:
     expert_dim: int | None = None
     num_experts: int | None = None
     num_experts_per_tok: int | None = None
-    num_expert_groups: int | None = None
+    num_expert_groups: int | None = None  # None also where there is one, or where all of them are kept
     num_kept_groups: int | None = None
     num_dense_layers: int | None = None  # that come first; None where layers with and without experts come in turn
     shared_expert_dim: int | None = None
@@ -49,8 +49,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "expert_dim": expert.width,
         "num_experts": mixture.bank.count,
         "num_experts_per_tok": router.chosen,
-        "num_expert_groups": router.groups[0],
-        "num_kept_groups": router.groups[1],
+        "num_expert_groups": router.groups[0] if router.groups[0] > 1 else None,
+        "num_kept_groups": router.groups[1] if router.groups[0] > 1 else None,
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
