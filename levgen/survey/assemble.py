@@ -119,6 +119,7 @@ def assemble(
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "residual_scale": _scale(found, "residual_scale", 1.0),
+            "mlp_output_norm": "sparse" if measures.moe_output_norm else "none",
             **found.in_layers,
         },
         "embeddings": {

@@ -35,6 +35,7 @@ class MixtureMeasures:
     swiglu_alpha: float | None = None  # None where gates aren't cut to a limit
     swiglu_limit: float | None = None
     shared: str = "none"
+    moe_output_norm: bool = False  # a norm after all that the experts and what is shared give
     sparse: tuple[bool, ...] = ()
 
 
@@ -68,6 +69,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "swiglu_alpha": None if clamped is None else clamped.alpha,
         "swiglu_limit": None if clamped is None else clamped.limit,
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
+        "moe_output_norm": mixture.bank.norm is not None,
         "sparse": (True,),
     }
 
