@@ -140,10 +140,10 @@ def assemble(
         **({} if experts is None else {"moe": moe, "renamed": experts.renamed}),
         "unknown": inside.parts,
     }
-    return _with_all_numbers(parse_card(data, source=f"the survey of {reference.model_type}"))
+    return with_all_numbers(parse_card(data, source=f"the survey of {reference.model_type}"))
 
 
-def _with_all_numbers(architecture: Architecture) -> Architecture:
+def with_all_numbers(architecture: Architecture) -> Architecture:
     """`architecture`; raises UnresolvedError where its parts need a number that no field of a reference's config is."""
     missing = sorted(needed_hyperparameters(architecture).keys() - architecture.hyperparameters.keys() - DERIVED)
     if missing and architecture.reference is not None:
