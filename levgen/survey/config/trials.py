@@ -154,12 +154,12 @@ def alter_every_field(trials: Trials) -> None:
         for value in alternatives(name, trials.base.values[name], trials.fields[name]):
             trial = trials.attempt({name: value})
             settled = trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value))
-            if settled and not isinstance(value, Mapping) and not (is_int(value) and _takes_away(trials, trial)):
+            if settled and not isinstance(value, Mapping) and not (is_int(value) and takes_away(trials, trial)):
                 break
     _alter_pairs(trials)
 
 
-def _takes_away(trials: Trials, trial: Trial | None) -> bool:
+def takes_away(trials: Trials, trial: Trial | None) -> bool:
     """Whether a mixture of experts, or a part of it, is gone: its size with another value is still to be seen."""
     base = trials.base.measures
     if trial is None or trial.measures is None or base is None:
