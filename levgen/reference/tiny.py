@@ -288,6 +288,8 @@ def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], pr
     # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
     changes += [{name: None} for name in values if name not in declared]
     changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    # What is as large as the heads are many, at full size, may be a width all the same.
+    changes += [{name: HEAD_DIM} for name, size in values.items() if size == HEADS and name not in STANDARD]
     # Groups are as many as divide the experts.
     few = _experts(_shapes(found, values) or {}) == EXPERTS
     counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
