@@ -535,8 +535,9 @@ class PortView:
             return "One block: attention and MLP side by side, after one norm"
         if layer.parallel == "separate":
             return "One block: attention and MLP side by side, each after its norm"
+        after_experts = "" if layer.mlp_output_norm == "none" else ", and a norm after experts"
         return {
-            "pre": "One block: pre-norm attention, then pre-norm MLP",
+            "pre": f"One block: pre-norm attention, then pre-norm MLP{after_experts}",
             "post": "One block: attention, then MLP, with a norm after each sum",
             "sandwich": "One block: attention, then MLP, with a norm before and after each",
             "output": "One block: attention, then MLP, with a norm on what each puts out",
