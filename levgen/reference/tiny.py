@@ -23,6 +23,7 @@ _OPEN = (EXPERTS, CHOSEN, 2)
 _GROUPS = 4  # of experts
 _PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
+_LAYER = re.compile(r"\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
     "vocab_size": VOCAB,
@@ -287,6 +288,8 @@ def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], pr
     # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
     changes += [{name: None} for name in values if name not in declared]
     changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
+    # What is as large as the heads are many, at full size, may be a width all the same.
+    changes += [{name: HEAD_DIM} for name, size in values.items() if size == HEADS and name not in STANDARD]
     # Groups are as many as divide the experts.
     few = _experts(_shapes(found, values) or {}) == EXPERTS
     counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
@@ -498,13 +501,26 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 
 
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with a first layer without experts, where a list by layer says that all have some."""
+    """`values` with a first layer without experts, where a list by layer says that all have some, or a number of layers
+    without is 0."""
     for name, value in fields.items():
         if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
             if _problem(found, mixed) is None:
                 return mixed
+    base = _of_experts(_shapes(found, values) or {})
+    counts = [name for name, value in fields.items() if is_int(value) and value == 0 and name not in values]
+    for name in counts if base else []:
+        mixed = {**values, name: 1}
+        lost = base - _of_experts(_shapes(found, mixed) or {})
+        if lost and all(_LAYER.findall(each)[:1] == ["0"] for each in lost) and _problem(found, mixed) is None:
+            return mixed
     return values
+
+
+def _of_experts(shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """The names of parameters that are stacked, or numbered inside of numbered layers, as those of experts are."""
+    return {name for name, shape in shapes.items() if len(shape) == 3 or _NESTED.search(name)}
 
 
 def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A survey from beginning to end: reference, trials, field map, architecture, and the rebuilt model as the judge."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
-from levgen.reference.tiny import Tiny, is_int, tiny
+from levgen.reference.randomize import token_ids
+from levgen.reference.tiny import VOCAB, Tiny, is_int, tiny
 from levgen.survey.assemble import assemble
 from levgen.survey.config.fields import FieldMap, map_fields
 from levgen.survey.config.settle import settle
-from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside
+from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside, takes_away
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.balance import find_balance
+from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.initialization import find_initialization
 from levgen.survey.questions.score_scaling import find_score_scaling
 from levgen.survey.questions.uneven import find_uneven
@@ -127,7 +130,7 @@ def _rebuilt(architecture: Architecture, trials: Trials, fields: FieldMap) -> li
 
 
 def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
-    """As many mapped fields off the tiny config's values as build together."""
+    """As many mapped fields off the tiny config's values as build together, and run in the fp32 that is compared."""
     kept: dict[str, Any] = {}
     real = trials if trials.tiny.plugs is None else seen_from_outside(trials, replace(trials.tiny, plugs=None))
     # A list by layer says how many layers there are, and one of thetas repeats the rotation's: a port refuses others.
@@ -138,13 +141,30 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
     held = {*fields.mapped(), *fields.derived} & trials.fields.keys()
     for hf in sorted(held - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
-        if own and real.attempt({**kept, hf: own[0].changes[hf]}, examine=False) is not None:
-            kept[hf] = own[0].changes[hf]
+        own.sort(key=lambda trial: takes_away(trials, trial))  # what else there is to compare stays
+        for changes in ({**kept, **trial.changes} for trial in own):
+            if real.attempt(changes, examine=False) is not None and _runs_in_float32(real.tiny, changes):
+                kept = changes
+                break
     # What another field decides goes with it, as far as the config class leaves that to whoever writes a config.
     for hf, other in fields.derived.items():
         if other in kept and real.attempt({**kept, hf: kept[other]}, examine=False) is not None:
             kept[hf] = kept[other]
     return kept
+
+
+def _runs_in_float32(tiny: Tiny, changes: Mapping[str, Any]) -> bool:
+    """A reference may lay tensors out otherwise in fp32, and refuse sizes that it takes in fp64."""
+    import torch
+
+    if tiny.dtype == "float32":
+        return True
+    try:
+        with torch.no_grad():
+            tiny.build(dtype="float32", random=False, **changes)(token_ids(VOCAB, LENGTH))
+    except Exception:  # whatever a reference refuses a size with
+        return False
+    return True
 
 
 def _failure(rebuilt: Rebuilt) -> str:

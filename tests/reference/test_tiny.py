@@ -6,7 +6,7 @@ import pytest
 
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import HEAD_DIM, VOCAB, WINDOW, tiny
+from levgen.reference.tiny import HEAD_DIM, HEADS, VOCAB, WINDOW, tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -58,6 +58,17 @@ def test_a_switch_that_windows_need_is_on() -> None:
 
 def test_a_list_says_that_one_layer_has_no_experts() -> None:
     assert tiny(find_type("mellum")).config().mlp_layer_types == ["dense", "sparse", "sparse", "sparse"]
+
+
+@pytest.mark.slow
+def test_what_is_as_large_as_the_heads_are_many_may_be_a_width() -> None:
+    config = tiny(find_type("deepseek_v32")).config()
+    assert config.num_attention_heads == HEADS
+    assert config.index_head_dim == HEAD_DIM
+
+
+def test_a_number_of_layers_without_experts_is_no_longer_0() -> None:
+    assert tiny(find_type("deepseek_v2")).config().first_k_dense_replace == 1
 
 
 def test_a_width_that_a_class_reads_and_does_not_name() -> None:

@@ -5,6 +5,7 @@ key's is the rest.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from levgen.survey.evidence import Evidence, UnresolvedError
@@ -62,9 +63,21 @@ class Roles:
         """
         import torch
 
-        parts = {"q": q, "k": k, "v": v, "s": k, "-": torch.zeros_like(v)}
+        every = torch.cat([*(part.flatten(1) for part in (q, k, v)), torch.zeros_like(v[:, 0, :1])], dim=1)
+        return {leaf: every[:, columns] for leaf, columns in self._columns.items()}
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        """Of each channel of a source, its column in queries, keys and values side by side, and a last one of zeros."""
+        import torch
+
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        starts = {"q": (0, self.head_dim), "k": (queries, self.head_dim), "v": (queries + keys, self.value_dim)}
+        starts["s"] = starts["k"]
         return {
-            leaf: torch.stack([parts[role][:, head, dim] for role, head, dim in places], dim=1)
+            leaf: torch.tensor(
+                [-1 if role == "-" else starts[role][0] + head * starts[role][1] + dim for role, head, dim in places]
+            )
             for leaf, places in self.places.items()
         }
 
