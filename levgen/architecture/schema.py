@@ -231,8 +231,9 @@ class Mlp(Answers):
 class Moe(Answers):
     """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
 
-    # Which have experts: every one, those after the first `num_dense_layers`, or as `mlp_layer_types` says.
-    layers: Literal["none", "every", "after", "listed"] = "none"
+    # Which have experts: every one, those after the first `num_dense_layers`, as `mlp_layer_types` says, or of every
+    # `sparse_step` layers the last, but for those whose numbers are among `dense_layers`.
+    layers: Literal["none", "every", "after", "listed", "stepped"] = "none"
     # What an expert's weight is made of: a softmax over all, over those that were chosen, a sigmoid of each, or for two
     # experts, chosen one after the other, a softmax over those that are nearly as good.
     scores: Literal["softmax", "chosen_softmax", "sigmoid", "sparse_mixer"] = "softmax"
@@ -253,6 +254,11 @@ class Moe(Answers):
     # The width of the shared expert, where it is none of its own: so many times that of the others.
     shared_multiple: Annotated[int, Meta(ge=1)] | Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some layers have experts and others an MLP."""
+        return self.layers not in ("none", "every")
 
     def _fits(self) -> None:
         if self.scores == "sparse_mixer" and (self.groups or self.correction or self.normalized is not False):
@@ -466,7 +472,7 @@ class Architecture(Answers, kw_only=True):
             )
         if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
             raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
-        if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
+        if self.layer.odd is not None and self.moe.mixed:
             raise ValueError(
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
                 "would make more: these are known with moe.layers=none or every"

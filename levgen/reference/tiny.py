@@ -498,13 +498,27 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 
 
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with a first layer without experts, where a list by layer says that all have some."""
+    """`values` with a first layer without experts, where a list by layer says that all have some, or a list of the
+    numbers of those without is empty."""
+    base: Collection[str] | None = None
     for name, value in fields.items():
         if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
             if _problem(found, mixed) is None:
                 return mixed
+        if value == [] and name not in values:
+            base = _of_experts(_shapes(found, values) or {}) if base is None else base
+            mixed = {**values, name: [0]}
+            some = _of_experts(_shapes(found, mixed) or {})
+            if 0 < len(some) < len(base) and _problem(found, mixed) is None:
+                return mixed
     return values
+
+
+def _of_experts(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The names of parameters that experts may have: those of three axes, and of numbered modules inside of numbered
+    layers."""
+    return [name for name, shape in shapes.items() if len(shape) == 3 or _NESTED.search(name)]
 
 
 def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

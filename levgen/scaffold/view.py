@@ -367,7 +367,7 @@ class PortView:
     @cached_property
     def mixed(self) -> bool:
         """Whether some layers have experts and others an MLP."""
-        return self.architecture.moe.layers in ("after", "listed")
+        return self.architecture.moe.mixed
 
     @cached_property
     def layer_kinds(self) -> tuple[str, str, str] | None:

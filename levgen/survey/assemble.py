@@ -34,6 +34,8 @@ _ORDER = (
     "num_experts_per_tok",
     "num_shared_experts",
     "num_dense_layers",
+    "sparse_step",
+    "dense_layers",
     "num_expert_groups",
     "num_kept_groups",
     "shared_expert_dim",

@@ -65,8 +65,9 @@ def mixture_names(model: Any, layer: str, mixture: Mixture) -> MixtureNames:
         mlp = {role: name.removeprefix(f"{whole['shared']}.") for role, name in inner.items()}
         if shared.through is not None:
             whole["shared_gate"] = weight_of(shared.through)
-    pairs = [(in_file(name), f"{bank.name}.{name}") for name in bank.others]
     module = _above([*whole.values(), f"{holder}.x"])
+    pairs = [(module, bank.name)] if module and bank.name else []
+    pairs += [(in_file(name), f"{bank.name}.{name}") for name in bank.others]
     if stored == "stacked" or bank.stacked:
         in_memory = {"gate_up": expert.gate_up[0], "down": expert.down}
         for role, name in in_memory.items():
