@@ -301,6 +301,8 @@ class Layer(Answers):
     # Which layers have the norm before a block.
     attention_norm: InLayers = "every"
     mlp_norm: InLayers = "every"
+    # Which layers have a norm after the block, beside those that layer.norms says: those with experts, after these.
+    mlp_output_norm: Literal["none", "sparse"] = "none"
     # Which layers add a bias, beside that of the output projection, to what attention puts out.
     added_bias: InLayers | Literal["none"] = "none"
 
@@ -317,6 +319,11 @@ class Layer(Answers):
                 )
         if self.mlp_norm != "every" and self.parallel == "shared":
             raise ValueError("layer.parallel=shared has one norm before both blocks, which is layer.attention_norm")
+        if self.mlp_output_norm != "none" and (self.norms != "pre" or self.parallel != "no"):
+            raise ValueError(
+                f"layer.mlp_output_norm={self.mlp_output_norm} is known with layer.norms=pre and layer.parallel=no, "
+                f"which have none of their own there, and layer.norms is {self.norms}, layer.parallel {self.parallel}"
+            )
         if len(self._odd) > 1:
             raise ValueError(
                 f"layers are unlike the others at one end of the stack, and not at both: "
@@ -472,6 +479,8 @@ class Architecture(Answers, kw_only=True):
             )
         if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
             raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
+        if self.layer.mlp_output_norm == "sparse" and self.moe.layers == "none":
+            raise ValueError("layer.mlp_output_norm=sparse is of layers with experts: it needs moe.layers")
         if self.layer.odd is not None and self.moe.mixed:
             raise ValueError(
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "

@@ -23,6 +23,7 @@ _OPEN = (EXPERTS, CHOSEN, 2)
 _GROUPS = 4  # of experts
 _PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
+_LAYER = re.compile(r"\.(\d+)\.")
 # transformers' names, in which its configs' `attribute_map` speaks.
 STANDARD = {
     "vocab_size": VOCAB,
@@ -498,27 +499,27 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 
 
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with a first layer without experts, where a list by layer says that all have some, or a list of the
-    numbers of those without is empty."""
-    base: Collection[str] | None = None
+    """`values` with a first layer without experts, where a list by layer says that all have some, a list of the numbers
+    of those without is empty, or how many are without is 0."""
     for name, value in fields.items():
         if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
             if _problem(found, mixed) is None:
                 return mixed
-        if value == [] and name not in values:
-            base = _of_experts(_shapes(found, values) or {}) if base is None else base
-            mixed = {**values, name: [0]}
-            some = _of_experts(_shapes(found, mixed) or {})
-            if 0 < len(some) < len(base) and _problem(found, mixed) is None:
-                return mixed
+    base = _of_experts(_shapes(found, values) or {})
+    without: dict[str, Any] = {name: [0] for name, value in fields.items() if value == [] and name not in values}
+    without |= {name: 1 for name, value in fields.items() if is_int(value) and value == 0 and name not in values}
+    for name, one in without.items() if base else ():
+        mixed = {**values, name: one}
+        lost = base - _of_experts(_shapes(found, mixed) or {})
+        if lost and all(_LAYER.findall(each)[:1] == ["0"] for each in lost) and _problem(found, mixed) is None:
+            return mixed
     return values
 
 
-def _of_experts(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The names of parameters that experts may have: those of three axes, and of numbered modules inside of numbered
-    layers."""
-    return [name for name, shape in shapes.items() if len(shape) == 3 or _NESTED.search(name)]
+def _of_experts(shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """The names of parameters that are stacked, or numbered inside of numbered layers, as those of experts are."""
+    return {name for name, shape in shapes.items() if len(shape) == 3 or _NESTED.search(name)}
 
 
 def _with_factors(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

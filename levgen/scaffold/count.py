@@ -121,7 +121,10 @@ class _Counter:
         view, layers = self._view, self._values["num_layers"]
         counts: list[Count] = []
         for norm in view.layer.norms:
-            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, self._having(norm.role))
+            times = self._having(norm.role)
+            if norm.role == "mlp_output_norm" and self._a.layer.mlp_output_norm == "sparse":
+                times = self._sparse_layers(layers)
+            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, times)
         if view.added_bias is not None:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))

@@ -383,12 +383,15 @@ class PortView:
 
         None and no words where every layer has it.
         """
-        which = self.architecture.layer.in_some.get(answer)
+        layer = self.architecture.layer
+        which: str | None = layer.in_some.get(answer)
+        if answer == "mlp_output_norm" and layer.mlp_output_norm != "none":
+            which = layer.mlp_output_norm
         if which is None or self.layer_kinds is None:
             return None, ""
         _, odd, other = self.layer_kinds
         if which == odd:
-            return f'kind == "{odd}"', f"in the {odd} layer only"
+            return f'kind == "{odd}"', f"in {odd} layers only" if self.mixed else f"in the {odd} layer only"
         return f'kind == "{other}"', f"not in the {odd} layer"
 
     @cached_property
@@ -457,8 +460,9 @@ class PortView:
         layer = self.architecture.layer
         if layer.parallel == "shared":
             return ["attention_norm"]
+        after_experts = [] if layer.mlp_output_norm == "none" else ["mlp_output_norm"]
         return {
-            "pre": ["attention_norm", "mlp_norm"],
+            "pre": ["attention_norm", "mlp_norm", *after_experts],
             "post": ["attention_norm", "mlp_norm"],
             "sandwich": ["attention_norm", "attention_output_norm", "mlp_norm", "mlp_output_norm"],
             "output": ["attention_output_norm", "mlp_output_norm"],
@@ -487,6 +491,10 @@ class PortView:
             call = f"self.{fields[role]}({x})" if role in fields else x
             if self.layers_with(role)[0] is None:
                 return call
+            if role == "mlp_output_norm":
+                lines.extend((f"mixed = {x}", f"if self.{fields[role]} is not None:"))
+                lines.append(f"    mixed = self.{fields[role]}(mixed)")
+                return "mixed"
             name = f"to_{role.removesuffix('_norm')}"
             lines.append(f"{name} = {x} if self.{fields[role]} is None else {call}")
             return name

@@ -10,7 +10,8 @@ from levgen.architecture.schema import Activation, Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import is_int
-from levgen.scaffold.parts import load_part
+from levgen.scaffold.complete import DERIVED
+from levgen.scaffold.parts import load_part, needed_hyperparameters
 from levgen.survey.config.fields import NEUTRAL, FieldMap, as_rotary, field_of, rope_frequencies
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.rope_kinds import rope_kinds
@@ -120,6 +121,7 @@ def assemble(
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "residual_scale": _scale(found, "residual_scale", 1.0),
+            "mlp_output_norm": "sparse" if measures.moe_output_norm else "none",
             **found.in_layers,
         },
         "embeddings": {
@@ -140,7 +142,15 @@ def assemble(
         **({} if experts is None else {"moe": moe, "renamed": experts.renamed}),
         "unknown": inside.parts,
     }
-    return parse_card(data, source=f"the survey of {reference.model_type}")
+    return with_all_numbers(parse_card(data, source=f"the survey of {reference.model_type}"))
+
+
+def with_all_numbers(architecture: Architecture) -> Architecture:
+    """`architecture`; raises UnresolvedError where its parts need a number that no field of a reference's config is."""
+    missing = sorted(needed_hyperparameters(architecture).keys() - architecture.hyperparameters.keys() - DERIVED)
+    if missing and architecture.reference is not None:
+        raise UnresolvedError("numbers of the model", f"no field of the config says what {', '.join(missing)} is")
+    return architecture
 
 
 def _names_at_other_rank(trials: Trials, hf: str, aside: str | None) -> dict[str, str | None]:

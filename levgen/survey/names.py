@@ -134,6 +134,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
     }
     transform = structure.head.transform
     added = {} if flow.added_bias is None else {"added_bias": flow.added_bias}
+    if isinstance(block, Mixture) and block.bank.norm is not None:
+        added["mlp_output_norm"] = f"{block.bank.name}.{block.bank.norm.name}"
     return {
         "embeddings": _named(**embeddings),
         "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),

@@ -65,6 +65,14 @@ def test_unknown_type_names_the_nearest() -> None:
             {"layer": {"added_bias": "first"}, "moe": {"layers": "after"}},
             "moe.layers=after makes two kinds of layers, and layer.added_bias would make more",
         ),
+        (
+            {"layer": {"mlp_output_norm": "sparse"}},
+            "layer.mlp_output_norm=sparse is of layers with experts: it needs moe.layers",
+        ),
+        (
+            {"layer": {"mlp_output_norm": "sparse", "norms": "sandwich"}, "moe": {"layers": "after"}},
+            "layer.mlp_output_norm=sparse is known with layer.norms=pre and layer.parallel=no",
+        ),
         ({"head_transform": {"norm": False}}, "head_transform.norm needs a transform: head_transform.kind=dense"),
         ({"initialization": {"head_scaled": True, "head_std": 0.1}}, "are both about the head"),
         ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),

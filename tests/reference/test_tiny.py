@@ -60,6 +60,10 @@ def test_a_list_says_that_one_layer_has_no_experts() -> None:
     assert tiny(find_type("mellum")).config().mlp_layer_types == ["dense", "sparse", "sparse", "sparse"]
 
 
+def test_a_number_of_layers_without_experts_is_no_longer_0() -> None:
+    assert tiny(find_type("deepseek_v2")).config().first_k_dense_replace == 1
+
+
 def test_a_width_that_a_class_reads_and_does_not_name() -> None:
     made = tiny(find_type("glm4_moe"))
     assert made.unnamed == ("head_dim",)

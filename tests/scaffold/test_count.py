@@ -87,6 +87,11 @@ def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
     assert ours == expected
 
 
+def test_a_norm_after_experts_is_counted(tmp_path: Path) -> None:
+    ours, expected = _parameters(tmp_path, "exaone_moe", ["layer.mlp_output_norm=sparse"])
+    assert ours == expected
+
+
 def test_queries_of_full_rank_are_counted(tmp_path: Path) -> None:
     ours, expected = _parameters(tmp_path, "youtu", ["q_lora_rank=null"])
     assert ours == expected

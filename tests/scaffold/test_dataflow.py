@@ -107,6 +107,11 @@ def test_every_answer_shows(settings: list[str], said: str) -> None:
     assert " ".join(said.split()) in " ".join(" ".join(lines).split())
 
 
+def test_a_norm_after_experts_shows() -> None:
+    shown = " ".join(" ".join(draw(_flow("deepseek_v3", "layer.mlp_output_norm=sparse"), 1000)).split())
+    assert "mlp_output_layernorm RMS norm, in sparse layers only" in shown
+
+
 @pytest.mark.parametrize("model_type", known_types())
 def test_graph_is_connected_and_valid_mermaid(model_type: str) -> None:
     graph = layer_graph(_flow(model_type))

@@ -51,7 +51,10 @@ class One(nn.Module):
 
 
 class Many(nn.Module):
-    """`r` says which experts a token goes to. `twist` changes what they weigh. `cut`: alpha and limit of gates."""
+    """`r` says which experts a token goes to. `twist` changes what they weigh. `cut`: alpha and limit of gates.
+
+    `after`: times what a norm makes of all of it; None without that norm.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Many(nn.Module):
         cut: tuple[float, float] | None = None,
         more: float = 1.0,
         jitter: float | None = None,
+        after: float | None = None,
     ) -> None:
         super().__init__()
         torch.manual_seed(3)
@@ -86,6 +90,7 @@ class Many(nn.Module):
         )
         self.s = One() if shared else None
         self.t = nn.Linear(WIDTH, 1, bias=False) if shared == "gated" else None
+        self.n, self.after = None if after is None else nn.RMSNorm(WIDTH, eps=1e-4), after
         self.double()
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.4)
@@ -133,7 +138,7 @@ class Many(nn.Module):
             out = out + (made * (weight != 0) if self.twist == "input" else made * weight)
         if self.s is not None:
             out = out + (self.s(x) if self.t is None else self.t(x).sigmoid() * self.s(x))
-        return out
+        return out if self.n is None else self.after * self.n(out)
 
 
 class Holder(nn.Module):

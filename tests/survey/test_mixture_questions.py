@@ -116,6 +116,22 @@ def test_an_expert_that_every_token_goes_to(shared: str) -> None:
     assert found.through == ("t.weight" if shared == "gated" else None)
 
 
+def test_a_norm_after_all_of_it() -> None:
+    found = _mixture(scores="sigmoid", correction="scores", groups=4, kept=2, shared="plain", after=1.0)
+    norm = found.bank.norm
+    assert norm is not None
+    assert (norm.name, norm.leaf.kind, norm.leaf.weight) == ("n", "rms", "weight")
+    assert norm.leaf.eps == pytest.approx(1e-4, rel=1e-3)
+    assert found.router.groups == (4, 2)
+    assert found.shared is not None
+    assert _mixture().bank.norm is None
+
+
+def test_more_after_a_norm_is_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="what an expert computes"):
+        _found(after=1.5)
+
+
 @pytest.mark.parametrize(
     ("twist", "question"),
     [

@@ -226,7 +226,8 @@ def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
         found = dense or sparse
         assert found is not None
         return found
-    if dense.names["decoder_layer"] != sparse.names["decoder_layer"]:
+    dense_names, sparse_names = (_shared(a.names, b.names) for a, b in ((dense, sparse), (sparse, dense)))
+    if dense_names["decoder_layer"] != sparse_names["decoder_layer"]:
         observed = f"{dense.names['decoder_layer']} without experts, {sparse.names['decoder_layer']} with"
         raise UnresolvedError("names in layers with experts", observed)
     return replace(dense, **{name: getattr(sparse, name) for name in MIXTURE})
@@ -346,6 +347,8 @@ def _same(what: str, values: list[bool]) -> bool:
 def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
     """The norm that stands for all: every one is of the same kind."""
     norms = {name: leaf for name, leaf in layer.anatomy.leaves.items() if isinstance(leaf, NormLeaf)}
+    if isinstance(layer.block, Mixture) and layer.block.bank.norm is not None:
+        norms[layer.block.bank.norm.name] = layer.block.bank.norm.leaf
     embeddings, head, transform = structure.embeddings, structure.head, structure.head.transform
     for name, outer in (
         (embeddings.norm, embeddings.norm_leaf),

@@ -10,10 +10,11 @@ from typing import Any
 
 from levgen.reference.randomize import token_ids
 from levgen.reference.runs import is_runs
-from levgen.reference.tiny import VOCAB, Tiny, own_fields
+from levgen.reference.tiny import VOCAB, Tiny, is_int, own_fields
 from levgen.survey.config.lists import altered
 from levgen.survey.config.measures import Measures, measure
 from levgen.survey.evidence import Unknown, UnresolvedError, broke_off
+from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
 
@@ -153,9 +154,17 @@ def alter_every_field(trials: Trials) -> None:
         for value in alternatives(name, trials.base.values[name], trials.fields[name]):
             trial = trials.attempt({name: value})
             settled = trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value))
-            if settled and not isinstance(value, Mapping):
+            if settled and not isinstance(value, Mapping) and not (is_int(value) and _takes_away(trials, trial)):
                 break
     _alter_pairs(trials)
+
+
+def _takes_away(trials: Trials, trial: Trial | None) -> bool:
+    """Whether a mixture of experts, or a part of it, is gone: its size with another value is still to be seen."""
+    base = trials.base.measures
+    if trial is None or trial.measures is None or base is None:
+        return False
+    return any(getattr(base, name) is not None and getattr(trial.measures, name) is None for name in MIXTURE)
 
 
 def _alter_pairs(trials: Trials) -> None:
@@ -187,7 +196,7 @@ def alternatives(name: str, value: Any, default: Any) -> Iterator[Any]:
         yield not value
     elif isinstance(value, int):
         thirds = [value * 4 // 3] if value % 3 == 0 else []
-        candidates = [*thirds, value + 1, 2 * value, value // 2, value + 8, 1, 0]
+        candidates = [*thirds, value + 1, 2 * value, value * 3 // 2, value // 2, value + 8, 1, 0]
         yield from (v for v in dict.fromkeys(candidates) if v != value and v >= 0)
     elif isinstance(value, float):
         yield from (v for v in (value * 1.5, 0.1, 0.5, 2.0) if v != value)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from levgen.reference.record import Call, Probe
+from levgen.survey.mixture.output_norm import OutputNorm, find_output_norm
 from levgen.survey.observe.shapes import LENGTH, canonical, native
 
 # Experts have two maps or three, some with biases.
@@ -19,6 +20,7 @@ class Bank:
 
     `tensors`: by a name, one tensor for each expert, which are parts of its parameters: writing to them changes it.
     `others`: all other parameters and stored float buffers, by their names below the module.
+    `norm`: what comes after all of that, and is none of it. The call's output is what goes into it then.
     """
 
     name: str
@@ -28,23 +30,25 @@ class Bank:
     stacked: bool  # all experts lie in one tensor
     tensors: Mapping[str, tuple[Any, ...]]
     others: Mapping[str, Any]
+    norm: OutputNorm | None = None
 
     @cached_property
     def probe(self) -> Probe:
-        return Probe(self.call, {})
+        return Probe(self.call, {} if self.norm is None else {self.norm.name: self.norm.module})
 
     @property
     def module(self) -> Any:
         return self.call.module
 
     def run(self, x: Any) -> Any:
-        """What the module makes of [n, N], as many rows at a time as were recorded."""
+        """What the module makes of [n, N], before its norm, as many rows at a time as were recorded."""
         import torch
 
-        made = []
+        made, want = [], None if self.norm is None else self.norm.name
         for rows in x.split(LENGTH):
             whole = torch.nn.functional.pad(rows, (0, 0, 0, LENGTH - len(rows)))
-            made.append(canonical(self.probe.run({}, input=native(whole, self.call.input)))[: len(rows)])
+            out = self.probe.run({}, input=native(whole, self.call.input), want=want)
+            made.append(canonical(out)[: len(rows)])
         return torch.cat(made)
 
     @contextmanager
@@ -118,7 +122,12 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
                     break
                 stacked = next(iter(tensors.values()))[0]._base is not None
                 below = holder.removeprefix(name).lstrip(".")
-                return Bank(name, made[0], below, count, stacked, tensors, others)
+                norm = find_output_norm(made[0], calls)
+                if norm is None:
+                    return Bank(name, made[0], below, count, stacked, tensors, others)
+                before = replace(made[0], output=norm.given)
+                others = {own: t for own, t in others.items() if not own.startswith(f"{norm.name}.")}
+                return Bank(name, before, below, count, stacked, tensors, others, norm)
     return None
 
 

@@ -53,7 +53,7 @@ def moe_answers(
     if not groups:
         for name in ("num_expert_groups", "num_kept_groups"):
             found.sizes.pop(name, None)
-        if measures.num_expert_groups != 1:
+        if measures.num_expert_groups is not None:
             raise UnresolvedError("groups of experts", f"{measures.num_expert_groups}, and no field says so")
     needed = ["expert_dim", "num_experts", "num_experts_per_tok"]
     if measures.scores == "sparse_mixer":  # it chooses two, whatever a field says

@@ -15,7 +15,7 @@ class MixtureMeasures:
     expert_dim: int | None = None
     num_experts: int | None = None
     num_experts_per_tok: int | None = None
-    num_expert_groups: int | None = None
+    num_expert_groups: int | None = None  # None also where there is one, or where all of them are kept
     num_kept_groups: int | None = None
     num_dense_layers: int | None = None  # that come first; None where layers with and without experts come in turn
     shared_expert_dim: int | None = None
@@ -35,6 +35,7 @@ class MixtureMeasures:
     swiglu_alpha: float | None = None  # None where gates aren't cut to a limit
     swiglu_limit: float | None = None
     shared: str = "none"
+    moe_output_norm: bool = False  # a norm after all that the experts and what is shared give
     sparse: tuple[bool, ...] = ()
 
 
@@ -49,8 +50,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "expert_dim": expert.width,
         "num_experts": mixture.bank.count,
         "num_experts_per_tok": router.chosen,
-        "num_expert_groups": router.groups[0],
-        "num_kept_groups": router.groups[1],
+        "num_expert_groups": router.groups[0] if router.groups[0] > 1 else None,
+        "num_kept_groups": router.groups[1] if router.groups[0] > 1 else None,
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
@@ -68,6 +69,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "swiglu_alpha": None if clamped is None else clamped.alpha,
         "swiglu_limit": None if clamped is None else clamped.limit,
         "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
+        "moe_output_norm": mixture.bank.norm is not None,
         "sparse": (True,),
     }
 

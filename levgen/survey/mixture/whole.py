@@ -45,7 +45,8 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
     if unused:
         raise UnresolvedError("what is in a mixture of experts", f"tensors without a role: {unused}", bank.module)
     whole = _whole(bank, experts, router, shared)
-    return Mixture(bank, experts, router, shared, (experts.evidence, weighed, beside, whole))
+    after = () if bank.norm is None else (bank.norm.leaf.evidence,)
+    return Mixture(bank, experts, router, shared, (experts.evidence, weighed, beside, whole, *after))
 
 
 def _whole(bank: Bank, experts: Experts, router: Router, shared: Shared | None) -> Evidence:
