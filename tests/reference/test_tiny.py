@@ -60,6 +60,10 @@ def test_a_list_says_that_one_layer_has_no_experts() -> None:
     assert tiny(find_type("mellum")).config().mlp_layer_types == ["dense", "sparse", "sparse", "sparse"]
 
 
+def test_numbers_of_layers_without_experts_are_no_longer_none() -> None:
+    assert tiny(find_type("qwen3_moe")).values["mlp_only_layers"] == [0]
+
+
 def test_a_number_of_layers_without_experts_is_no_longer_0() -> None:
     assert tiny(find_type("deepseek_v2")).config().first_k_dense_replace == 1
 
