@@ -83,7 +83,7 @@ class Norm(Answers):
 PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
 
 
-RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
+RotatingLayers = Literal["every", "windowed", "windowed_or_dense", "listed", "by_theta"]
 
 
 # Which kinds of positions an answer about them belongs to.
@@ -101,7 +101,8 @@ class Positions(Answers):
     layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
     offset: Annotated[int, Meta(ge=0, le=16)] = 0  # rows of a table that come before position 0
     table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
-    layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
+    # Which rotate: those with a window, also those without experts, as `rope_layers` says, or where a theta is not 0.
+    layers: RotatingLayers = "every"
     backwards: bool = False  # a rotation turns the other way
     query_scaling: bool = False  # queries grow with their position, as the rotation's parameters say
     local_rope: bool = False  # layers with a window rotate with parameters of their own
@@ -476,6 +477,13 @@ class Architecture(Answers, kw_only=True):
             answer = "local_rope" if self.positions.local_rope else "layers"
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
+            )
+        if self.positions.layers == "windowed_or_dense" and not (
+            self.attention.window == "by_layer" and self.moe.mixed
+        ):
+            raise ValueError(
+                "positions.layers=windowed_or_dense tells layers apart by window and experts: it needs "
+                "attention.window=by_layer, and moe.layers by which some have experts"
             )
         if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
             raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")

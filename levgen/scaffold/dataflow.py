@@ -250,6 +250,7 @@ class _Reader:
         said += {
             "every": [],
             "windowed": ["in layers with a window"],
+            "windowed_or_dense": ["in layers with a window or without experts"],
             "listed": ["in layers that rope_layers lists"],
             "by_theta": ["in layers whose theta isn't 0"],
         }[positions.layers]

@@ -73,6 +73,7 @@ def test_unknown_type_names_the_nearest() -> None:
             {"layer": {"mlp_output_norm": "sparse", "norms": "sandwich"}, "moe": {"layers": "after"}},
             "layer.mlp_output_norm=sparse is known with layer.norms=pre and layer.parallel=no",
         ),
+        ({"positions": {"layers": "windowed_or_dense"}}, "tells layers apart by window and experts: it needs "),
         ({"head_transform": {"norm": False}}, "head_transform.norm needs a transform: head_transform.kind=dense"),
         ({"initialization": {"head_scaled": True, "head_std": 0.1}}, "are both about the head"),
         ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),
