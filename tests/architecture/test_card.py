@@ -35,10 +35,10 @@ def test_card_of_another_spelling_is_found() -> None:
 
 
 def test_unknown_type_names_the_nearest() -> None:
-    assert near_types("lama") == ["llama"]
+    assert near_types("lllama") == ["llama"]
     with pytest.raises(LevgenError) as caught:
-        get("lama")
-    assert "no card for the model type 'lama'" in caught.value.message
+        get("lllama")
+    assert "no card for the model type 'lllama'" in caught.value.message
     assert "did you mean 'llama'?" in (caught.value.hint or "")
 
 
