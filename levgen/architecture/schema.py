@@ -83,7 +83,7 @@ class Norm(Answers):
 PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
 
 
-RotatingLayers = Literal["every", "windowed", "listed", "by_theta"]
+RotatingLayers = Literal["every", "windowed", "windowed_or_dense", "listed", "by_theta"]
 
 
 # Which kinds of positions an answer about them belongs to.
@@ -101,7 +101,8 @@ class Positions(Answers):
     layout: Literal["half", "interleaved"] = "half"  # which dimensions a rotation pairs: (i, i + n/2) or (2i, 2i + 1)
     offset: Annotated[int, Meta(ge=0, le=16)] = 0  # rows of a table that come before position 0
     table: Literal["halves", "tensor2tensor"] = "halves"  # how the frequencies of sinusoidal positions are spaced
-    layers: RotatingLayers = "every"  # which rotate: by `layer_types`, as `rope_layers` says, or where a theta is not 0
+    # Which rotate: those with a window, also those without experts, as `rope_layers` says, or where a theta is not 0.
+    layers: RotatingLayers = "every"
     backwards: bool = False  # a rotation turns the other way
     query_scaling: bool = False  # queries grow with their position, as the rotation's parameters say
     local_rope: bool = False  # layers with a window rotate with parameters of their own
@@ -231,8 +232,9 @@ class Mlp(Answers):
 class Moe(Answers):
     """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
 
-    # Which have experts: every one, those after the first `num_dense_layers`, or as `mlp_layer_types` says.
-    layers: Literal["none", "every", "after", "listed"] = "none"
+    # Which have experts: every one, those after the first `num_dense_layers`, as `mlp_layer_types` says, or of every
+    # `sparse_step` layers the last, but for those whose numbers are among `dense_layers`.
+    layers: Literal["none", "every", "after", "listed", "stepped"] = "none"
     # What an expert's weight is made of: a softmax over all, over those that were chosen, a sigmoid of each, or for two
     # experts, chosen one after the other, a softmax over those that are nearly as good.
     scores: Literal["softmax", "chosen_softmax", "sigmoid", "sparse_mixer"] = "softmax"
@@ -253,6 +255,11 @@ class Moe(Answers):
     # The width of the shared expert, where it is none of its own: so many times that of the others.
     shared_multiple: Annotated[int, Meta(ge=1)] | Identifier | None = None
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some layers have experts and others an MLP."""
+        return self.layers not in ("none", "every")
 
     def _fits(self) -> None:
         if self.scores == "sparse_mixer" and (self.groups or self.correction or self.normalized is not False):
@@ -471,11 +478,18 @@ class Architecture(Answers, kw_only=True):
             raise ValueError(
                 f"positions.{answer} tells layers apart by their window: it needs attention.window=by_layer"
             )
+        if self.positions.layers == "windowed_or_dense" and not (
+            self.attention.window == "by_layer" and self.moe.mixed
+        ):
+            raise ValueError(
+                "positions.layers=windowed_or_dense tells layers apart by window and experts: it needs "
+                "attention.window=by_layer, and moe.layers by which some have experts"
+            )
         if self.initialization.cutoff is not None and (self.moe.layers != "none" or self.attention.heads == "latent"):
             raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
         if self.layer.mlp_output_norm == "sparse" and self.moe.layers == "none":
             raise ValueError("layer.mlp_output_norm=sparse is of layers with experts: it needs moe.layers")
-        if self.layer.odd is not None and self.moe.layers in ("after", "listed"):
+        if self.layer.odd is not None and self.moe.mixed:
             raise ValueError(
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
                 "would make more: these are known with moe.layers=none or every"

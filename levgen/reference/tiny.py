@@ -501,17 +501,18 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 
 
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with a first layer without experts, where a list by layer says that all have some, or a number of layers
-    without is 0."""
+    """`values` with a first layer without experts, where a list by layer says that all have some, a list of the numbers
+    of those without is empty, or how many are without is 0."""
     for name, value in fields.items():
         if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
             if _problem(found, mixed) is None:
                 return mixed
     base = _of_experts(_shapes(found, values) or {})
-    counts = [name for name, value in fields.items() if is_int(value) and value == 0 and name not in values]
-    for name in counts if base else []:
-        mixed = {**values, name: 1}
+    without: dict[str, Any] = {name: [0] for name, value in fields.items() if value == [] and name not in values}
+    without |= {name: 1 for name, value in fields.items() if is_int(value) and value == 0 and name not in values}
+    for name, one in without.items() if base else ():
+        mixed = {**values, name: one}
         lost = base - _of_experts(_shapes(found, mixed) or {})
         if lost and all(_LAYER.findall(each)[:1] == ["0"] for each in lost) and _problem(found, mixed) is None:
             return mixed

@@ -51,8 +51,13 @@ def complete(architecture: Architecture) -> Architecture:
 def _default(spec: HyperparameterSpec, layers: Any) -> Any:
     """What a missing hyperparameter is: a list by layer repeats its period over the layers."""
     if not spec.by_layer:
-        return spec.default
+        return _frozen(spec.default)
     return tuple(spec.default[i % len(spec.default)] for i in range(layers if isinstance(layers, int) else 1))
+
+
+def _frozen(value: Any) -> Any:
+    """A default as a config holds it: lists are tuples."""
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
 
 
 def hyperparameter_type(name: str, parameter: Hyperparameter, specs: dict[str, HyperparameterSpec]) -> str:

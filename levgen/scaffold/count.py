@@ -166,6 +166,9 @@ class _Counter:
         which = self._a.moe.layers
         if which == "listed":
             return sum(kind == "sparse" for kind in self._values["mlp_layer_types"])
+        if which == "stepped":
+            step, without = self._values["sparse_step"], self._values["dense_layers"]
+            return sum((layer + 1) % step == 0 and layer not in without for layer in range(layers))
         dense: int = {"none": layers, "every": 0, "after": self._values.get("num_dense_layers", 0)}[which]
         return layers - min(layers, dense)
 

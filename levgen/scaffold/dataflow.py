@@ -250,6 +250,7 @@ class _Reader:
         said += {
             "every": [],
             "windowed": ["in layers with a window"],
+            "windowed_or_dense": ["in layers with a window or without experts"],
             "listed": ["in layers that rope_layers lists"],
             "by_theta": ["in layers whose theta isn't 0"],
         }[positions.layers]
@@ -323,6 +324,7 @@ class _Reader:
         which = {
             "after": f"in the first {self._values.get('num_dense_layers')} layers",
             "listed": "in layers that mlp_layer_types calls dense",
+            "stepped": f"in dense_layers, and in all but the last of every {self._values.get('sparse_step')} layers",
         }[self._a.moe.layers]
         return f"{which} down({inside}) instead, {self._values['intermediate_dim']} wide"
 

@@ -36,10 +36,10 @@ def _repeated(values: tuple[Any, ...]) -> str:
 
     Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`.
     """
-    period = next(n for n in range(1, len(values) + 1) if all(values[i] == values[i % n] for i in range(len(values))))
-    times, rest = divmod(len(values), period)
     if len(values) <= _SHORT:
         return _double_quoted(values)
+    period = next(n for n in range(1, len(values) + 1) if all(values[i] == values[i % n] for i in range(len(values))))
+    times, rest = divmod(len(values), period)
     if times == 1:
         alike = len(list(next(itertools.groupby(reversed(values)))[1]))
         if alike <= _SHORT:

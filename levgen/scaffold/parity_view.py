@@ -60,8 +60,10 @@ class ParityView:
         if "head_dim" in own and "head_dim" not in self._port.architecture.derived:
             changes.append('{"head_dim": 12}')
         moe = self._port.architecture.moe
+        if moe.layers == "stepped":
+            changes.append('{"sparse_step": 1, "dense_layers": (1,)}')
         # A reference may ask of routers what they did, and fail where no layer has one.
-        shallow = self._shallow(2 if moe.balance and moe.layers in ("after", "listed") else 1)
+        shallow = self._shallow(2 if moe.balance and moe.mixed else 1)
         shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
         shallow |= {"activation": '"relu"'} if "activation" in own else {}
         items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())

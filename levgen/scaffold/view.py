@@ -209,7 +209,8 @@ class PortView:
     def by_layer(self) -> list[str]:
         """What differs from layer to layer, as properties of the config over all layers, and arguments of one."""
         windowed = ["windowed"] if self.architecture.attention.window in ("by_layer", "by_run") else []
-        return windowed + (["rotates"] if self.architecture.positions.layers in ("listed", "by_theta") else [])
+        shown = self.architecture.positions.layers in ("every", "windowed")
+        return windowed + ([] if shown else ["rotates"])
 
     @cached_property
     def stack_parameters(self) -> str:
@@ -367,7 +368,7 @@ class PortView:
     @cached_property
     def mixed(self) -> bool:
         """Whether some layers have experts and others an MLP."""
-        return self.architecture.moe.layers in ("after", "listed")
+        return self.architecture.moe.mixed
 
     @cached_property
     def layer_kinds(self) -> tuple[str, str, str] | None:

@@ -35,6 +35,8 @@ _ORDER = (
     "num_experts_per_tok",
     "num_shared_experts",
     "num_dense_layers",
+    "sparse_step",
+    "dense_layers",
     "num_expert_groups",
     "num_kept_groups",
     "shared_expert_dim",
@@ -434,6 +436,8 @@ def _positions(
     if not all(all(one.rotating) for one in shown):
         if by_window and all(one.rotating == one.windowed for one in shown):
             positions["layers"] = "windowed"
+        elif by_window and all(one.rotating == _windowed_or_dense(one) for one in shown):
+            positions["layers"] = "windowed_or_dense"
         elif "rope_layers" in found.lists:
             positions["layers"] = "listed"
         elif "layer_thetas" not in found.lists:
@@ -443,6 +447,12 @@ def _positions(
     if found.local_rope is not None:
         positions["local_rope"] = True
     return positions
+
+
+def _windowed_or_dense(measures: Measures) -> tuple[bool, ...]:
+    """Of each layer that was examined, whether it has a window, or no experts."""
+    layers = zip(measures.windowed, measures.sparse, strict=True)
+    return tuple(windowed or not sparse for windowed, sparse in layers)
 
 
 def _attention(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:

@@ -19,7 +19,7 @@ LOGITS, GRADIENTS = 1e-4, 1e-3
 # Lengths in positions, beyond every probe: what acts late only shows there. A reference may take no more than LONG.
 LENGTHS = (521, LONG)
 # Weights are drawn at the first of these deviations at which fp32 itself leaves less than a part of LOGITS.
-_DEVIATIONS = (0.2, 0.14, 0.1)
+_DEVIATIONS = (0.2, 0.14, 0.1, 0.07, 0.05)
 _NOISE = LOGITS / 4
 _ULP = 2.0**-23
 

@@ -35,10 +35,10 @@ def test_card_of_another_spelling_is_found() -> None:
 
 
 def test_unknown_type_names_the_nearest() -> None:
-    assert near_types("lama") == ["llama"]
+    assert near_types("lllama") == ["llama"]
     with pytest.raises(LevgenError) as caught:
-        get("lama")
-    assert "no card for the model type 'lama'" in caught.value.message
+        get("lllama")
+    assert "no card for the model type 'lllama'" in caught.value.message
     assert "did you mean 'llama'?" in (caught.value.hint or "")
 
 
@@ -73,6 +73,7 @@ def test_unknown_type_names_the_nearest() -> None:
             {"layer": {"mlp_output_norm": "sparse", "norms": "sandwich"}, "moe": {"layers": "after"}},
             "layer.mlp_output_norm=sparse is known with layer.norms=pre and layer.parallel=no",
         ),
+        ({"positions": {"layers": "windowed_or_dense"}}, "tells layers apart by window and experts: it needs "),
         ({"head_transform": {"norm": False}}, "head_transform.norm needs a transform: head_transform.kind=dense"),
         ({"initialization": {"head_scaled": True, "head_std": 0.1}}, "are both about the head"),
         ({"norm": {"kind": "rms", "bias": True}}, "norm.bias=true is known for norm.kind=layer only"),

@@ -67,6 +67,10 @@ def test_what_is_as_large_as_the_heads_are_many_may_be_a_width() -> None:
     assert config.index_head_dim == HEAD_DIM
 
 
+def test_numbers_of_layers_without_experts_are_no_longer_none() -> None:
+    assert tiny(find_type("qwen3_moe")).values["mlp_only_layers"] == [0]
+
+
 def test_a_number_of_layers_without_experts_is_no_longer_0() -> None:
     assert tiny(find_type("deepseek_v2")).config().first_k_dense_replace == 1
 

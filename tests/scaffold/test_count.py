@@ -35,6 +35,12 @@ def _config(folder: Path, model_type: str, settings: list[str]) -> Any:
     return getattr(import_file(path, name), f"{model_name(name).camel}Config")()
 
 
+def test_counts_where_some_layers_have_experts(tmp_path: Path) -> None:
+    settings = ["sparse_step=2", "dense_layers=[3]", "num_layers=5", "num_experts=8"]
+    ours, expected = _parameters(tmp_path, "qwen3_moe", settings)
+    assert ours == expected
+
+
 @pytest.mark.parametrize("model_type", UNLIKE)
 def test_counts_are_those_of_the_generated_model(tmp_path: Path, model_type: str) -> None:
     ours, expected = _parameters(tmp_path, model_type, [])

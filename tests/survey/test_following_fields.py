@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.fields import FieldMap, _unset_holds
 from levgen.survey.config.settle import _follower, _repeated
 
 FOUND = FieldMap(sizes={"num_layers": "depth", "num_heads": "heads"})
@@ -44,3 +44,20 @@ def test_a_list_that_repeats_a_size(held: tuple[list[int], ...], expression: str
     runs = [{"each": each, "heads": h, "depth": d} for each, (h, d) in zip(held, sizes, strict=True)]
     full = {"each": [48] * 40, "heads": 48, "depth": 40}
     assert _repeated(_trials(full, *runs), FOUND, "each") == expression
+
+
+@pytest.mark.parametrize(
+    ("widths", "holds"),
+    [
+        ((80, 96, None), True),  # in the last of the configs no layer has it
+        ((80, 80, None), False),  # it stays where the other moves
+        ((None, None, None), False),  # nobody saw it
+    ],
+)
+def test_what_none_means_in_a_width(widths: tuple[int | None, ...], holds: bool) -> None:
+    examined = [
+        SimpleNamespace(changes={}, values={"wide": None, "other": other}, measures=SimpleNamespace(width=width))
+        for other, width in zip((80, 96, 80), widths, strict=True)
+    ]
+    trials: Any = SimpleNamespace(examined=examined)
+    assert _unset_holds(trials, "wide", "width", "other") is holds

@@ -26,6 +26,14 @@ from levgen.survey.mixture.names import _renamings
                 "moe.down_proj": "moe.experts.down_proj",
             },
         ),
+        (
+            [
+                ("moe", "mlp"),
+                ("moe.gate.weight", "mlp.router.weight"),
+                ("moe.experts.down_proj", "mlp.experts.down_proj"),
+            ],
+            {"moe.gate": "mlp.router", "moe": "mlp"},
+        ),
     ],
 )
 def test_the_fewest_steps_that_are_renamed(pairs: list[tuple[str, str]], renamed: dict[str, str]) -> None:

@@ -275,7 +275,8 @@ def _map_unset(trials: Trials, found: FieldMap) -> None:
             trial = trials.attempt({hf: None})
             if trial is None:
                 continue
-        basic = [h for o, h in found.sizes.items() if o != ours and o in ("hidden_dim", "num_heads", "num_kv_heads")]
+        known = {"hidden_dim", "num_heads", "num_kv_heads", *(("expert_dim",) if ours == "intermediate_dim" else ())}
+        basic = [h for o, h in found.sizes.items() if o != ours and o in known]
         expressions = [*(_quotients(basic)), *basic, *(f"{k} * {h}" for h in basic for k in (4, 2, 3, 8))]
         for expression in expressions:
             if not _unset_holds(trials, hf, name, expression):
@@ -302,7 +303,9 @@ def _quotients(names: list[str]) -> list[str]:
 def _unset_holds(trials: Trials, hf: str, name: str, expression: str) -> bool:
     # A config class may compute the value itself: its own attribute then shows what None became.
     unset = [t for t in trials.examined if t.values.get(hf) is None or t.changes.get(hf, 0) is None]
-    return bool(unset) and all(_evaluate(expression, t.values) == getattr(t.measures, name) for t in unset)
+    # Where all layers have experts there is no width of others.
+    pairs = [(_evaluate(expression, t.values), held) for t in unset if (held := getattr(t.measures, name)) is not None]
+    return bool(pairs) and all(expected == held for expected, held in pairs)
 
 
 def _evaluate(expression: str, values: Mapping[str, Any]) -> int | None:

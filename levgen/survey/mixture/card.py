@@ -89,6 +89,8 @@ def moe_answers(
 def _layers(found: FieldMap, measures: Measures) -> str:
     if "mlp_layer_types" in found.lists:
         return "listed"
+    if "dense_layers" in found.lists:
+        return "stepped"
     if "num_dense_layers" in found.sizes:
         return "after"
     if all(measures.sparse):

@@ -66,8 +66,9 @@ def mixture_names(model: Any, layer: str, mixture: Mixture) -> MixtureNames:
         if shared.through is not None:
             whole["shared_gate"] = weight_of(shared.through)
     after = [] if bank.norm is None else [f"{bank.norm.name}.{n}" for n, _ in bank.norm.module.named_parameters()]
-    pairs = [(in_file(name), f"{bank.name}.{name}") for name in (*bank.others, *after)]
     module = _above([*whole.values(), f"{holder}.x"])
+    pairs = [(module, bank.name)] if module and bank.name else []
+    pairs += [(in_file(name), f"{bank.name}.{name}") for name in (*bank.others, *after)]
     if stored == "stacked" or bank.stacked:
         in_memory = {"gate_up": expert.gate_up[0], "down": expert.down}
         for role, name in in_memory.items():

@@ -23,6 +23,8 @@ _FACTORS = (0.5, 0.75, 1.5, 2.0)
 _EPSILONS = (1e-6, 1e-4, 1e-2)
 _THETAS = (100.0, 2000.0, 50000.0)
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)
+# Lists that say something of layers, and have no entry for each.
+_OF_LAYERS = ("attention_types", "dense_layers")
 T = TypeVar("T")
 
 
@@ -114,10 +116,11 @@ class Draw:
         """Changes to `base`, sizes that fit together first."""
         drawn = self._sizes()
         for name in sorted(
-            self._free - drawn.keys() - {"rope", "local_rope", "initializer_range", "attention_types", *LISTS}
+            self._free - drawn.keys() - {"rope", "local_rope", "initializer_range", *_OF_LAYERS, *LISTS}
         ):
             drawn[name] = self._value(name, getattr(self.base, name))
         depth = drawn.get("num_layers", self.base.num_layers)
+        drawn |= self._numbers_of_layers(depth)
         drawn |= self._by_layer(depth, windowless=drawn.get("sliding_window", 0) is None)
         return drawn | self._rotations(drawn)
 
@@ -175,6 +178,12 @@ class Draw:
         if "attention_types" in self.architecture.hyperparameters:
             drawn["attention_types"] = ((tuple(self._choice(("global", "local")) for _ in range(depth)), 1),)
         return drawn
+
+    def _numbers_of_layers(self, depth: int) -> dict[str, Any]:
+        """Some of `depth` layers, by their numbers."""
+        if "dense_layers" not in self._free:
+            return {}
+        return {"dense_layers": tuple(layer for layer in range(depth) if self._choice((False, True)))}
 
     def _rotations(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Rotations of any kind that the tests of a port try, for a config with `drawn`."""
