@@ -136,6 +136,15 @@ class ParityView:
         return renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
 
     @cached_property
+    def norm_in_mlp(self) -> str | None:
+        """The norm after the experts of layer 1, where it is the layer's in a port, and the MLP's in the reference."""
+        if self._port.architecture.layer.mlp_output_norm == "none":
+            return None
+        names = [self._port.weight("transformer", "layers"), "1", self._port.weight("decoder_layer", "mlp_output_norm")]
+        path = renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
+        return path if path.startswith(f"{self.path('mlp', 'out', 1)}.") else None
+
+    @cached_property
     def long_length(self) -> str:
         """How many positions make a long sequence, as Python source: past 512, and no more than the model takes."""
         limit = self._own["max_seq_len"]
