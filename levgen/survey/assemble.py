@@ -100,7 +100,7 @@ def assemble(
         hyperparameters["router_aux_loss_coef"] = coefficient
     aside = None if experts is None else measures.names["decoder_layer"]["mlp"]
     names = checkpoint_roles(trials.structure.model, measures.names, aside)
-    if "q_lora_rank" in hyperparameters and "optional" in hyperparameters["q_lora_rank"]:
+    if "q_lora_rank" in found.sizes and "optional" in hyperparameters["q_lora_rank"]:
         names["attention"] |= _names_at_other_rank(trials, found.sizes["q_lora_rank"], aside)
     if experts is not None:
         _name_experts(names, experts)
@@ -256,6 +256,8 @@ def _hyperparameters(trials: Trials, found: FieldMap, measures: Measures, inside
             made[ours]["default"] = 1 << (made[ours]["default"] - 1).bit_length()
         if ours in _OPTIONAL:
             made[ours] |= {"optional": True} if _may_be_none(trials, hf, _OPTIONAL[ours]) else {}
+    if measures.latent and "q_lora_rank" not in made and measures.q_lora_rank is None:
+        made["q_lora_rank"] = {"default": None, "optional": True}  # queries are of full rank, and no field says so
     length = _length_field(trials, found)
     if "max_seq_len" not in made and length is not None:
         made["max_seq_len"] = {"default": trials.fields[length], "hf": length}
