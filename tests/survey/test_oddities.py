@@ -31,9 +31,9 @@ def _moved(oddity: Oddity, std: float) -> float:
 
 @pytest.mark.parametrize(
     "oddity",
-    # Each takes some ten seconds: the slow tests take every second one, the exhaustive ones the others.
+    # Each takes some ten seconds: the slow tests take every third one, the exhaustive ones the others.
     [
-        pytest.param(one, marks=pytest.mark.exhaustive if one.rare or index % 2 else pytest.mark.slow)
+        pytest.param(one, marks=pytest.mark.exhaustive if one.rare or index % 3 else pytest.mark.slow)
         for index, one in enumerate(ODDITIES)
     ],
     ids=lambda oddity: oddity.name.replace(" ", "-"),
