@@ -112,7 +112,7 @@ class Fen(nn.Module):
         super().__init__()
         self.c = c
         self.wind = nn.Linear(c.spread, c.reeds, bias=False)
-        self.lean = nn.Parameter(torch.zeros(c.reeds))
+        self.register_buffer("lean", torch.zeros(c.reeds))
         self.bed, self.bank = Bed(c), Bank(c, c.reed)
 
     def forward(self, x):
