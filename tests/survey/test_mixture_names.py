@@ -15,6 +15,10 @@ from levgen.survey.mixture.names import _renamings
             {"moe": "mlp"},
         ),
         (
+            [("mlp.gate.weight", "mlp.gate.weight"), ("after.weight", "mlp.after.weight")],
+            {"after": "mlp.after"},
+        ),
+        (
             [
                 ("moe.router.layer.weight", "moe.router.weight"),
                 ("moe.gate_up_proj", "moe.experts.gate_up_proj"),
