@@ -1,5 +1,6 @@
 """What the templates of a model's tests read: other configs to compare with, and where the reference is listened to."""
 
+import posixpath
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -128,12 +129,21 @@ class ParityView:
             return self._port.unknown[part].path.format(layer)
         above = self._port.weight("decoder_layer", part)
         names = [self._port.weight("transformer", "layers"), str(layer), above]
+        if above is None and part == "mlp" and self._port.architecture.moe.layers != "none":
+            return self._around_experts(names[:2])
         if part == "attention" or self._port.architecture.moe.layers == "none":
             view = self._port.attention if part == "attention" else self._port.mlp
             always = [projection for projection in view.projections if projection.when is None]
             entry = always[-1] if end == "out" else next(one for one in always if one.inputs == "config.Embed")
             names.append(self._port.weight(part, entry.role))
         return renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
+
+    def _around_experts(self, layer: list[str | None]) -> str:
+        """The module that holds a mixture of experts in memory, where files don't name one in a layer."""
+        roles = ("router", "experts", *(("shared",) if self._port.architecture.moe.shared != "none" else ()))
+        files = [".".join(name for name in (*layer, self._port.weight("moe", role)) if name) for role in roles]
+        held = [renamed_steps(name, self._port.architecture.renamed).replace(".", "/") for name in files]
+        return posixpath.commonpath(held).replace("/", ".")
 
     @cached_property
     def norm_in_mlp(self) -> str | None:

@@ -162,7 +162,7 @@ def test_folder_with_code_of_its_own_has_it_as_reference(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lama"], "did you mean 'llama'?"),
+        (["lllama"], "did you mean 'llama'?"),
         (["no/such/folder"], "there is no folder no/such/folder"),
         (["."], "config.json can't be read"),
         (["llama", "--trust-remote-code"], "llama is no folder"),

@@ -161,7 +161,7 @@ def test_terminal_is_asked_which_parts(tmp_path: Path) -> None:
         (["x" * 300], "64 characters"),
         (['a"b'], '"'),
         (["{{x}}"], "{"),
-        (["mine", "--like", "lama"], "did you mean 'llama'?"),
+        (["mine", "--like", "lllama"], "did you mean 'llama'?"),
         (["llama", "--from", "/nowhere"], "expected a folder"),
         (["llama", "--set", 'activation="{{ 7*7 }}"'], "is not known"),
         (["llama", "--set", "title='}}{{'"], "no such answer or hyperparameter"),

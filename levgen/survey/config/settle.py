@@ -70,6 +70,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
         else:
             _fix(trials, found, hf, default, own)
     find_gates(trials, found, still)
+    fix_where_lists_differ(trials, found, still)
 
 
 def idle(trials: Trials, trial: Trial) -> bool:
@@ -293,6 +294,27 @@ def find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -
             together = _joint(
                 trials, {hf: value for hf, value in changes.items() if hf in found.ignored and hf != gate}
             )
+
+
+def fix_where_lists_differ(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -> None:
+    """Fixes the fields that do something only where a list by layer says something else than the base's."""
+    idle_yet = {hf: own[0].changes[hf] for hf, own in still.items() if hf in found.ignored and not own[0].in_training}
+    lists = {hf for hf in found.lists.values() if hf in trials.fields}
+    for trial in [trial for hf in sorted(lists) for trial in trials.of(hf) if trial.measures is not None]:
+        before = snapshot_of(trials.tiny.build(**trial.changes))
+        for hf in [hf for hf in idle_yet if hf in found.ignored]:
+            try:
+                moved = before.change(snapshot_of(trials.tiny.build(**{**trial.changes, hf: idle_yet[hf]})))
+            except Exception:  # whatever a reference refuses the two with
+                continue
+            if moved > ROUNDING:
+                del found.ignored[hf]
+                said = f"it moves where {', '.join(trial.changes)} is another"
+                if trials.base.values[hf] != trials.fields[hf]:
+                    found.unknown.append(Unknown(f"field {hf}", said, source_of(trials.tiny.found.config())))
+                    continue
+                found.fixed[hf] = trials.fields[hf]
+                found.evidence.append(Evidence(f"field {hf}", f"fixed to {trials.fields[hf]}", probe=said))
 
 
 def _joint(trials: Trials, changes: Mapping[str, Any]) -> dict[str, Any]:
