@@ -11,7 +11,7 @@ from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny, is_int, tiny
-from levgen.survey.assemble import assemble
+from levgen.survey.assembly.architecture import assemble
 from levgen.survey.config.fields import FieldMap, map_fields
 from levgen.survey.config.settle import settle
 from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside, takes_away

@@ -3,7 +3,7 @@
 import pytest
 
 from levgen.architecture.catalogue import get
-from levgen.survey.assemble import with_all_numbers
+from levgen.survey.assembly.architecture import with_all_numbers
 from levgen.survey.evidence import UnresolvedError
 
 
