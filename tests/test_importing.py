@@ -9,12 +9,12 @@ from levgen.importing import import_file
 
 
 def test_a_file_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "made.py"
-    for value in (1, 2):
-        path.write_text(f"import sys\nVALUE = {value}\nITSELF = sys.modules[__name__]\n")
-        module = import_file(path, f"made_{value}")
-        assert (value, module) == (module.VALUE, module.ITSELF)
-        assert sys.modules.pop(f"made_{value}") is module
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "made.py").write_text(f"import sys\nWHERE = {folder!r}\nITSELF = sys.modules[__name__]\n")
+        module = import_file(tmp_path / folder / "made.py", "made_twice")
+        assert (folder, module) == (module.WHERE, module.ITSELF)
+    del sys.modules["made_twice"]
 
 
 def test_what_fails_leaves_no_module(tmp_path: Path) -> None:
