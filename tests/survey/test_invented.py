@@ -21,7 +21,6 @@ from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 from levgen.survey.report import Survey
 
-pytestmark = pytest.mark.slow
 INVENTED = Path(__file__).parent / "invented"
 
 
@@ -204,6 +203,8 @@ KNOWN: dict[str, dict[str, object]] = {
         "head.scale": "fade**-1",
     },
 }
+# Latent attention beside experts takes minutes.
+LONG = ("bittern",)
 SAME = {"gelu_new": "gelu_pytorch_tanh"}  # two names of one function
 # Mechanisms that levgen has no answer for: what is asked, what was observed, and the stub that stands for it: its part,
 # the module and its line in the folder, and the axes of what it holds.
@@ -261,7 +262,9 @@ def test_every_folder_is_expected_to_end_somehow() -> None:
     assert len(FOREIGN) >= 2
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.exhaustive if n in LONG else pytest.mark.slow) for n in KNOWN]
+)
 def test_known_parts_under_unlike_names_are_rebuilt(name: str) -> None:
     found = survey_model(INVENTED / name, trust_remote_code=True)
     assert found.architecture is not None, found.unknown
@@ -281,6 +284,7 @@ def foreign(request: pytest.FixtureRequest) -> tuple[str, Survey]:
     return request.param, survey_model(INVENTED / request.param, trust_remote_code=True)
 
 
+@pytest.mark.slow
 def test_foreign_mechanism_is_stubbed_in_the_right_place(foreign: tuple[str, Survey]) -> None:
     name, found = foreign
     expected = FOREIGN[name]
@@ -300,6 +304,7 @@ def test_foreign_mechanism_is_stubbed_in_the_right_place(foreign: tuple[str, Sur
     assert not any("plug" in f"{entry.question} {entry.chosen} {entry.runner_up}" for entry in found.evidence)
 
 
+@pytest.mark.slow
 def test_what_is_around_a_foreign_mechanism_is_generated_and_proven(
     foreign: tuple[str, Survey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
