@@ -13,7 +13,9 @@ REPO = Path(__file__).parents[2]
     ("name", "cases"),
     [
         ("command-line", ["levgen --help", "copier copy, the same files", "levgen check"]),
-        pytest.param("train-step", ["generated Llama", "generated GPT-2", "plain JAX, scan"], marks=pytest.mark.slow),
+        pytest.param(
+            "train-step", ["generated Llama", "generated GPT-2", "plain JAX, scan"], marks=pytest.mark.exhaustive
+        ),
         pytest.param(
             "compile-time", ["generated Llama, 2 layers", "generated GPT-2, 2 layers"], marks=pytest.mark.slow
         ),

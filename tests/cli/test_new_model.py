@@ -326,8 +326,14 @@ def test_surveyed_type_is_written_twice_the_same(
     assert parse_card(recorded, source="the record").groups() == get("llama").groups()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["heron", "badger", "cedar"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("heron", marks=pytest.mark.slow),
+        pytest.param("badger", marks=pytest.mark.exhaustive),
+        pytest.param("cedar", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_model_of_a_folder_passes_its_own_tests(tmp_path: Path, name: str) -> None:
     """Two files that import one another; a norm without a name, and tied weights; weights that are stored {in, out}."""
     pytest.importorskip("torch")
