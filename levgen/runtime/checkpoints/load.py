@@ -19,7 +19,7 @@ from levgen.runtime.checkpoints.match import Readable, as_named, match_tensors
 from levgen.runtime.checkpoints.names import HfTensor, model_arrays, replace_arrays
 from levgen.runtime.checkpoints.quantized import read_tensors
 from levgen.runtime.checkpoints.safetensors_io import dtype_of
-from levgen.runtime.checkpoints.shards import ShardedArray, aligned, read_parallel
+from levgen.runtime.checkpoints.shards import Readers, ShardedArray, aligned
 from levgen.runtime.model import LmHeadModel
 
 M = TypeVar("M", bound=LmHeadModel)
@@ -91,27 +91,30 @@ def fill(
     dtype: Any = None,
     axis_mapping: ResourceMapping | None = None,
 ) -> T:
-    """`template` with its arrays read from `sources`, the tensors that `wanted` names, one array after the other."""
+    """`template` with its arrays read from `sources`, the tensors that `wanted` names."""
     parts: dict[int, list[tuple[HfTensor, Readable]]] = {}
     for tensor, source in zip(wanted, sources, strict=True):
         parts.setdefault(tensor.leaf, []).append((tensor, source))
     shapes = [leaf for leaf in jax.tree.leaves(template, is_leaf=is_named_array) if hasattr(leaf, "dtype")]
-    arrays = []
-    for number, shape in enumerate(shapes):
-        kind = np.result_type(*(source.dtype for _, source in parts[number]))
-        if dtype is not None and jnp.issubdtype(kind, jnp.floating):
-            kind = dtype_of(dtype)
-        raw = shape.array if isinstance(shape, NamedArray) else shape
-        kind = jax.dtypes.canonicalize_dtype(kind)
-        if axis_mapping is not None and isinstance(shape, NamedArray):
-            sharded = _sharded(shape, kind, axis_mapping)
-            for tensor, source in parts[number]:
-                sharded.read(tensor, source)
-            arrays.append(sharded.array())
-        else:
-            buffer = aligned(raw.shape, kind)
-            read_parallel([(source, tensor.select(buffer)) for tensor, source in parts[number]])
-            arrays.append(jax.device_put(buffer, may_alias=True))  # jnp.asarray would copy
+    filled: list[np.ndarray[Any, Any] | jax.Array] = []
+    with Readers() as readers:
+        for number, shape in enumerate(shapes):
+            kind = np.result_type(*(source.dtype for _, source in parts[number]))
+            if dtype is not None and jnp.issubdtype(kind, jnp.floating):
+                kind = dtype_of(dtype)
+            kind = jax.dtypes.canonicalize_dtype(kind)
+            if axis_mapping is not None and isinstance(shape, NamedArray):
+                sharded = _sharded(shape, kind, axis_mapping)
+                for tensor, source in parts[number]:
+                    sharded.read(tensor, source)
+                filled.append(sharded.array())
+            else:
+                buffer = aligned((shape.array if isinstance(shape, NamedArray) else shape).shape, kind)
+                for tensor, source in parts[number]:
+                    readers.read(source, tensor.select(buffer))
+                filled.append(buffer)
+    # jnp.asarray would copy
+    arrays = [array if isinstance(array, jax.Array) else jax.device_put(array, may_alias=True) for array in filled]
     return replace_arrays(template, arrays)  # type: ignore[no-any-return]
 
 

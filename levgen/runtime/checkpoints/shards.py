@@ -3,8 +3,8 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -31,11 +31,30 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any
     return array
 
 
-def read_parallel(wanted: Iterable[tuple[Readable, np.ndarray[Any, Any]]]) -> None:
-    """Read each source into its array, several at once: most of the time goes into copying and new pages."""
-    pieces = [(source, view, first) for source, whole in wanted for view, first in _pieces(whole)]
-    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
-        list(readers.map(lambda piece: piece[0].read_into(*piece[1:]), pieces))
+class Readers:
+    """Threads that read tensors into arrays while more are asked for: most of the time goes into copying and new pages.
+
+    All that was asked for has been read when the `with` block ends, which raises what a reader raised.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1))
+        self._reading: list[Future[None]] = []
+
+    def read(self, source: Readable, whole: np.ndarray[Any, Any]) -> None:
+        """Read `source` into `whole`, piece by piece, from now on."""
+        self._reading += [self._pool.submit(source.read_into, view, first) for view, first in _pieces(whole)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                for piece in self._reading:
+                    piece.result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _pieces(view: np.ndarray[Any, Any]) -> Iterator[tuple[np.ndarray[Any, Any], int]]:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -108,8 +109,9 @@ def canonical_name(hf_class: type[Any], name: str) -> str:
     return str(getattr(hf_class, "attribute_map", {}).get(name, name))
 
 
-def class_defaults(hf_class: type[Any]) -> dict[str, Any]:
-    """The values of a config that nothing is given to."""
+@functools.cache
+def class_defaults(hf_class: type[Any]) -> Mapping[str, Any]:
+    """The values of a config that nothing is given to; not to be changed."""
     try:
         return dict(hf_class().to_dict())
     except Exception:  # some classes want arguments: their own fields' defaults are all that is known
