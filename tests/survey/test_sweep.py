@@ -143,6 +143,17 @@ def test_only_the_table_shows_what_was_not_tried(tmp_path: Path) -> None:
     assert page.index("| a |") < page.index("## Other causal") < page.index("| b |")
 
 
+def test_rows_of_types_that_were_not_swept_are_kept_from_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+    table.write_text(sweep_page.page([[_result("a"), _unknown("b")]]))
+    (tmp_path / "b.json").write_text(json.dumps(_result("b")))
+    assert sweep.main([str(tmp_path), "--types", "a", "b", "c", "--only-table", "--keep", str(table)]) == 0
+    page = table.read_text()
+    assert sweep_page.row(_result("a")) in page
+    assert sweep_page.row(_result("b")) in page
+    assert "**2 of 3 types** are green, 1 not tried." in page
+
+
 def test_a_process_that_takes_too_long_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_make_project", lambda folder: None)
     sweep.main([str(tmp_path), "--types", "llama", "--seconds", "0.01"])

@@ -14,6 +14,9 @@ _HEAD = f"""# Types that were surveyed
 Written by `python -m levgen.survey.sweep FOLDER --first @docs/dense_decoders.txt --table docs/survey.md`, not by hand;
 FOLDER keeps the result of each type. With {{versions}}.
 
+CI surveys a fortieth of all types anew for each commit, and all of them once a week (`.github/workflows/survey.yml`).
+It fails where a type is worse than its row here says.
+
 A type is green where the survey answered every question, and the model written from the answers holds in all columns:
 in the tiny config, and in {DRAWS} that hypothesis draws, of other widths, heads, depths, switches, rotations and
 windows, as far as config fields for them were found. Figures are relative errors against transformers in fp32 on CPU,
@@ -69,6 +72,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 def state(result: dict[str, Any]) -> str:
     """green, red (surveyed, and a column doesn't hold), partly stubbed, not surveyed, or not tried."""
+    if "kept" in result:
+        return cells_of(result["kept"])["survey"].partition(":")[0]
     if "surveyed" not in result:
         return "not tried"
     if result.get("card", {}).get("stubs"):
@@ -79,7 +84,9 @@ def state(result: dict[str, Any]) -> str:
 
 
 def row(result: dict[str, Any]) -> str:
-    """One line of the table."""
+    """One line of the table; of a result that is `kept` from an earlier table, its line there."""
+    if "kept" in result:
+        return str(result["kept"])
     columns = result.get("columns") or {"generation": None, "configs": [], "growth": None, "tests": None}
     configs = columns["configs"]
     unknown = [_unknown(*item) for item in result.get("unknown", [])]

@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--share", default="1/1", help="I/N: the I-th of N shares of the types, mixed so that each is like the whole"
     )
     parser.add_argument("--against", type=Path, help="a table: exit with 1 where a type is worse than it says")
+    parser.add_argument("--keep", type=Path, help="a table: rows of types without a result in FOLDER")
     parser.add_argument("--only-table", action="store_true", help="run nothing: write the table of what is in FOLDER")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -54,9 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
     rest = given.types if given.types is not None else [t for t in causal_types() if t not in given.first]
     first, rest = share(given.first, given.share), share([t for t in rest if t not in given.first], given.share)
     table, lock = given.table or folder / "table.md", threading.Lock()
+    kept = {} if given.keep is None else _lines(given.keep.read_text(encoding="utf-8"))
 
     def write_table() -> None:
-        results = {model_type: _result(folder, model_type) for model_type in (*first, *rest)}
+        results = {model_type: _result(folder, model_type, kept) for model_type in (*first, *rest)}
         sections = [[results[t] for t in types] for types in (first, rest) if types]
         table.write_text(page(sections), encoding="utf-8")
 
@@ -88,7 +90,7 @@ def share(types: Sequence[str], which: str) -> list[str]:
 
 def compare(page: str, rows: Sequence[str]) -> tuple[list[str], list[str]]:
     """(a line for each of `rows` that is worse than in the table `page`, or new, one for each other that differs)"""
-    said = {cells["type"]: cells for cells in map(cells_of, page.splitlines()) if cells}
+    said = {model_type: cells_of(line) for model_type, line in _lines(page).items()}
     worse, other = [], []
     for cells in map(cells_of, rows):
         before, found = (
@@ -105,6 +107,11 @@ def compare(page: str, rows: Sequence[str]) -> tuple[list[str], list[str]]:
             of_card = f"{cells['type']}: of the card the table says {card or 'nothing'}, and it is {cells['card']}"
             (other if cells["card"] == SAME else worse).append(of_card)
     return worse, other
+
+
+def _lines(page: str) -> dict[str, str]:
+    """Type -> its line in the tables of a page."""
+    return {cells["type"]: line for line in page.splitlines() if (cells := cells_of(line))}
 
 
 def causal_types() -> list[str]:
@@ -175,11 +182,12 @@ def _survey(folder: Path, model_type: str) -> None:
     _write(_path(folder, model_type), result)
 
 
-def _result(folder: Path, model_type: str) -> dict[str, Any]:
-    """What is known of a type; only its name where it wasn't tried."""
+def _result(folder: Path, model_type: str, kept: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is known of a type: its result, or its line of an earlier table; only its name where it wasn't tried."""
     path = _path(folder, model_type)
-    found: dict[str, Any] = {"type": model_type}
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else found
+    if path.exists():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {"type": model_type} | ({"kept": kept[model_type]} if kept and model_type in kept else {})
 
 
 def _path(folder: Path, model_type: str) -> Path:
