@@ -13,6 +13,7 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny, is_int, tiny
 from levgen.survey.assembly.architecture import assemble
 from levgen.survey.config.fields import FieldMap, map_fields
+from levgen.survey.config.lists import sees_nothing
 from levgen.survey.config.settle import settle
 from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside, takes_away
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
@@ -141,11 +142,15 @@ def _varied(trials: Trials, fields: FieldMap) -> dict[str, Any]:
         said.add(fields.rope)
     said |= {hf for hf in fields.derived if is_int(trials.base.values[hf])}  # a number goes with the sizes it follows
     held = {*fields.mapped(), *fields.derived} & trials.fields.keys()
+    window, types = fields.sizes.get("sliding_window", ""), fields.lists.get("layer_types", "")
     for hf in sorted(held - said, key=list(trials.fields).index):
         own = [trial for trial in trials.of(hf) if trial.measures is not None and trial.changes[hf] is not None]
         own.sort(key=lambda trial: takes_away(trials, trial))  # what else there is to compare stays
         for changes in ({**kept, **trial.changes} for trial in own):
-            if real.attempt(changes, examine=False) is not None and _runs_in_float32(real.tiny, changes):
+            trial = real.attempt(changes, examine=False)
+            if trial is None or sees_nothing(*(trial.values.get(hf) for hf in (window, types))):
+                continue
+            if _runs_in_float32(real.tiny, changes):
                 kept = changes
                 break
     # What another field decides goes with it, as far as the config class leaves that to whoever writes a config.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config.lists import altered, kind_of
+from levgen.survey.config.lists import altered, kind_of, sees_nothing
 
 FULL, LOCAL = "full_attention", "sliding_attention"
 
@@ -46,3 +46,10 @@ def test_lists_are_altered_at_both_ends() -> None:
     assert list(altered([FULL, FULL])) == [[LOCAL, FULL], [FULL, LOCAL]]
     assert list(altered([9.0, 9.0])) == [[0.0, 9.0], [9.0, 0.0]]
     assert list(altered([[["global", "local"], 2]])) == [[[["local", "global"], 2]]]
+
+
+def test_a_window_of_which_a_switch_has_made_nothing() -> None:
+    assert sees_nothing(0, [FULL, LOCAL])
+    assert not sees_nothing(0, [FULL, FULL])
+    assert not sees_nothing(8, [FULL, LOCAL])
+    assert not sees_nothing(None, None)

@@ -53,6 +53,12 @@ def agrees(kind: ListKind, value: Any, measures: Any) -> bool:
     return None not in said and len(entries) == measures.num_layers and tuple(said[: len(held)]) == held
 
 
+def sees_nothing(window: Any, types: Any) -> bool:
+    """Whether a list gives a layer a window, whose size a switch has made 0: no key is left to be seen in it, and a
+    softmax over none is no function of a model."""
+    return window == 0 and isinstance(types, list) and "sliding_attention" in types
+
+
 def altered(value: list[Any]) -> Iterator[list[Any]]:
     """`value` with one entry altered, to another that occurs, that transformers knows, or that turns something off."""
     from transformers.configuration_utils import ALLOWED_LAYER_TYPES
