@@ -88,7 +88,19 @@ RotatingLayers = Literal["every", "windowed", "windowed_or_dense", "listed", "by
 
 # Which kinds of positions an answer about them belongs to.
 _POSITION_ANSWERS: dict[str, tuple[PositionKind, ...]] = {
-    **dict.fromkeys(("layout", "layers", "backwards", "query_scaling", "local_rope", "rotary_dim"), ("rotary",)),
+    **dict.fromkeys(
+        (
+            "layout",
+            "layers",
+            "backwards",
+            "query_scaling",
+            "growth_length",
+            "growth_exponent",
+            "local_rope",
+            "rotary_dim",
+        ),
+        ("rotary",),
+    ),
     "offset": ("learned", "sinusoidal"),
     "table": ("sinusoidal",),
 }
@@ -105,6 +117,9 @@ class Positions(Answers):
     layers: RotatingLayers = "every"
     backwards: bool = False  # a rotation turns the other way
     query_scaling: bool = False  # queries grow with their position, as the rotation's parameters say
+    # Queries of layers that don't rotate are multiplied by (1 + (position + 1) / growth_length) ** growth_exponent.
+    growth_length: Factor | None = None
+    growth_exponent: Factor | None = None
     local_rope: bool = False  # layers with a window rotate with parameters of their own
     # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
     rotary_dim: Identifier | None = None
@@ -120,6 +135,10 @@ class Positions(Answers):
             raise ValueError("positions.local_rope needs layers that all rotate, with `rope` as a hyperparameter")
         if self.query_scaling and (self.local_rope or self.layers != "every" or self.rotary_dim is not None):
             raise ValueError("positions.query_scaling needs layers that all rotate alike, by `rope`")
+        if (self.growth_length is None) != (self.growth_exponent is None):
+            raise ValueError("positions.growth_length and growth_exponent are given together, or neither of them")
+        if self.growth_length is not None and self.layers == "every":
+            raise ValueError("positions.growth_length is of layers that don't rotate: positions.layers is not every")
         if self.layers == "by_theta" and self.rotary_dim is not None:
             raise ValueError(
                 "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"
@@ -158,6 +177,7 @@ class Attention(Answers):
     # What comes before the output projection is multiplied by this function of a linear map of attention's input.
     gate: Literal["none", "sigmoid", "softplus"] = "none"
     gate_per: Literal["channel", "head"] = "channel"  # each channel of each head, or all of a head by one number
+    gate_bias: bool = False  # a number for each head is added before the function
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
 
     def _fits(self) -> None:
@@ -181,8 +201,9 @@ class Attention(Answers):
                 "attention.clip is known with a norm on queries and keys only where that comes right after "
                 "projections of their own: attention.projections=separate, norm_after_rotation=false"
             )
-        if self.gate == "none" and self.gate_per != "channel":
-            raise ValueError("attention.gate_per=head needs a gate: attention.gate=sigmoid or softplus")
+        if self.gate == "none" and (self.gate_per != "channel" or self.gate_bias):
+            answer = "gate_bias=true" if self.gate_bias else "gate_per=head"
+            raise ValueError(f"attention.{answer} needs a gate: attention.gate=sigmoid or softplus")
         if self.gate != "none" and self.inner_norm:
             raise ValueError("attention.gate is known without a norm before the output projection: inner_norm=false")
         if self.qk_norm == "none" and self.norm_after_rotation:
@@ -299,6 +320,8 @@ class Layer(Answers):
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
     residual_scale: Factor | None = None  # multiplies what a block adds
+    # Averaged: the stream is the sum of the embedding and of all blocks so far, over the square root of their number.
+    sums: Literal["plain", "averaged"] = "plain"
     # Which layers have the norm before a block.
     attention_norm: InLayers = "every"
     mlp_norm: InLayers = "every"
@@ -311,6 +334,13 @@ class Layer(Answers):
         if self.parallel != "no" and self.norms != "pre":
             raise ValueError(
                 f"layer.parallel={self.parallel} is known with layer.norms=pre only, and layer.norms is {self.norms}"
+            )
+        if self.sums == "averaged" and (
+            self.norms == "post" or self.parallel != "no" or self.residual_scale is not None
+        ):
+            raise ValueError(
+                "layer.sums=averaged is known with blocks one after the other that are added as they are: "
+                "layer.norms is not post, layer.parallel=no and layer.residual_scale=null"
             )
         for answer in ("attention_norm", "mlp_norm"):
             if getattr(self, answer) != "every" and self.norms not in ("pre", "sandwich"):

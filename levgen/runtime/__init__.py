@@ -13,12 +13,12 @@ from levgen.runtime.config import LmConfig
 from levgen.runtime.experts import Experts
 from levgen.runtime.hf_config.fields import HfField, HfFields
 from levgen.runtime.latent_attention import latent_attention
-from levgen.runtime.layers import by_layer
+from levgen.runtime.layers import averaged, by_layer
 from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.norms import LayerNorm, RmsNorm
-from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
+from levgen.runtime.positions import AlibiBias, alibi_slopes, grown_queries, sinusoidal_table
 from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
@@ -44,8 +44,10 @@ __all__ = [
     "XIelu",
     "activation",
     "alibi_slopes",
+    "averaged",
     "by_layer",
     "dot_product_attention",
+    "grown_queries",
     "latent_attention",
     "load_balancing_loss",
     "load_hf",

@@ -33,3 +33,17 @@ def by_layer(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, Any]) -> N
             did_you_mean(str(unknown[0]), known) or f"Known are {', '.join(known)}.",
         )
     return hax.named(jnp.asarray([values[kind] for kind in kinds]), Layers)
+
+
+def averaged(x: NamedArray, added: NamedArray, terms: NamedArray) -> NamedArray:
+    """(sqrt(terms) * x + added) / sqrt(terms + 1), in fp32 and then in the dtype of `x`.
+
+    A stream whose blocks are added so is the sum of all terms so far over the square root of their number: it stays as
+    large as one of them, where these are independent.
+
+    Args:
+        x: {...}, of so many `terms`: {} int. `added`: {...}, one more.
+    """
+    count = terms.astype(jnp.float32)
+    kept, new = hax.sqrt(count / (count + 1)), 1 / hax.sqrt(count + 1)
+    return (x.astype(jnp.float32) * kept + added.astype(jnp.float32) * new).astype(x.dtype)

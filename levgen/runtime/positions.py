@@ -1,4 +1,4 @@
-"""Positions that are added: sinusoidal tables, and ALiBi's slopes and bias.
+"""Positions that don't turn: sinusoidal tables, ALiBi's slopes and bias, and queries that grow.
 
 Learned positions need nothing from here: they are an embedding over the positions.
 """
@@ -62,6 +62,18 @@ def alibi_slopes(Heads: Axis, *, max_bias: float = 8.0) -> NamedArray:
     if below != Heads.size:
         slopes = np.concatenate((slopes, _powers(2 * below, max_bias)[0::2][: Heads.size - below]))
     return hax.named(jnp.asarray(slopes, dtype=jnp.float32), (Heads,))
+
+
+def grown_queries(q: NamedArray, pos_ids: NamedArray, *, length: float, exponent: float) -> NamedArray:
+    """`q` {..., position, ...} times (1 + (position + 1) / length) ** exponent, in fp32 and then in its own dtype.
+
+    A softmax over more keys is flatter; longer queries make up for that: https://arxiv.org/abs/2501.19399.
+
+    Args:
+        pos_ids: {..., position} int, over axes of `q`.
+    """
+    growth = exponent * hax.log1p((pos_ids.astype(jnp.float32) + 1) / length)
+    return (q.astype(jnp.float32) * hax.exp(growth)).astype(q.dtype)
 
 
 class AlibiBias(eqx.Module):

@@ -40,6 +40,7 @@ class AttentionView(PartView):
         self.field = {projection.role: projection.field for projection in self.projections}
         self.field |= {norm.role: norm.field for norm in self.norms}
         self.sinks = port.field("attention", "sinks", self.key_map) if self._answers.sinks else None
+        self.gate_bias = port.field("attention", "gate_bias", self.key_map) if self._answers.gate_bias else None
 
     # Weights ----------------------------------------------------------------------------------------------------
 
@@ -128,11 +129,10 @@ class AttentionView(PartView):
     @cached_property
     def body(self) -> list[str]:
         """The statements of the forward, up to what goes into the output projection."""
-        queries = ["q = rope.scaled_queries(q, pos_ids)"] if self._positions.query_scaling else []
         return [
             *self._rotation_names,
             *self._queries_keys_values,
-            *queries,
+            *self._grown,
             *self._mask,
             *self._slopes,
             *self._attended,
@@ -227,7 +227,7 @@ class AttentionView(PartView):
         """Norms and rotation of queries and keys that stand in variables."""
         norms = [f"{short} = self.{norm}({short})" for short in ("q", "k") if (norm := self.field.get(f"{short}_norm"))]
         if self._mixed:
-            where = "windowed" if self._positions.layers in ("every", "windowed") else "rotates"
+            where = self._where_rotated
             if self._positions.local_rope:
                 choice = f"hax.where({where}, {self._rotated('turned', 'local_rope')}, {self._rotated('turned')})"
             else:
@@ -240,6 +240,23 @@ class AttentionView(PartView):
         if self._answers.norm_after_rotation:
             return [*rotation, *norms]
         return rotation if self._answers.projections == "separate" else [*norms, *rotation]
+
+    @property
+    def _grown(self) -> list[str]:
+        """What makes queries grow with their position."""
+        positions = self._positions
+        if positions.query_scaling:
+            return ["q = rope.scaled_queries(q, pos_ids)"]
+        if positions.growth_length is None:
+            return []
+        length, exponent = (self._port.value(f) for f in (positions.growth_length, positions.growth_exponent))
+        grown = f"grown_queries(q, pos_ids, length={length}, exponent={exponent})"
+        return [f"q = hax.where({self._where_rotated}, q, {grown})"]
+
+    @property
+    def _where_rotated(self) -> str:
+        """The argument that says whether a layer rotates, or which way."""
+        return "windowed" if self._positions.layers in ("every", "windowed") else "rotates"
 
     @property
     def _mask(self) -> list[str]:
@@ -281,5 +298,7 @@ class AttentionView(PartView):
         inner = self.field.get("inner_norm")
         out = "attended" if inner is None else f"self.{inner}(attended)"
         if answers.gate != "none":
-            lines.append(f"attended = attended * hnn.{answers.gate}(self.{self.field['gate']}(x))")
+            gate = f"self.{self.field['gate']}(x)"
+            gate += "" if self.gate_bias is None else f" + {self._over_heads(f'self.{self.gate_bias}')}"
+            lines.append(f"attended = attended * hnn.{answers.gate}({gate})")
         return [*lines, f"return self.{self.field['o']}({out})"]

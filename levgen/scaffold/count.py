@@ -154,6 +154,9 @@ class _Counter:
         if part == "attention" and self._a.attention.sinks:
             heads = self._values["num_heads"]
             counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
+        if part == "attention" and self._a.attention.gate_bias:
+            heads = self._values["num_heads"]
+            counts.append(Count(self._below(part, part, "gate_bias"), "Heads", heads, times=times))
         counts += [count for norm in own.norms for count in self._inner_norm(part, norm, times)]
         if part == "mlp" and view.learned_activation is not None:
             counts.append(Count(self._below(part, part, "act"), "-", view.learned_activation.numbers, times=times))

@@ -148,8 +148,9 @@ class _Reader:
             return self._mlp(before, output) if self._a.moe.layers == "none" else self._moe(before, output)
 
         if layer.parallel == "no":
+            total = "x ← x + {}" if layer.sums == "plain" else "x ← (√n x + {}) / √(n + 1), of n terms before it"
             return tuple(
-                Residual((), (branch(part),), f"x ← x + {part}", own[f"{part}_norm"] if post else ())
+                Residual((), (branch(part),), total.format(part), own[f"{part}_norm"] if post else ())
                 for part in _BLOCKS
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
@@ -181,7 +182,9 @@ class _Reader:
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
         if answers.gate != "none":
-            inner.append(Step(f"* {answers.gate}", f"{self._weight('attention', 'gate')}, for each {answers.gate_per}"))
+            bias = f", with {self._weight('attention', 'gate_bias')} added for each head" if answers.gate_bias else ""
+            made = f"{self._weight('attention', 'gate')}, for each {answers.gate_per}{bias}"
+            inner.append(Step(f"* {answers.gate}", made))
         out = Step(self._weight("attention", "o"), self._bias(answers.output_bias).lstrip(", "))
         return Branch(
             "attention", (*before, *entry), tuple(lanes), Step("attend", self._scores), (*inner, out, *output)
@@ -247,6 +250,10 @@ class _Reader:
             said.append("backwards")
         if positions.query_scaling:
             said.append("queries grow beyond the original length")
+        if positions.growth_length is not None:
+            power = f"(1 + (position + 1) / {self._said(positions.growth_length)})"
+            power += f" ** {self._said(positions.growth_exponent or 0.0)}"
+            said.append(f"where they don't turn, queries grow by {power}")
         said += {
             "every": [],
             "windowed": ["in layers with a window"],

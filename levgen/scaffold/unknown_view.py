@@ -47,7 +47,7 @@ class UnknownView:
     @property
     def parameters(self) -> str:
         """Parameters of its forward, after `x`."""
-        return self._port.layer_parameters if self.part == "attention" else ""
+        return self._port.attention_parameters if self.part == "attention" else ""
 
     @property
     def keys(self) -> list[str]:

@@ -206,11 +206,16 @@ class PortView:
         return "attention" in self.architecture.unknown or self.architecture.positions.kind in ("rotary", "alibi")
 
     @cached_property
-    def by_layer(self) -> list[str]:
-        """What differs from layer to layer, as properties of the config over all layers, and arguments of one."""
+    def told_attention(self) -> list[str]:
+        """What differs from layer to layer in attention, as properties of the config and arguments of one layer's."""
         windowed = ["windowed"] if self.architecture.attention.window in ("by_layer", "by_run") else []
         shown = self.architecture.positions.layers in ("every", "windowed")
         return windowed + ([] if shown else ["rotates"])
+
+    @cached_property
+    def by_layer(self) -> list[str]:
+        """What differs from layer to layer, as properties of the config over all layers, and arguments of one."""
+        return self.told_attention + (["terms"] if self.architecture.layer.sums == "averaged" else [])
 
     @cached_property
     def stack_parameters(self) -> str:
@@ -227,13 +232,18 @@ class PortView:
         return self.stack_parameters + "".join(f", {name}: NamedArray" for name in self.by_layer)
 
     @cached_property
-    def layer_arguments(self) -> str:
-        return self.stack_arguments + "".join(f", {name}" for name in self.by_layer)
+    def attention_parameters(self) -> str:
+        """Parameters of a layer's attention."""
+        return self.stack_parameters + "".join(f", {name}: NamedArray" for name in self.told_attention)
 
-    def of_layers(self, owner: str, index: str | None = None) -> str:
-        """Arguments that differ from layer to layer: of layer `index`, or for all of them."""
+    @cached_property
+    def attention_arguments(self) -> str:
+        return self.stack_arguments + "".join(f", {name}" for name in self.told_attention)
+
+    def of_layers(self, owner: str, index: str | None = None, *, attention: bool = False) -> str:
+        """Arguments that differ from layer to layer: of layer `index`, or for all of them; or of its attention."""
         at = "" if index is None else f'["layer", {index}]'
-        return "".join(f", {owner}.{name}{at}" for name in self.by_layer)
+        return "".join(f", {owner}.{name}{at}" for name in (self.told_attention if attention else self.by_layer))
 
     # Parts ------------------------------------------------------------------------------------------------------
 
@@ -501,7 +511,7 @@ class PortView:
             return name
 
         def attention(x: str) -> str:
-            call, bias = f"self.{fields['attention']}({x}{self.layer_arguments})", self.added_bias
+            call, bias = f"self.{fields['attention']}({x}{self.attention_arguments})", self.added_bias
             if bias is None:
                 return call
             if self.layers_with("added_bias")[0] is None:
@@ -525,9 +535,10 @@ class PortView:
             second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
             return [*lines, f"h = {first}", f"return {second}"]
         attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
-        lines.append(f"h = x + {attended}{scale}")
+        averaged = layer.sums == "averaged"
+        lines.append(f"h = averaged(x, {attended}, terms)" if averaged else f"h = x + {attended}{scale}")
         mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
-        return [*lines, f"return h + {mixed}{scale}"]
+        return [*lines, f"return averaged(h, {mixed}, terms + 1)" if averaged else f"return h + {mixed}{scale}"]
 
     @cached_property
     def layer_summary(self) -> str:

@@ -107,6 +107,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         attention["qkv" if roles.order != "separate" else role] = leaf
     if layer.gate is not None:
         attention["gate"] = layer.gate.leaf
+        if layer.gate.bias is not None:
+            attention["gate_bias"] = layer.gate.bias
     attention["o"] = flow.attention_output
     if flow.attention_core.target != flow.attention_output:
         attention["inner_norm"] = flow.attention_core.target

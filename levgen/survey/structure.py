@@ -1,8 +1,10 @@
 """The structure of one reference: every question about its forward, in order."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from levgen.reference.record import Call
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.observe.anatomy import Anatomy, dissect
@@ -12,6 +14,7 @@ from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
+from levgen.survey.questions.query_growth import find_query_growth
 from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
@@ -50,7 +53,8 @@ class Structure:
     def evidence(self) -> list[Evidence]:
         first = self.layers[0].evidence
         of_experts = next((layer.block.evidence for layer in self.layers if isinstance(layer.block, Mixture)), ())
-        more = [entry for entry in of_experts if entry not in first]
+        of_growth = next((layer.scores.evidence for layer in self.layers if layer.scores.growth is not None), ())
+        more = [entry for entry in (*of_growth, *of_experts) if entry not in first]
         return [*self.embeddings.evidence, *first, *more, *self.head.evidence]
 
 
@@ -64,7 +68,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
     embeddings = find_embeddings(outside)
     head = find_head(outside, embeddings)
     layers = []
-    for call in chain.layers if every_layer else chain.layers[:1]:
+    for index, call in enumerate(chain.layers if every_layer else chain.layers[:1]):
         anatomy = dissect(call)
         dataflow = find_dataflow(anatomy)
         mixing, core = anatomy, dataflow.attention_core
@@ -73,7 +77,10 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             mixing, core = gate.opened(anatomy, core)
         roles = find_roles(mixing, core)
         scores = find_scores(mixing, roles)
-        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias})
+        if scores.query_scaling is not None and scores.layout is None:
+            scores = find_query_growth(partial(_call_at, model, ids, index), mixing, roles, scores)
+        of_gate = None if gate is None else gate.bias
+        unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias, of_gate})
         if unclaimed:
             raise UnresolvedError(
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
@@ -87,6 +94,11 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             )
         layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
+
+
+def _call_at(model: Any, ids: Any, index: int, positions: Any) -> Call:
+    """The call of the layer of that number where tokens stand at `positions` [1, T]."""
+    return find_chain(model, lambda: model(ids, position_ids=positions)).layers[index]
 
 
 def _block(anatomy: Anatomy, dataflow: Dataflow) -> ChannelBlock | Mixture:

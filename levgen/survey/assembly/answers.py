@@ -41,6 +41,8 @@ def positions_of(
         positions["backwards"] = True
     if scales_queries(trials):
         positions["query_scaling"] = True
+    if measures.growth_length is not None:
+        positions |= {name: scale(found, name, None) for name in ("growth_length", "growth_exponent")}
     if "rope" not in hyperparameters:
         positions["rotary_dim"] = "rotary_dim"
     # Where every layer of the tiny config has a window, the list shows it that was altered.
@@ -90,6 +92,7 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         "sinks": measures.sinks,
         "gate": measures.attention_gate,
         "gate_per": measures.gate_per,
+        "gate_bias": measures.gate_bias,
         "inner_norm": measures.attention_inner_norm,
     }
 
@@ -155,6 +158,17 @@ def mlp_of(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) 
         multiple = multiples.pop()
         mlp["multiple"] = int(multiple) if multiple == int(multiple) else multiple
     return mlp
+
+
+def sums_of(trials: Trials) -> str:
+    """Whether sums are averaged. Raises UnresolvedError where they are, and not over all blocks from the first on."""
+    known = [trial.measures.terms for trial in trials.examined if trial.measures is not None]
+    if all(terms is None for one in known for terms in one):
+        return "plain"
+    odd = [one for one in known if one != tuple(range(1, 2 * len(one), 2))]
+    if odd:
+        raise UnresolvedError("sums of a layer", f"averaged over {odd[0]} terms before each, not 1, 3, 5, ...")
+    return "averaged"
 
 
 def head_transform_of(found: FieldMap, measures: Measures) -> dict[str, Any]:

@@ -50,6 +50,8 @@ NEUTRAL: dict[str, float | None] = {
     "attention_softcap": None,
     "attention_clip": None,
     "latent_norm_eps": None,
+    "growth_length": None,
+    "growth_exponent": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
     "router_jitter": None,
@@ -58,6 +60,8 @@ NEUTRAL: dict[str, float | None] = {
     "logit_scale": 1.0,
     "logit_softcap": None,
 }
+# Factors of layers that don't rotate; the measure that says which of them these are.
+_OF_SOME = {"growth_length": "unturned", "growth_exponent": "unturned"}
 _POWERS = (1.0, -1.0, -0.5, 0.5)
 # Our names of sizes that a factor may hold a power of, beside a field or alone.
 _ALONE = (("head_dim", -0.5), ("hidden_dim", 0.5), ("head_dim", 0.5))
@@ -331,7 +335,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
             continue
         tolerance = 1e-3 if name in ("norm_eps", "latent_norm_eps") else 1e-5
         for factor, held, hf in _factor_hypotheses(trials, found, neutral):
-            runs = _factor_runs(trials, found, hf, measured)
+            runs = _factor_runs(trials, found, name, hf, measured)
             values = [held(t) for t in runs]
             varied = any(not alike(v, values[0], tolerance) for v in values)
             if varied and all(alike(measured[id(t)], v, tolerance) for t, v in zip(runs, values, strict=True)):
@@ -342,7 +346,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
                 )
                 break
         else:
-            runs = _factor_runs(trials, found, None, measured)
+            runs = _factor_runs(trials, found, name, None, measured)
             found.factors[name] = base
             if not all(alike(measured[id(t)], base, tolerance) for t in runs):
                 seen = [(t.changes, measured[id(t)]) for t in runs if not alike(measured[id(t)], base)]
@@ -366,7 +370,9 @@ def factor_in(trials: Trials, found: FieldMap, trial: Trial, name: str) -> float
     return value if expected is None or not whole else value / expected[1] ** 2
 
 
-def _factor_runs(trials: Trials, found: FieldMap, hf: str | None, measured: Mapping[int, Any]) -> list[Trial]:
+def _factor_runs(
+    trials: Trials, found: FieldMap, name: str, hf: str | None, measured: Mapping[int, Any]
+) -> list[Trial]:
     """The trials that a hypothesis about a factor must hold in: those of sizes, of its own field, and all that kept it.
 
     A field of another kind that changes the factor is fixed to its value.
@@ -374,12 +380,13 @@ def _factor_runs(trials: Trials, found: FieldMap, hf: str | None, measured: Mapp
     base = measured[id(trials.base)]
     sized = {*found.sizes.values(), *found.derived, *({hf} if hf else set())}
     runs = [t for t in trials.examined if set(t.changes) <= sized or alike(measured[id(t)], base)]
-    # Where no layer has experts, nothing scales them.
-    return [t for t in runs if base is None or measured[id(t)] is not None or not _without_experts(t)]
+    # Where no layer has experts, nothing scales them; where all rotate, no queries grow.
+    return [t for t in runs if base is None or measured[id(t)] is not None or _has(t, _OF_SOME.get(name, "sparse"))]
 
 
-def _without_experts(trial: Trial) -> bool:
-    return trial.measures is not None and not any(trial.measures.sparse)
+def _has(trial: Trial, which: str) -> bool:
+    """Whether some of the layers that were examined are such as the measure `which` says."""
+    return trial.measures is None or any(getattr(trial.measures, which))
 
 
 def _factor_hypotheses(
@@ -489,24 +496,37 @@ def _map_idle_window(trials: Trials, found: FieldMap) -> None:
 def _map_rope(trials: Trials, found: FieldMap, hf: str, own: list[Trial]) -> None:
     """Whether a mapping holds the parameters of the rotation: one set, or one for each type of layer."""
     runs = [trials.base, *own]
+    local, whole = "sliding_attention", "full_attention"
     if not own:
         return
     if all(rotates_as(t.values[hf], t, windowed=None) for t in runs):
         found.rope = hf
-    elif all(_nested(t.values[hf]) for t in runs):
-        local, whole = "sliding_attention", "full_attention"
-        if all(
-            rotates_as(t.values[hf].get(whole), t, windowed=False)
-            and rotates_as(t.values[hf].get(local), t, windowed=True)
-            for t in runs
-        ):
-            found.rope, found.local_rope = f"{hf}.{whole}", f"{hf}.{local}"
+    elif all(_of_windows_alone(t.values[hf], local, whole) for t in runs):
+        unturned = all(t.measures is not None and not _turned_without_window(t.measures) for t in runs)
+        if unturned and all(rotates_as(t.values[hf][local], t, windowed=True) for t in runs):
+            found.rope = f"{hf}.{local}"
+            found.fixed[f"{hf}.{whole}"] = None
+    elif all(_nested(t.values[hf]) for t in runs) and all(
+        rotates_as(t.values[hf].get(whole), t, windowed=False) and rotates_as(t.values[hf].get(local), t, windowed=True)
+        for t in runs
+    ):
+        found.rope, found.local_rope = f"{hf}.{whole}", f"{hf}.{local}"
     if found.rope is not None:
         found.evidence.append(Evidence("field of the rotation", found.rope, None, probe=f"{len(runs)} settings"))
 
 
 def _nested(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Mapping) for item in value.values())
+
+
+def _of_windows_alone(value: Any, local: str, whole: str) -> bool:
+    """Whether a mapping holds parameters of a rotation for layers with a window, and None for the others."""
+    return isinstance(value, Mapping) and value.keys() == {local, whole} and value[whole] is None
+
+
+def _turned_without_window(measures: Measures) -> bool:
+    layers = zip(measures.rotating, measures.windowed, strict=False)
+    return any(rotates and not windowed for rotates, windowed in layers)
 
 
 def rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:

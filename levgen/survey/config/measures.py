@@ -24,10 +24,12 @@ _SOME = {
     "rotary_dim": "rotating",
     "position_kind": "rotating",
     "norm_after_rotation": "rotating",
+    "growth_length": "unturned",
+    "growth_exponent": "unturned",
     **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
 }
 # One value a layer, which layers may differ in.
-BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse")
+BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "terms", "sparse")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Measures(LatentMeasures, MixtureMeasures):
     layout: str | None
     backwards: bool
     query_scaling: tuple[float, ...] | None
+    growth_length: float | None
+    growth_exponent: float | None
     projections: str
     attention_transposed: bool
     qk_norm: str
@@ -79,6 +83,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     sinks: bool
     attention_gate: str
     gate_per: str
+    gate_bias: bool
     mlp_kind: str
     mlp_projections: str
     mlp_transposed: bool
@@ -98,6 +103,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     rotary_scaling: tuple[float, ...]
     missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
     added_bias: tuple[bool, ...]
+    terms: tuple[int | None, ...]  # of how many what a layer is given is made up, where sums are averaged
     # weights
     names: Mapping[str, Mapping[str, str | None]]
 
@@ -105,6 +111,11 @@ class Measures(LatentMeasures, MixtureMeasures):
     def latent(self) -> bool:
         """Whether keys and values are made from a vector of low rank."""
         return self.kv_lora_rank is not None
+
+    @property
+    def unturned(self) -> tuple[bool, ...]:
+        """Of each layer that was examined, whether nothing rotates in it."""
+        return tuple(not rotates for rotates in self.rotating)
 
     @property
     def turning_width(self) -> int:
@@ -178,6 +189,10 @@ def measure(structure: Structure) -> Measures:
         "position_kind",
         "norm_after_rotation",  # nothing tells where nothing rotates
     }
+    still = [layer for layer in layers if layer.unturned[0]]
+    grown = {(layer.growth_length, layer.growth_exponent) for layer in still} or {(None, None)}
+    if len(grown) == 1:  # else those that don't rotate differ
+        allowed |= {"growth_length", "growth_exponent"}
     kinds = {sparse: next((m for m in layers if m.sparse[0] is sparse), None) for sparse in (False, True)}
     for index, layer in enumerate(layers):
         alike_in_kind = kinds[layer.sparse[0]]
@@ -200,6 +215,7 @@ def measure(structure: Structure) -> Measures:
         )
     first = _with_both(kinds[False], kinds[True])
     turning = next((layer for layer in layers if layer.layout is not None), first)
+    (growth,) = grown
     return replace(
         first,
         window=next(iter(windows), None),
@@ -208,6 +224,8 @@ def measure(structure: Structure) -> Measures:
         rotary_dim=turning.rotary_dim,
         norm_after_rotation=turning.norm_after_rotation,
         position_kind=turning.position_kind,
+        growth_length=growth[0],
+        growth_exponent=growth[1],
         sparse=tuple(layer.sparse[0] for layer in layers),
         num_dense_layers=dense_layers([layer.sparse[0] for layer in layers]),
         windowed=tuple(layer.windowed[0] for layer in layers),
@@ -216,6 +234,7 @@ def measure(structure: Structure) -> Measures:
         rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
         missing_norm=tuple(layer.missing_norm[0] for layer in layers),
         added_bias=tuple(layer.added_bias[0] for layer in layers),
+        terms=tuple(layer.terms[0] for layer in layers),
         names=_all_names(layers),
     )
 
@@ -300,6 +319,8 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         layout=scores.layout,
         backwards=any(f < 0 for f in scores.frequencies),
         query_scaling=scores.query_scaling,
+        growth_length=None if scores.growth is None else scores.growth.length,
+        growth_exponent=None if scores.growth is None else scores.growth.exponent,
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),
@@ -307,6 +328,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
         attention_gate="none" if gate is None else gate.function,
+        gate_bias=gate is not None and _gate_bias(layer, gate),
         gate_per="channel" if gate is None else _gate_per(layer, gate),
         mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
         mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
@@ -326,6 +348,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         rotary_scaling=(scores.rotary_scaling,),
         missing_norm=(flow.missing,),
         added_bias=(flow.added_bias is not None,),
+        terms=(flow.terms,),
         names=module_roles(structure, layer),
         **measure_latent(layer),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
@@ -384,6 +407,17 @@ def _gate_per(layer: LayerFindings, gate: OutputGate) -> str:
         )
         raise UnresolvedError("gate on what attention puts out", observed)
     return "channel" if gate.per == 1 else "head"
+
+
+def _gate_bias(layer: LayerFindings, gate: OutputGate) -> bool:
+    """Whether a gate has a bias, which must be a number for each head."""
+    if gate.bias is None:
+        return False
+    count = layer.anatomy.loose[gate.bias].numel()
+    if count != layer.roles.heads:
+        observed = f"{gate.bias} has {count} numbers, and there are {layer.roles.heads} heads"
+        raise UnresolvedError("gate on what attention puts out", observed)
+    return True
 
 
 def _qk_norm(layer: LayerFindings) -> str:

@@ -88,9 +88,9 @@ class Trials:
             return self._attempt_in_float32(changes, values)
         moved = self.snapshot.change(snapshot)
         measures, unknown = None, None
-        # A switch may do what a norm takes back, but for its epsilon.
-        switched = moved > 0.0 and all(_is_bool(value) for value in changes.values())
-        if examine and (moved > ROUNDING or switched):
+        # A switch or a factor may do what a norm takes back, but for its epsilon.
+        hidden = moved > 0.0 and all(isinstance(value, bool | float) for value in changes.values())
+        if examine and (moved > ROUNDING or hidden):
             try:
                 ids = token_ids(VOCAB, LENGTH)
                 base = self.base.measures

@@ -1,6 +1,7 @@
 """What feeds what in a layer: pre-norm, post-norm, sandwich, output norms, side by side."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,9 @@ from levgen.survey.observe.leaves import Affine, NormLeaf
 from levgen.survey.observe.sums import Sum
 
 # What goes into each norm, into attention, into the MLP, and out of the layer. `x` is the layer's input; "attention"
-# and "mlp" are what the blocks put out, and the letter S after a term is the factor on what a block adds.
+# and "mlp" are what the blocks put out, and the letter S before a term is the factor on what a block adds. Where sums
+# are averaged each is also multiplied, so that it is that of all terms from the embedding on over the root of their
+# number.
 _PATTERNS: dict[tuple[str, str], dict[str, str]] = {
     ("pre", "no"): {
         "attention": "attention_norm",
@@ -76,6 +79,7 @@ class Dataflow:
     norms: str
     parallel: str
     residual_scale: float
+    terms: int | None  # of how many terms the layer's input is made up, where sums are averaged
     norm_roles: dict[str, str]  # role -> leaf
     attention_core: Core
     mlp_core: Core | None  # None where a mixture of experts stands in its place, the one `mlp_output`
@@ -130,15 +134,18 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
             continue
         for order in itertools.permutations(outer):
             assigned = dict(zip(order, roles, strict=True))
-            scale = _matches(wiring, pattern, {**names, **assigned})
-            if scale is not None:
+            found = _matches(wiring, pattern, {**names, **assigned})
+            if found is not None:
+                scale, terms = found
                 chosen = f"norms={norms}, parallel={parallel}" + (f", residual_scale={scale:g}" if scale != 1 else "")
+                chosen += f", averaged over {terms} terms and one for each block" if terms is not None else ""
                 chosen += f", without {missing}" if missing else ""
                 chosen += f", plus {added_bias}" if added_bias else ""
                 return Dataflow(
                     norms,
                     parallel,
                     scale,
+                    terms,
                     {role: leaf for leaf, role in assigned.items()},
                     attention,
                     mlp,
@@ -180,9 +187,13 @@ def _without_added_bias(
     return {name: {t: c for t, c in sums.items() if t != bias} for name, sums in wiring.items()}, bias
 
 
-def _matches(wiring: dict[str, dict[str, float]], pattern: dict[str, str], names: dict[str, str]) -> float | None:
-    """The common factor on what blocks add where `wiring` is `pattern` under `names`, else None."""
-    found: set[float] = set()
+def _matches(
+    wiring: dict[str, dict[str, float]], pattern: dict[str, str], names: dict[str, str]
+) -> tuple[float, int | None] | None:
+    """(the common factor on what blocks add, of how many terms the layer's input is made up) where `wiring` is
+    `pattern` under `names`, else None. No number of terms where the stream is kept as it is."""
+    added: set[float] = set()
+    terms: set[int | None] = set()
     for name, sums in wiring.items():
         wanted = {
             term.rpartition(" ")[2]: term.startswith("S ") for term in pattern[names.get(name, name)].split(" + ")
@@ -190,14 +201,30 @@ def _matches(wiring: dict[str, dict[str, float]], pattern: dict[str, str], names
         renamed = {names.get(term, term): c for term, c in sums.items()}
         if set(renamed) != set(wanted):
             return None
-        for term, coefficient in renamed.items():
-            if wanted[term]:
-                found.add(round(coefficient, 6))
-            elif abs(coefficient - 1) > 1e-6:
-                return None
-    if not found:
-        return 1.0
-    return found.pop() if len(found) == 1 else None
+        blocks = [renamed[term] for term, scaled in wanted.items() if scaled]
+        kept = [renamed[term] for term, scaled in wanted.items() if not scaled]
+        if all(abs(coefficient - 1) <= 1e-6 for coefficient in kept):
+            added |= {round(coefficient, 6) for coefficient in blocks}
+            terms |= {None} if blocks else set()
+        elif (before := averaged_terms(kept, blocks)) is not None:
+            terms.add(before)
+        else:
+            return None
+    if len(terms) > 1 or len(added) > 1:
+        return None
+    return (added.pop() if added else 1.0), (terms.pop() if terms else None)
+
+
+def averaged_terms(kept: Sequence[float], blocks: Sequence[float]) -> int | None:
+    """The number n of terms that the stream is made up of before a sum: with m `blocks` more it is multiplied by
+    sqrt(n / (n + m)), and each of them by 1 / sqrt(n + m). None where the coefficients are other ones."""
+    if len(kept) != 1 or not blocks or not 0 < blocks[0] <= 1:
+        return None
+    total = round(blocks[0] ** -2)
+    before = total - len(blocks)
+    if before < 1 or abs(kept[0] - math.sqrt(before / total)) > 1e-6:
+        return None
+    return before if all(abs(coefficient - total**-0.5) <= 1e-6 for coefficient in blocks) else None
 
 
 def _sum(anatomy: Anatomy, name: str) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Is what attention puts out multiplied by a gate, channel by channel or head by head, before its output projection?
 
 A leaf is a gate where it multiplies: by how much its outputs scale what comes out is the same whatever queries, keys
-and values are.
+and values are. A parameter that no module of the layer holds may be added to it, a number for each head.
 """
 
 import math
@@ -23,19 +23,24 @@ _OPEN = {"sigmoid": 40.0, "softplus": math.log(math.e - 1)}
 
 @dataclass(frozen=True)
 class OutputGate:
-    """`leaf`: the map that makes it. `per`: so many channels of what comes out are multiplied by one of its outputs."""
+    """`leaf`: the map that makes it. `per`: so many channels of what comes out are multiplied by one of its outputs.
+
+    `bias`: the parameter that is added to these before the function, if one is, and its number for each of them.
+    """
 
     leaf: str
     function: str
     per: int
     transposed: bool
     evidence: Evidence
+    bias: str | None = None
+    added: Any = 0.0
 
     def opened(self, anatomy: Anatomy, core: Core) -> tuple[Anatomy, Core]:
         """Both without it: in every experiment the gate is 1."""
         import torch
 
-        one = torch.full_like(anatomy.gave[self.leaf], _OPEN[self.function])
+        one = torch.full_like(anatomy.gave[self.leaf], _OPEN[self.function]) - self.added
         others = tuple(leaf for leaf in core.sources if leaf != self.leaf)
         return replace(anatomy, held={self.leaf: one}), replace(core, sources=others)
 
@@ -68,12 +73,23 @@ def find_output_gate(anatomy: Anatomy, core: Core) -> OutputGate | None:
     several = random_like(anatomy.gave[leaf].double(), std=3.0, seed=22)
     before, after = (anatomy.run({**others, leaf: at}, core.target).double() for at in (one, several))
     per = width // channels
+    added = {None: 0.0} | {n: p.repeat_interleave(channels // len(p)) for n, p in _vectors(anatomy, channels).items()}
     errors = {
-        name: relative(before * (f(several) / f(one)).repeat_interleave(per, dim=1), after)
+        (name, bias): relative(before * (f(several + b) / f(one + b)).repeat_interleave(per, dim=1), after)
         for name, f in _functions().items()
+        for bias, b in added.items()
     }
-    found = choose(_QUESTION, errors, f"{leaf} at 1, and at random", module=module, accept=_ACCEPT)
-    return OutputGate(leaf, str(found.chosen), per, own.transposed, found)
+    said = {key: key[0] + ("" if key[1] is None else f", {key[1]} added") for key in errors}
+    function, bias = min(errors, key=lambda key: errors[key])
+    probe = f"{leaf} at 1, and at random"
+    found = choose(_QUESTION, {said[k]: e for k, e in errors.items()}, probe, module=module, accept=_ACCEPT)
+    return OutputGate(leaf, function, per, own.transposed, found, bias, added[bias])
+
+
+def _vectors(anatomy: Anatomy, channels: int) -> dict[str, Any]:
+    """The parameters that no module holds with a number for each channel of a gate, or for each so many of them."""
+    vectors = {name: p.detach().double() for name, p in anatomy.loose.items() if p.dim() == 1}
+    return {name: p for name, p in vectors.items() if len(p) <= channels and channels % len(p) == 0}
 
 
 def _multiplies(anatomy: Anatomy, core: Core, leaf: str) -> bool:

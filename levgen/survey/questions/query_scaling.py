@@ -17,10 +17,27 @@ def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any
     nothing tells: it is taken to be as position 1. A small amplitude, where a soft cap hardly acts: one that does shows
     alike at every position.
     """
-    import torch
-
     if bench.roles.window == 1:
         return None
+    score = scores_by_position(bench, bias)
+    if not float(score[1:].abs().min()) > 0:
+        return None  # the questions about the scale say what is wrong
+    score[0] = score[1]
+    scaling = score / score[1]
+    spread = float((scaling - 1).abs().max())
+    chosen = None if spread <= _SAME else [round(float(x), 6) for x in scaling[:: LENGTH // 4]]
+    probe = "the score of a key at distance 0, at every position"
+    evidence.append(Evidence("scale of queries by position", chosen, spread, probe=probe))
+    return None if chosen is None else scaling
+
+
+def scores_by_position(bench: Bench, bias: Any) -> Any:
+    """[T]: the score of a key at distance 0, less that of one of zero before it; 0 at position 0, which has none.
+
+    `bias` [heads, T, T]: what a score has beside the product of query and key.
+    """
+    import torch
+
     logarithms = []
     for parity in (0, 1):  # each key that isn't zero stands after one that is
         q, k = bench.even()
@@ -33,12 +50,4 @@ def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any
     score = torch.zeros(LENGTH, dtype=torch.float64)
     for t in range(1, LENGTH):
         score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
-    if not float(score[1:].abs().min()) > 0:
-        return None  # the questions about the scale say what is wrong
-    score[0] = score[1]
-    scaling = score / score[1]
-    spread = float((scaling - 1).abs().max())
-    chosen = None if spread <= _SAME else [round(float(x), 6) for x in scaling[:: LENGTH // 4]]
-    probe = "the score of a key at distance 0, at every position"
-    evidence.append(Evidence("scale of queries by position", chosen, spread, probe=probe))
-    return None if chosen is None else scaling
+    return score

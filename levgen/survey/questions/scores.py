@@ -19,6 +19,19 @@ from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.questions.query_scaling import find_query_scaling
 from levgen.survey.questions.sinks import find_sinks
 
+
+@dataclass(frozen=True)
+class Growth:
+    """Queries are multiplied by (1 + (position + 1) / length) ** exponent."""
+
+    length: float
+    exponent: float
+
+    def at(self, position: int) -> float:
+        """What a query at `position` is multiplied by."""
+        return float((1 + (position + 1) / self.length) ** self.exponent)
+
+
 # Angles in fp32 leave 1e-5 of a score.
 _LOUD, _LOUD_ERROR = 200.0, 3e-2
 # Of as many keys, most are of dimensions that don't meet a query's.
@@ -40,6 +53,7 @@ class Scores:
     norm_after_rotation: bool
     query_scaling: tuple[float, ...] | None  # what queries are multiplied by, position by position; None: nothing
     evidence: tuple[Evidence, ...]
+    growth: Growth | None = None  # of queries where nothing rotates
 
 
 def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
