@@ -1,4 +1,4 @@
-"""Positions that are added: sinusoidal tables, and ALiBi's slopes and bias.
+"""Positions that are added: sinusoidal tables, and ALiBi's slopes and bias; and what makes queries grow with them.
 
 Learned positions need nothing from here: they are an embedding over the positions.
 """
@@ -89,6 +89,22 @@ class AlibiBias(eqx.Module):
         distance = distance - queries.broadcast_axis(own).rearrange(axes)
         slopes_everywhere = self.slopes.broadcast_axis(axes)
         return slopes_everywhere.rearrange((*self.slopes.axes, *axes)) * distance.astype(jnp.float32)
+
+
+def tempered_queries(q: NamedArray, pos_ids: NamedArray, *, span: int, scale: float) -> NamedArray:
+    """`q` {..., position, ...} times 1 + scale * log(1 + (position + 1) // span), in q's dtype.
+
+    A softmax over more keys is flatter: queries that grow with the logarithm of their position keep it sharp.
+
+    Args:
+        pos_ids: {..., position} int, over axes of `q`.
+        span: positions of one step; before position span - 1 nothing changes.
+        scale: how much a step counts.
+
+    Source: https://arxiv.org/abs/2501.19399; transformers' modeling_llama4.py.
+    """
+    steps = jnp.floor((pos_ids.array.astype(jnp.float32) + 1.0) / span)
+    return q * NamedArray(jnp.log1p(steps) * scale + 1.0, pos_ids.axes).astype(q.dtype)
 
 
 def _powers(heads: int, max_bias: float) -> _Slopes:
