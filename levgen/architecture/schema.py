@@ -120,6 +120,10 @@ class Positions(Answers):
     # Queries of layers that don't rotate are multiplied by (1 + (position + 1) / growth_length) ** growth_exponent.
     growth_length: Factor | None = None
     growth_exponent: Factor | None = None
+    # In which layers queries grow with the logarithm of their position, by `temperature_span` and `temperature_scale`:
+    # in none, in all, or in those that don't rotate. A hyperparameter may say whether they do at all.
+    temperature: Literal["none", "every", "unturned"] = "none"
+    temperature_switch: Switch = True
     local_rope: bool = False  # layers with a window rotate with parameters of their own
     # Where `rope` is no hyperparameter: the one that counts the dimensions of a head that turn, with a theta of 10000.
     rotary_dim: Identifier | None = None
@@ -139,6 +143,10 @@ class Positions(Answers):
             raise ValueError("positions.growth_length and growth_exponent are given together, or neither of them")
         if self.growth_length is not None and self.layers == "every":
             raise ValueError("positions.growth_length is of layers that don't rotate: positions.layers is not every")
+        if self.temperature == "unturned" and self.layers == "every":
+            raise ValueError("positions.temperature=unturned is of layers that don't rotate: it needs positions.layers")
+        if self.temperature == "none" and self.temperature_switch is not True:
+            raise ValueError("positions.temperature_switch switches a temperature on: it needs positions.temperature")
         if self.layers == "by_theta" and self.rotary_dim is not None:
             raise ValueError(
                 "positions.layers=by_theta compares with the theta of `rope`: positions.rotary_dim is null"
@@ -151,6 +159,7 @@ class Positions(Answers):
 
 
 Window = Literal["none", "every", "by_layer", "by_run"]
+Local = Literal["window", "chunk"]
 
 
 class Attention(Answers):
@@ -166,12 +175,17 @@ class Attention(Answers):
     bias: Switch = False  # of q, k and v; with latent heads, of the maps down to low ranks
     output_bias: Switch = False
     qk_norm: Literal["none", "head", "full"] = "none"  # over each head, or over all heads at once
+    qk_norm_weight: bool = True  # these norms have a gain, where norms have one
+    qk_norm_layers: Literal["every", "rotating"] = "every"
+    qk_norm_switch: Switch = True  # whether they are there at all: a hyperparameter may say
     norm_after_rotation: bool = False
     clip: Factor | None = None  # queries, keys and values are cut to -clip ... clip
     scale: Factor = "head_dim**-0.5"
     softcap: Factor | None = None
-    # Where a query sees the last `sliding_window` keys only; by_layer: by `layer_types`, by_run: by `attention_types`.
+    # Where a query sees a part of the keys only; by_layer: by `layer_types`, by_run: by `attention_types`. Which part:
+    # the last `sliding_window` of them, or those of its own chunk of `chunk_size` positions.
     window: Window = "none"
+    local: Local = "window"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
     # What comes before the output projection is multiplied by this function of a linear map of attention's input.
@@ -206,6 +220,13 @@ class Attention(Answers):
             raise ValueError(f"attention.{answer} needs a gate: attention.gate=sigmoid or softplus")
         if self.gate != "none" and self.inner_norm:
             raise ValueError("attention.gate is known without a norm before the output projection: inner_norm=false")
+        for answer in ("qk_norm_weight", "qk_norm_layers", "qk_norm_switch"):
+            if self.qk_norm == "none" and getattr(self, answer) != usual(Attention)[answer]:
+                raise ValueError(f"attention.{answer} is of a norm on queries and keys: it needs attention.qk_norm")
+        if self.window == "none" and self.local != "window":
+            raise ValueError("attention.local=chunk is of layers that see a part of the keys: attention.window")
+        if self.clip is not None and (self.qk_norm_layers != "every" or self.qk_norm_switch is not True):
+            raise ValueError("attention.clip is known with a norm on queries and keys in every layer, or in none")
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
 
@@ -253,9 +274,10 @@ class Mlp(Answers):
 class Moe(Answers):
     """A mixture of experts in the place of the MLP: which experts a token goes to, and what one is."""
 
-    # Which have experts: every one, those after the first `num_dense_layers`, as `mlp_layer_types` says, or of every
-    # `sparse_step` layers the last, but for those whose numbers are among `dense_layers`.
-    layers: Literal["none", "every", "after", "listed", "stepped"] = "none"
+    # Which have experts: every one, those after the first `num_dense_layers`, as `mlp_layer_types` says, of every
+    # `sparse_step` layers the last, but for those whose numbers are among `dense_layers`, or those whose numbers are
+    # among `sparse_layers`.
+    layers: Literal["none", "every", "after", "listed", "stepped", "numbered"] = "none"
     # What an expert's weight is made of: a softmax over all, over those that were chosen, a sigmoid of each, or for two
     # experts, chosen one after the other, a softmax over those that are nearly as good.
     scores: Literal["softmax", "chosen_softmax", "sigmoid", "sparse_mixer"] = "softmax"
@@ -266,6 +288,7 @@ class Moe(Answers):
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
     scale: Factor | None = None  # multiplies them
+    weighs: Literal["output", "input"] = "output"  # what a weight multiplies: what an expert makes, or what it is given
     stored: Literal["each", "stacked"] = "each"  # in files: a tensor for each expert, or one for all
     transposed: bool = False  # weights are stored {in, out}
     interleaved: bool = False  # rows of gate and up in turn
@@ -502,6 +525,10 @@ class Architecture(Answers, kw_only=True):
                 "attention.heads=latent turns a part of each head in every layer: it needs positions.kind=rotary with "
                 "positions.layers=every, and neither positions.local_rope nor positions.rotary_dim"
             )
+        if self.attention.qk_norm_layers == "rotating" and self.positions.layers == "every":
+            raise ValueError("attention.qk_norm_layers=rotating tells layers apart by rotation: positions.layers")
+        if self.attention.heads == "latent" and self.positions.temperature != "none":
+            raise ValueError("positions.temperature is not known with attention.heads=latent")
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
             answer = "local_rope" if self.positions.local_rope else "layers"

@@ -18,7 +18,7 @@ from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.norms import LayerNorm, RmsNorm
-from levgen.runtime.positions import AlibiBias, alibi_slopes, grown_queries, sinusoidal_table
+from levgen.runtime.positions import AlibiBias, alibi_slopes, grown_queries, sinusoidal_table, tempered_queries
 from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
@@ -58,6 +58,7 @@ __all__ = [
     "sinusoidal_table",
     "sparse_mixer",
     "split_axis",
+    "tempered_queries",
     "top_experts",
     "with_routing",
 ]

@@ -83,14 +83,17 @@ class Experts(ModuleWithStateDictSerialization):
         )
 
     @named_call
-    def __call__(self, x: NamedArray, chosen: NamedArray, weights: NamedArray, gated: Gated) -> NamedArray:
-        """The sum of what the chosen experts make of `x`, each times its weight.
+    def __call__(
+        self, x: NamedArray, chosen: NamedArray, weights: NamedArray, gated: Gated, *, weigh_inputs: bool = False
+    ) -> NamedArray:
+        """The sum of what the chosen experts make of `x`, each times its weight; or of what they make of that product.
 
         Args:
             x: {..., embed}.
             chosen: {..., top_expert} int, over the axes of `x` but "embed"; no expert twice for a token.
             weights: {..., top_expert}, in whose precision the sum is taken.
             gated: of gate and up, {row, expert_mlp} each -> the same axes.
+            weigh_inputs: a weight multiplies what goes into its expert, and not what comes out.
 
         Returns:
             {..., embed}, as `x`.
@@ -106,7 +109,7 @@ class Experts(ModuleWithStateDictSerialization):
         biases = [bias for bias in (self.gate_up_proj_bias, self.down_proj_bias) if bias is not None]
         sources = [*tokens, self.gate_up_proj, self.down_proj, *biases]
         spread = Spread.current(Expert, Mlp)
-        compute: Callable[..., jax.Array] = partial(_pass, gated=gated, spread=spread)
+        compute: Callable[..., jax.Array] = partial(_pass, gated=gated, spread=spread, weigh_inputs=weigh_inputs)
         if spread is not None:
             in_specs = [spread.of_tokens(source.axes) for source in tokens]
             in_specs += [spread.of_weights(source.axes) for source in sources[len(tokens) :]]
@@ -148,6 +151,7 @@ def _pass(
     *,
     gated: Gated,
     spread: "Spread | None",
+    weigh_inputs: bool,
 ) -> jax.Array:
     """What one device computes: its tokens [..., embed], through its experts [expert, ...]."""
     experts, embed, _, mlp = gate_up.shape
@@ -161,6 +165,11 @@ def _pass(
     of_row = jnp.minimum(expert[order], experts - 1)
 
     rows = gather_rows(x.reshape(-1, embed), order, inverse, copies)
+    if weigh_inputs:
+        # As with outputs, the product is taken in the precision of the weights, and then has that of the tokens.
+        of_rows = gather_rows(weights.reshape(-1, 1), order, inverse, 1)
+        rows = (rows.astype(weights.dtype) * of_rows).astype(x.dtype)
+        weights = jnp.ones_like(weights)
     wide = grouped_dot(rows, gate_up.reshape(experts, embed, -1), sizes).reshape(-1, 2, mlp)
     if gate_up_bias is not None:
         wide = wide + gate_up_bias[of_row]

@@ -134,6 +134,31 @@ class AttentionMask(eqx.Module):
             named = hax.minimum(named, self.traced_window)
         return dataclasses.replace(self, traced_window=named)
 
+    def with_chunks(self, size: int, pos_ids: NamedArray, *, where: NamedArray | None = None) -> "AttentionMask":
+        """The same, and a query sees only keys of its own chunk: positions 0 to size - 1, size to 2 * size - 1, ...
+
+        Chunks begin where positions do: with positions that begin anew in each of several documents, so do its chunks.
+
+        Args:
+            pos_ids: {..., position} int, of the queries; of the keys too, but while text is generated with a cache.
+            where: {} bool, may be traced: whether there are chunks at all, such as one layer's entry under a scan.
+
+        Raises:
+            LevgenError: a size below 1.
+        """
+        if size < 1:
+            raise LevgenError(
+                f"A chunk must hold at least 1 position (the query's own), not {size}.",
+                "Leave a layer that sees everything without chunks.",
+            )
+        keys = pos_ids if self.cache is None else self.cache.positions.rename({"key_position": "position"})
+        of_queries, of_keys = (
+            positions // size if where is None else hax.where(where, positions // size, 0)
+            for positions in (pos_ids, keys)
+        )
+        # No `&`, which makes a new mask: the cache would be lost.
+        return dataclasses.replace(self, all_of=(*self.all_of, AttentionMask(segment_ids=(of_queries, of_keys))))
+
     def __and__(self, other: "AttentionMask") -> "AttentionMask":
         return AttentionMask(all_of=(self, other))
 

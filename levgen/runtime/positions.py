@@ -103,5 +103,21 @@ class AlibiBias(eqx.Module):
         return slopes_everywhere.rearrange((*self.slopes.axes, *axes)) * distance.astype(jnp.float32)
 
 
+def tempered_queries(q: NamedArray, pos_ids: NamedArray, *, span: int, scale: float) -> NamedArray:
+    """`q` {..., position, ...} times 1 + scale * log(1 + (position + 1) // span), in q's dtype.
+
+    A softmax over more keys is flatter: queries that grow with the logarithm of their position keep it sharp.
+
+    Args:
+        pos_ids: {..., position} int, over axes of `q`.
+        span: positions of one step; before position span - 1 nothing changes.
+        scale: how much a step counts.
+
+    Source: https://arxiv.org/abs/2501.19399; transformers' modeling_llama4.py.
+    """
+    steps = jnp.floor((pos_ids.array.astype(jnp.float32) + 1.0) / span)
+    return q * NamedArray(jnp.log1p(steps) * scale + 1.0, pos_ids.axes).astype(q.dtype)
+
+
 def _powers(heads: int, max_bias: float) -> _Slopes:
     return cast(_Slopes, np.power(2.0, -np.arange(1, heads + 1) * (max_bias / heads)))

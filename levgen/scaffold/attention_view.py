@@ -92,14 +92,23 @@ class AttentionView(PartView):
         if answers.qk_norm != "none":
             for role, axes in (("q_norm", self.query_axes), ("k_norm", self.key_axes)):
                 over = ["HeadSize"] if answers.qk_norm == "head" else axes
-                name = port.field("attention", role, self.key_map)
-                norms.append(NormField(name, role, shape(over), port.norm_init(over_config(over))))
+                bare = not answers.qk_norm_weight
+                # One without parameters has no name in a checkpoint.
+                name = port.field("attention", role, {} if bare else self.key_map)
+                made = port.norm_init(over_config(over), bare=bare)
+                norms.append(NormField(name, role, shape(over), made, self._norm_when))
         if answers.inner_norm:
             name = port.field("attention", "inner_norm", self.key_map)
             norms.append(
                 NormField(name, "inner_norm", shape(self.query_axes), port.norm_init(over_config(self.query_axes)))
             )
         return norms
+
+    @property
+    def _norm_when(self) -> str | None:
+        """Python source over `config`: whether queries and keys have norms; None where all have."""
+        on = self._answers.qk_norm_switch
+        return None if on is True else self._port.value(on, "config")
 
     @property
     def local_axes(self) -> list[tuple[str, str]]:
@@ -171,12 +180,20 @@ class AttentionView(PartView):
 
     def _normed(self, short: str, x: str, *, rotated: bool) -> str:
         norm = self.field.get(f"{short}_norm")
-        return x if norm is None or self._answers.norm_after_rotation != rotated else f"self.{norm}({x})"
+        if norm is None or self._norms_apart or self._answers.norm_after_rotation != rotated:
+            return x
+        return f"self.{norm}({x})"
+
+    @property
+    def _norms_apart(self) -> bool:
+        """Whether norms of queries and keys take statements of their own: they are in some layers, or may be absent."""
+        answers = self._answers
+        return answers.qk_norm != "none" and (answers.qk_norm_layers != "every" or answers.qk_norm_switch is not True)
 
     @property
     def _queries_keys_values(self) -> list[str]:
         answers = self._answers
-        if answers.projections == "separate" and answers.clip is None and not self._mixed:
+        if answers.projections == "separate" and answers.clip is None and not self._mixed and not self._norms_apart:
             lines = []
             for short in ("q", "k", "v"):
                 x = self._normed(short, f"self.{self.field[short]}(x)", rotated=False)
@@ -225,7 +242,11 @@ class AttentionView(PartView):
     @property
     def _turned(self) -> list[str]:
         """Norms and rotation of queries and keys that stand in variables."""
+        if self._norms_apart and self._answers.qk_norm_layers == "rotating":
+            return self._turned_and_normed
         norms = [f"{short} = self.{norm}({short})" for short in ("q", "k") if (norm := self.field.get(f"{short}_norm"))]
+        if self._norms_apart:
+            norms = self._guarded("q", "k")
         if self._mixed:
             where = self._where_rotated
             if self._positions.local_rope:
@@ -239,19 +260,47 @@ class AttentionView(PartView):
             rotation = []
         if self._answers.norm_after_rotation:
             return [*rotation, *norms]
-        return rotation if self._answers.projections == "separate" else [*norms, *rotation]
+        named = self._answers.projections == "separate" and not self._norms_apart
+        return rotation if named else [*norms, *rotation]
+
+    def _guarded(self, q: str, k: str) -> list[str]:
+        """What norms the variables `q` and `k`, where there may be no norms."""
+        q_norm, k_norm = (f"self.{self.field[role]}" for role in ("q_norm", "k_norm"))
+        normed = f"{q}, {k} = {q_norm}({q}), {k_norm}({k})"
+        if self._norm_when is None:
+            return [normed]
+        return [f"if {q_norm} is not None and {k_norm} is not None:", f"    {normed}"]
+
+    @property
+    def _turned_and_normed(self) -> list[str]:
+        """Rotation and norms that come together: where a layer doesn't rotate, it has no norms either."""
+        where = self._where_rotated
+        after = self._answers.norm_after_rotation
+        turned = f"({self._rotated('part')} for part in ({'q, k' if after else 'q_turned, k_turned'}))"
+        rotation = [f"q_turned, k_turned = {turned}"]
+        norms = self._guarded("q_turned", "k_turned")
+        steps = [*rotation, *norms] if after else ["q_turned, k_turned = q, k", *norms, *rotation]
+        return [*steps, f"q, k = hax.where({where}, q_turned, q), hax.where({where}, k_turned, k)"]
 
     @property
     def _grown(self) -> list[str]:
-        """What makes queries grow with their position."""
+        """What makes queries grow with their position: as the rotation says, by a power, or by a logarithm."""
         positions = self._positions
         if positions.query_scaling:
             return ["q = rope.scaled_queries(q, pos_ids)"]
-        if positions.growth_length is None:
+        if positions.growth_length is not None:
+            length, exponent = (self._port.value(f) for f in (positions.growth_length, positions.growth_exponent))
+            grown = f"grown_queries(q, pos_ids, length={length}, exponent={exponent})"
+            return [f"q = hax.where({self._where_rotated}, q, {grown})"]
+        if positions.temperature == "none":
             return []
-        length, exponent = (self._port.value(f) for f in (positions.growth_length, positions.growth_exponent))
-        grown = f"grown_queries(q, pos_ids, length={length}, exponent={exponent})"
-        return [f"q = hax.where({self._where_rotated}, q, {grown})"]
+        numbers = "span=self.config.temperature_span, scale=self.config.temperature_scale"
+        grown = f"tempered_queries(q, pos_ids, {numbers})"
+        if positions.temperature == "unturned":
+            grown = f"hax.where({self._where_rotated}, q, {grown})"
+        if positions.temperature_switch is True:
+            return [f"q = {grown}"]
+        return [f"if {self._port.value(positions.temperature_switch)}:", f"    q = {grown}"]
 
     @property
     def _where_rotated(self) -> str:
@@ -264,6 +313,8 @@ class AttentionView(PartView):
         if window == "none":
             return []
         where = "" if window == "every" else ", where=windowed"
+        if self._answers.local == "chunk":
+            return [f"mask = mask.with_chunks(self.config.chunk_size, pos_ids{where})"]
         return [f"mask = mask.with_sliding_window(self.config.sliding_window{where})"]
 
     def _over_heads(self, x: str) -> str:

@@ -169,6 +169,8 @@ class _Counter:
         which = self._a.moe.layers
         if which == "listed":
             return sum(kind == "sparse" for kind in self._values["mlp_layer_types"])
+        if which == "numbered":
+            return sum(layer in self._values["sparse_layers"] for layer in range(layers))
         if which == "stepped":
             step, without = self._values["sparse_step"], self._values["dense_layers"]
             return sum((layer + 1) % step == 0 and layer not in without for layer in range(layers))
@@ -211,7 +213,9 @@ class _Counter:
         return [Count(f"{path}.{name}", axes or "-", self._product(axes), times=layers) for name, axes in own.tensors]
 
     def _inner_norm(self, part: str, norm: NormField, layers: int) -> list[Count]:
-        if norm.when is not None and not self._is_there(norm.axis):
+        bare = part == "attention" and norm.role in ("q_norm", "k_norm") and not self._a.attention.qk_norm_weight
+        switched_off = norm.when is not None and norm.when.startswith("config.") and not self._is_on(norm.when)
+        if bare or switched_off or (norm.when is not None and not self._is_there(norm.axis)):
             return []
         return self._norm(self._below(part, part, norm.role), norm.axis, layers)
 

@@ -176,9 +176,10 @@ class _Reader:
             turned = [Step("rotate", self._rotation)] if positions.kind == "rotary" and role != "v" else []
             normed = []
             if answers.qk_norm != "none" and role != "v":
-                over = "each head" if answers.qk_norm == "head" else "all heads at once"
-                normed = [Step(self._weight("attention", f"{role}_norm"), f"{self._norm} over {over}")]
+                normed = [Step(self._weight("attention", f"{role}_norm"), self._norm_of_queries_and_keys)]
             steps += [*turned, *normed] if answers.norm_after_rotation else [*normed, *turned]
+            if role == "q" and positions.temperature != "none":
+                steps.append(Step("* temperature", self._temperature))
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
         if answers.gate != "none":
@@ -189,6 +190,24 @@ class _Reader:
         return Branch(
             "attention", (*before, *entry), tuple(lanes), Step("attend", self._scores), (*inner, out, *output)
         )
+
+    @property
+    def _norm_of_queries_and_keys(self) -> str:
+        answers = self._a.attention
+        over = "each head" if answers.qk_norm == "head" else "all heads at once"
+        kind = self._norm if answers.qk_norm_weight else self._bare_norm
+        where = " in layers that rotate" if answers.qk_norm_layers == "rotating" else ""
+        when = f", if {answers.qk_norm_switch}" if isinstance(answers.qk_norm_switch, str) else ""
+        return f"{kind} over {over}{where}{when}"
+
+    @property
+    def _temperature(self) -> str:
+        """What queries are multiplied by beside a scale."""
+        positions = self._a.positions
+        scale, span = self._said("temperature_scale"), self._said("temperature_span")
+        where = " in layers that don't rotate" if positions.temperature == "unturned" else ""
+        when = f", if {positions.temperature_switch}" if isinstance(positions.temperature_switch, str) else ""
+        return f"1 + {scale} * log(1 + (position + 1) // {span}){where}{when}"
 
     @property
     def _latent_lanes(self) -> list[Lane]:
@@ -220,9 +239,7 @@ class _Reader:
         said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
         if answers.window != "none":
             where = " in layers that say so" if self._by_layer_window else ""
-            length = self._values.get("sliding_window")
-            seen = "the last sliding_window keys, if there is one" if length is None else f"the last {length} keys"
-            said.append(f"{seen}{where}")
+            said.append(f"{self._seen}{where}")
         said.append(f"scores * {self._said(answers.scale)}")
         if answers.softcap is not None:
             said.append(self._softcap(answers.softcap).name)
@@ -231,6 +248,14 @@ class _Reader:
         if answers.sinks:
             said.append(f"a learned logit in the denominator ({self._weight('attention', 'sinks')})")
         return ", ".join(said)
+
+    @property
+    def _seen(self) -> str:
+        """Which keys a query sees in a layer with a window."""
+        if self._a.attention.local == "chunk":
+            return f"the keys of a query's own chunk of {self._values['chunk_size']}"
+        length = self._values.get("sliding_window")
+        return "the last sliding_window keys, if there is one" if length is None else f"the last {length} keys"
 
     @property
     def _rotation(self) -> str:
@@ -320,7 +345,8 @@ class _Reader:
         if answers.shared != "none":
             gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
             lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
-        join = "sum of weights * experts" + (" + shared" if answers.shared != "none" else "")
+        weighed = "experts(weights * x)" if answers.weighs == "input" else "weights * experts"
+        join = f"sum of {weighed}" + (" + shared" if answers.shared != "none" else "")
         return Branch("mlp", before, tuple(lanes), Step(join, self._without_experts(str(act))), output)
 
     def _without_experts(self, act: str) -> str:
@@ -331,6 +357,7 @@ class _Reader:
         which = {
             "after": f"in the first {self._values.get('num_dense_layers')} layers",
             "listed": "in layers that mlp_layer_types calls dense",
+            "numbered": "in layers that sparse_layers doesn't number",
             "stepped": f"in dense_layers, and in all but the last of every {self._values.get('sparse_step')} layers",
         }[self._a.moe.layers]
         return f"{which} down({inside}) instead, {self._values['intermediate_dim']} wide"
@@ -349,6 +376,11 @@ class _Reader:
 
     def _weight(self, part: str, role: str) -> str:
         return self._view.weight(part, role) or role
+
+    @property
+    def _bare_norm(self) -> str:
+        """A norm without parameters."""
+        return f"{'RMS' if self._a.norm.kind == 'rms' else 'layer'} norm, without a gain"
 
     @property
     def _norm(self) -> str:

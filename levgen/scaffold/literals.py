@@ -34,10 +34,17 @@ def _lists(value: Any) -> Any:
 def _repeated(values: tuple[Any, ...]) -> str:
     """Python source of a tuple, a long one as its shortest repeating period: `("full", "full", "sliding") * 8`.
 
-    Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`.
+    Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`. Numbers in even steps are
+    a range: `tuple(range(1, 48, 2))`.
     """
     if len(values) <= _SHORT:
         return _double_quoted(values)
+    if all(type(value) is int for value in values):
+        counted = range(values[0], values[-1] + 1, max(values[1] - values[0], 1))
+        if tuple(counted) == values:
+            step = f", {counted.step}" if counted.step > 1 else ""
+            start = f"{counted.start}, " if counted.start or step else ""
+            return f"tuple(range({start}{counted.stop}{step}))"
     period = next(n for n in range(1, len(values) + 1) if all(values[i] == values[i % n] for i in range(len(values))))
     times, rest = divmod(len(values), period)
     if times == 1:

@@ -105,7 +105,8 @@ class MoeView:
             lines.append(f"scores = {scores[answers.scores]}")
         lines += [*self._choice, *self._weights]
         gated = "self.gated" if answers.gating == "clamped" else "lambda gate, up: self.act(gate) * up"
-        mixed = f"self.{self.experts}(x, chosen, weights, {gated})"
+        weighed = ", weigh_inputs=True" if answers.weighs == "input" else ""
+        mixed = f"self.{self.experts}(x, chosen, weights, {gated}{weighed})"
         if self.shared is None:
             return [*lines, f"return {mixed}"]
         shared = f"self.{self.shared}(x)"

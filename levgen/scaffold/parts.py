@@ -120,7 +120,7 @@ def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> Hype
     if choices_of is not None:
         part, _, other = choices_of.partition(".")
         spec["choices"] = next(own.choices for own in load_part(part).hyperparameters if own.name == other)
-    return HyperparameterSpec(name=name, **spec)
+    return HyperparameterSpec(name=spec.pop("as", name), **spec)
 
 
 def classes_of(architecture: Architecture) -> list[str]:

@@ -203,7 +203,9 @@ class PortView:
     @cached_property
     def positions_in_layers(self) -> bool:
         """Whether a layer is told positions: they enter at queries and keys, not at the embeddings, or nobody knows."""
-        return "attention" in self.architecture.unknown or self.architecture.positions.kind in ("rotary", "alibi")
+        a = self.architecture
+        counted = a.attention.local == "chunk" or a.positions.temperature != "none"
+        return "attention" in a.unknown or a.positions.kind in ("rotary", "alibi") or counted
 
     @cached_property
     def told_attention(self) -> list[str]:
@@ -299,13 +301,17 @@ class PortView:
     def norm_class(self) -> str:
         return {"rms": "RmsNorm", "layer": "LayerNorm"}[self.architecture.norm.kind]
 
-    def norm_init(self, axis: str, eps: str | None = None) -> str:
-        """The call that makes a norm over `axis`. `eps`: Python source, where it is another than usual."""
+    def norm_init(self, axis: str, eps: str | None = None, *, bare: bool = False) -> str:
+        """The call that makes a norm over `axis`. `eps`: Python source, where it is another than usual.
+
+        `bare`: it has neither gain nor bias, whatever other norms have.
+        """
         norm = self.architecture.norm
-        weight = "" if norm.weight else ", use_weight=False"
-        bias = "" if norm.kind == "rms" or norm.bias else ", use_bias=False"
-        offset = ", offset=1.0" if norm.offset else ""
-        fresh = self.architecture.initialization.gain
+        has_weight, has_bias = norm.weight and not bare, norm.bias and not bare
+        weight = "" if has_weight else ", use_weight=False"
+        bias = "" if norm.kind == "rms" or has_bias else ", use_bias=False"
+        offset = ", offset=1.0" if norm.offset and has_weight else ""
+        fresh = self.architecture.initialization.gain if has_weight else 1.0
         gain = "" if fresh == 1.0 else f", gain={fresh}"
         eps = self.value(norm.eps, "config") if eps is None else eps
         return f"{self.norm_class}.init({axis}, eps={eps}{weight}{bias}{offset}{gain})"

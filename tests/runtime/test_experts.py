@@ -20,6 +20,7 @@ import torch
 from haliax.state_dict import ModuleWithStateDictSerialization
 from transformers.models.glm4_moe.modeling_glm4_moe import Glm4MoeConfig, Glm4MoeMoE
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssConfig, GptOssMLP
+from transformers.models.llama4.modeling_llama4 import Llama4TextConfig, Llama4TextMoe
 from transformers.models.mixtral.modeling_mixtral import (
     MixtralConfig,
     MixtralSparseMoeBlock,
@@ -53,6 +54,7 @@ class Block(ModuleWithStateDictSerialization):
     experts: Experts
     route: Router = eqx.field(static=True)
     gated: Any = eqx.field(static=True)
+    weigh_inputs: bool = eqx.field(static=True)
     names: tuple[tuple[str, str], ...] = eqx.field(static=True)
 
     @staticmethod
@@ -63,6 +65,7 @@ class Block(ModuleWithStateDictSerialization):
         correction: bool = False,
         bias: bool = False,
         router: str = "gate",
+        weigh_inputs: bool = False,
         **experts: Any,
     ) -> "Block":
         key = jax.random.PRNGKey(0)
@@ -72,11 +75,13 @@ class Block(ModuleWithStateDictSerialization):
             Experts.init(Expert, Embed, Mlp, key=key, std=1.0, use_bias=bias, **experts),
             route,
             gated,
+            weigh_inputs,
             (("gate", router), ("correction", "gate.e_score_correction_bias")),
         )
 
     def __call__(self, x: NamedArray) -> NamedArray:
-        return self.experts(x, *self.route(self.gate(x), self), self.gated)
+        chosen, weights = self.route(self.gate(x), self)
+        return self.experts(x, chosen, weights, self.gated, weigh_inputs=self.weigh_inputs)
 
     def _state_dict_key_map(self) -> dict[str, str | None]:
         return dict(self.names)
@@ -111,6 +116,10 @@ def _clamped(gate: NamedArray, up: NamedArray) -> NamedArray:
     return gate * hnn.sigmoid(1.702 * gate) * (up + 1)
 
 
+def _sigmoid(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
+    return top_experts(hnn.sigmoid(logits), Chosen)
+
+
 EACH = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
 
@@ -132,6 +141,14 @@ def _glm4_moe() -> Any:
     )
     block = Glm4MoeMoE(config)
     block.shared_experts = _Zero()
+    return block
+
+
+def _llama4() -> Any:
+    """Without its shared expert, which is a plain MLP."""
+    config = Llama4TextConfig(**SIZES, intermediate_size=Mlp.size, num_local_experts=Expert.size)
+    block = Llama4TextMoe(config)
+    block.shared_expert = _Zero()
     return block
 
 
@@ -157,6 +174,10 @@ BLOCKS: dict[str, tuple[Callable[[], Any], Callable[[], Block]]] = {
             PhimoeConfig(**SIZES, intermediate_size=Mlp.size, num_local_experts=Expert.size, router_jitter_noise=0.2)
         ).eval(),
         lambda: Block.init(_mixed, in_files=None, router="router"),
+    ),
+    "sigmoid, of what goes in": (
+        _llama4,
+        lambda: Block.init(_sigmoid, weigh_inputs=True, in_files=None, transposed=True, router="router"),
     ),
     "softmax after, biases, clamped, interleaved": (
         lambda: GptOssMLP(
@@ -184,6 +205,7 @@ def test_block_equals_reference(case: str) -> None:
     hidden = to_torch(x).requires_grad_()
     expected = theirs(hidden)
     expected = expected[0] if isinstance(expected, tuple) else expected
+    expected = expected.reshape(hidden.shape)
     (expected * to_torch(pull)).sum().backward()
 
     def loss(pair: tuple[Block, NamedArray]) -> jax.Array:

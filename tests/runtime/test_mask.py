@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import equinox as eqx
@@ -10,8 +11,12 @@ import pytest
 pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis
-from transformers import MistralConfig
-from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+from transformers import Llama4TextConfig, MistralConfig
+from transformers.masking_utils import (
+    create_causal_mask,
+    create_chunked_causal_mask,
+    create_sliding_window_causal_mask,
+)
 
 from levgen.errors import LevgenError
 from levgen.runtime.mask import AttentionMask
@@ -160,6 +165,68 @@ def test_a_window_a_layer_under_scan():
     _, found = hax.scan(lambda carry, window: layer(carry, window, mask), Layers)(jnp.zeros(()), windows)
     for index, window in enumerate((1, 4, 100)):
         np.testing.assert_array_equal(found["layer", index].array, CAUSAL & (QUERY - window < KEY) & SAME)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 9, 100])
+@pytest.mark.parametrize("padding", [0, 2])
+def test_chunks_are_those_of_transformers(size, padding):
+    config = Llama4TextConfig(attention_chunk_size=size, attn_implementation="eager", num_hidden_layers=1)
+    reference = create_chunked_causal_mask(
+        config=config,
+        inputs_embeds=torch.zeros(1, 9, 8),
+        attention_mask=(torch.arange(9) >= padding)[None].long(),
+        past_key_values=None,
+        position_ids=torch.arange(9)[None],
+    )
+    expected = reference[0, 0].numpy() == 0
+    positions = hax.maximum(hax.arange(Pos) - padding, 0)
+    real = hax.arange(Pos) >= padding
+    found = seen(AttentionMask.causal().with_segment_ids(real.astype(jnp.int32)).with_chunks(size, positions))
+    np.testing.assert_array_equal(found[padding:], expected[padding:])
+
+
+def test_chunks_begin_anew_in_each_document():
+    """Documents of 3, 4 and 2 tokens: what a query sees is what it would see alone."""
+    lengths = (3, 4, 2)
+    positions = hax.named(np.concatenate([np.arange(n) for n in lengths]), Pos)
+    found = seen(AttentionMask.causal().with_segment_ids(SEGMENTS["batch", 0]).with_chunks(2, positions))
+    expected, start = np.zeros((9, 9), bool), 0
+    for length in lengths:
+        own = np.arange(length)
+        alone = (own[:, None] >= own) & (own[:, None] // 2 == own // 2)
+        expected[start : start + length, start : start + length] = alone
+        start += length
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_chunks_a_layer_under_scan():
+    Layers = Axis("layer", 3)
+    chunked = hax.named(jnp.asarray([True, False, True]), Layers)
+
+    def layer(carry, where):
+        mask = AttentionMask.causal().with_chunks(4, hax.arange(Pos), where=where)
+        return carry, mask.materialize(Pos, KeyPos)
+
+    _, found = hax.scan(layer, Layers)(jnp.zeros(()), chunked)
+    for index, has in enumerate((True, False, True)):
+        expected = CAUSAL & (QUERY // 4 == KEY // 4) if has else CAUSAL
+        np.testing.assert_array_equal(found["layer", index].rearrange((Pos, KeyPos)).array, expected)
+
+
+def test_chunks_of_later_tokens_are_those_of_the_cache():
+    """One query at position 6 of a text whose first two tokens are padding, over the keys that a cache holds."""
+    keys = hax.named(np.maximum(np.arange(9) - 2, 0), KeyPos)
+    One = Pos.resize(1)
+    cache = types.SimpleNamespace(positions=keys)
+    mask = dataclasses.replace(AttentionMask.causal(offset=8), cache=cache).with_chunks(4, hax.named([6], One))
+    assert mask.cache is cache
+    found = mask.materialize(One, KeyPos).rearrange((One, KeyPos)).array
+    np.testing.assert_array_equal(found[0], np.asarray(keys.array) >= 4)
+
+
+def test_a_chunk_without_the_query_itself_is_refused():
+    with pytest.raises(LevgenError, match="at least 1 position"):
+        AttentionMask.causal().with_chunks(0, hax.arange(Pos))
 
 
 @pytest.mark.parametrize("window", [0, -1])

@@ -8,12 +8,14 @@ from haliax import Axis
 from numeric import relative_error
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.ctrl.modeling_ctrl import positional_encoding
+from transformers.models.llama4 import modeling_llama4
+from transformers.models.llama4.modeling_llama4 import Llama4TextAttention, Llama4TextConfig
 from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 from transformers.models.pegasus.modeling_pegasus import PegasusSinusoidalPositionalEmbedding
 from transformers.models.xglm.modeling_xglm import XGLMSinusoidalPositionalEmbedding
 
 from levgen.errors import LevgenError
-from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table
+from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table, tempered_queries
 
 HEADS = [1, 2, 3, 4, 6, 8, 12, 14, 16, 20]
 Pos = Axis("position", 40)
@@ -82,6 +84,37 @@ def test_positions_may_have_a_batch_and_heads_may_be_grouped():
     bias = bias.rearrange((Batch, *Groups, Pos, KeyPos)).array
     plain = AlibiBias(slopes, hax.arange(Pos)).materialize().rearrange((*Groups, Pos, KeyPos)).array
     np.testing.assert_array_equal(bias[1], plain)  # only distances count
+
+
+def test_queries_grow_as_those_of_llama4():
+    """Of its attention on layers that don't rotate, with keys in which one dimension of a query shows."""
+    config = Llama4TextConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=8,
+        num_hidden_layers=1,
+        no_rope_layers=[0],
+        floor_scale=7,
+        attn_scale=0.3,
+    )
+    config._attn_implementation = "eager"
+    attention = Llama4TextAttention(config, 0)
+    held = {}
+    attention.q_proj.register_forward_hook(lambda module, args, out: held.update(q=out.detach()))
+
+    def interface(module, query, key, value, mask, **kwargs):
+        held["grown"] = query.detach()
+        return value.transpose(1, 2), None
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(modeling_llama4, "eager_attention_forward", interface)
+        attention(torch.randn(1, Pos.size, 8), None, None)
+    q = hax.named(held["q"][0].numpy(), (Pos, "head_size"))
+    found = tempered_queries(q, hax.arange(Pos), span=7, scale=0.3)
+    np.testing.assert_allclose(found.array, held["grown"][0, 0].numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(found["position", :6].array, q["position", :6].array)
+    assert not np.allclose(found["position", 6].array, q["position", 6].array)
 
 
 @pytest.mark.parametrize(

@@ -76,18 +76,28 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
         "mlp.joint_width=true",
         "mlp.activation=xielu",
         "head.tied=never",
+        "attention.qk_norm=head attention.qk_norm_weight=false",
+        "attention.qk_norm=head attention.qk_norm_switch=tie_word_embeddings",
         "layer.attention_norm=but_first",
         "layer.added_bias=last",
         "head_transform.kind=dense",
     ],
 )
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
-    ours, expected = _parameters(tmp_path, "llama", [setting, "hidden_dim=64", "num_layers=2", "norm.kind=layer"])
+    settings = [*setting.split(), "hidden_dim=64", "num_layers=2", "norm.kind=layer"]
+    ours, expected = _parameters(tmp_path, "llama", settings)
     assert ours == expected
 
 
 def test_a_norm_after_experts_is_counted(tmp_path: Path) -> None:
     ours, expected = _parameters(tmp_path, "exaone_moe", ["layer.mlp_output_norm=sparse"])
+    assert ours == expected
+
+
+def test_layers_by_number_are_counted(tmp_path: Path) -> None:
+    settings = ["num_layers=4", "sparse_layers=[1, 3, 7]", "rope_layers=[1, 1, 1, 0]", "hidden_dim=64"]
+    whole = ["layer_types=[chunked_attention, chunked_attention, chunked_attention, full_attention]"]
+    ours, expected = _parameters(tmp_path, "llama4_text", [*settings, *whole])
     assert ours == expected
 
 

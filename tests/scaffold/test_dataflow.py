@@ -78,6 +78,22 @@ def test_norms_stand_where_the_answers_say(setting: str, places: list[str]) -> N
         (["attention.clip=8.0"], "q_proj → clip to ±8 → rotate"),
         (["attention.sinks=true"], "a learned logit in the denominator (sinks)"),
         (["attention.window=every"], "the last 4096 keys, scores"),
+        (["attention.window=every", "attention.local=chunk"], "the keys of a query's own chunk of 8192, scores"),
+        (["attention.qk_norm=head", "attention.qk_norm_weight=false"], "RMS norm, without a gain over each head"),
+        (
+            ["attention.qk_norm=head", "attention.qk_norm_layers=rotating", "positions.layers=listed"],
+            "RMS norm over each head in layers that rotate",
+        ),
+        (
+            ["attention.qk_norm=head", "attention.qk_norm_switch=tie_word_embeddings"],
+            "RMS norm over each head, if tie_word_embeddings",
+        ),
+        (
+            ["positions.temperature=every"],
+            "1 + temperature_scale (0.1) * log(1 + (position + 1) // temperature_span (8192))",
+        ),
+        (["moe.layers=every", "moe.weighs=input"], "sum of experts(weights * x)"),
+        (["moe.layers=numbered"], "in layers that sparse_layers doesn't number"),
         (["attention.window=by_layer"], "32 * model.layers, which differ in window"),
         (["attention.window=by_layer", "positions.layers=windowed"], "which differ in window and rotation"),
         (["attention.inner_norm=true"], "attn_norm"),

@@ -38,6 +38,12 @@ def test_the_last_of_every_few_layers_has_experts(step: int, without: tuple[int,
     assert "".join(kind[0] for kind in config.mlp_layer_types) == expected
 
 
+def test_layers_whose_numbers_are_listed_have_experts() -> None:
+    module = _rendered("moe.layers=numbered")
+    config = module.TwoKindsConfig(num_layers=5, sparse_layers=(1, 4, 9))
+    assert "".join(kind[0] for kind in config.mlp_layer_types) == "dsdds"
+
+
 def test_layers_without_a_window_rotate_where_they_have_no_experts() -> None:
     module = _rendered("moe.layers=listed", "attention.window=by_layer", "positions.layers=windowed_or_dense")
     config = module.TwoKindsConfig(

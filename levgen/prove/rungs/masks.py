@@ -59,6 +59,7 @@ def _padded(ported: Any, tokens: NamedArray) -> float:
 
 
 def _windows(config: Any) -> list[int]:
-    """The windows of a config: whole numbers in fields that say so, short enough to be seen."""
-    values = {getattr(config, field.name) for field in dataclasses.fields(config) if "window" in field.name}
+    """The windows and chunks of a config: whole numbers in fields that say so, short enough to be seen."""
+    names = [f.name for f in dataclasses.fields(config) if "window" in f.name or "chunk" in f.name]
+    values = {getattr(config, name) for name in names}
     return sorted(value for value in values if isinstance(value, int) and 1 < value < LENGTH)

@@ -1,6 +1,7 @@
 """positions: far beyond a short prompt, past the length that a scaled rotation was trained on, past the model's own."""
 
 import dataclasses
+from typing import Any
 
 import haliax as hax
 
@@ -8,7 +9,7 @@ from levgen.prove.bench import BEYOND, Bench, logits_of, tokens_of
 from levgen.prove.outcome import MODEL, Outcome, measured
 from levgen.prove.rungs.forward import errors_by_position
 from levgen.runtime import AttentionMask
-from levgen.runtime.testing import relative_error
+from levgen.runtime.testing import relative_error, shuffled
 
 GAP = 3
 
@@ -28,7 +29,12 @@ def positions(bench: Bench) -> Outcome:
         by_position = by_position or errors_by_position(ours, theirs)
     by_name = dict(zip(errors, cases.values(), strict=True))
     ported = bench.ported()
-    if ported.takes_positions:
+    if _counts_tokens(subject.config):
+        tokens = tokens_of(bench.case)
+        order, mask = shuffled(tokens.resolve_axis("position"))
+        given = logits_of(ported.model, tokens["position", order], mask, order)
+        errors["shuffled tokens"] = relative_error(given, ported.logits(tokens)["position", order])
+    elif ported.takes_positions:
         tokens = tokens_of(bench.case)
         # With gaps: a rotation sees differences only, so positions that start elsewhere would look the same.
         apart = hax.arange(tokens.resolve_axis("position")) * GAP
@@ -36,3 +42,11 @@ def positions(bench: Bench) -> Outcome:
         errors[f"positions {GAP} apart"] = relative_error(given, ported.logits(tokens, apart))
     outcome = measured(errors, MODEL, cases=by_name)
     return dataclasses.replace(outcome, data={"by_position": by_position})
+
+
+def _counts_tokens(config: Any) -> bool:
+    """Whether the reference counts its tokens somewhere, whatever positions it is told: for chunks, or a temperature.
+
+    Ours goes by positions throughout, so that documents that are packed are what each is alone.
+    """
+    return any(name in field.name for field in dataclasses.fields(config) for name in ("chunk", "temperature"))
