@@ -40,6 +40,8 @@ class AttentionView(PartView):
         self.field = {projection.role: projection.field for projection in self.projections}
         self.field |= {norm.role: norm.field for norm in self.norms}
         self.sinks = port.field("attention", "sinks", self.key_map) if self._answers.sinks else None
+        has_indexer = self._answers.indexer != "none"
+        self.indexer = port.field("attention", "indexer", self.key_map) if has_indexer else None
 
     # Weights ----------------------------------------------------------------------------------------------------
 
