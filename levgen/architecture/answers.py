@@ -40,7 +40,9 @@ Path = Annotated[str, matching(_PATH, "a dotted name of a weight", 200)]
 HfName = Annotated[str, matching(_HF_NAME, "the name of a field", 100)]
 # A field, or an entry of a field that is a dict: `rope_parameters.full_attention`.
 HfPath = Annotated[str, matching(rf"{_HF_NAME}(\.{_HF_NAME})*", "the name of a field", 100)]
-Unset = Annotated[str, matching(EXPRESSION, "a sum or product of HF fields, such as 4 * n_embd", 100)]
+# Words in quotes are entries of a list: ['full'] * num_hidden_layers.
+_OVER_FIELDS = rf"({EXPRESSION}|'[A-Za-z0-9_]+')+"
+Unset = Annotated[str, matching(_OVER_FIELDS, "a sum or product of HF fields, such as 4 * n_embd", 100)]
 Value = bool | int | float | str | dict[str, Any] | tuple[Any, ...] | None
 
 

@@ -193,6 +193,10 @@ class Attention(Answers):
     gate_per: Literal["channel", "head"] = "channel"  # each channel of each head, or all of a head by one number
     gate_bias: bool = False  # a number for each head is added before the function
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
+    # Which layers have an indexer: a small attention that chooses the `index_topk` keys that a query sees.
+    indexer: Literal["none", "every"] = "none"
+    indexer_layout: Literal["half", "interleaved"] = "half"  # which dimensions of its heads a rotation pairs
+    indexer_norm_eps: Factor = 1e-6  # of the layer norm over its keys
 
     def _fits(self) -> None:
         if self.heads == "latent":
@@ -201,6 +205,11 @@ class Attention(Answers):
             raise ValueError(
                 f"attention.latent_norm_eps belongs to attention.heads=latent, and attention.heads is {self.heads}"
             )
+        given = [answer for answer, _ in self.differing() if answer.startswith("indexer")]
+        if self.heads != "latent" and given:
+            raise ValueError(f"attention.{given[0]} needs queries of low rank, attention.heads=latent")
+        if self.indexer == "none" and given:
+            raise ValueError(f"attention.{given[0]} needs layers with an indexer: attention.indexer=every")
         if self.heads == "single" and self.projections == "interleaved":
             raise ValueError(
                 "attention.projections=interleaved lays keys between heads, and attention.heads=single has one"
@@ -529,6 +538,12 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("attention.qk_norm_layers=rotating tells layers apart by rotation: positions.layers")
         if self.attention.heads == "latent" and self.positions.temperature != "none":
             raise ValueError("positions.temperature is not known with attention.heads=latent")
+        low_rank = self.hyperparameters.get("q_lora_rank")
+        if self.attention.indexer != "none" and low_rank is not None and low_rank.optional:
+            raise ValueError(
+                "attention.indexer reads queries of low rank, and hyperparameters.q_lora_rank may be null: it needs "
+                "optional=false"
+            )
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
             answer = "local_rope" if self.positions.local_rope else "layers"

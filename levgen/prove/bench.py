@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from haliax import Axis, NamedArray
 
 from levgen.prove.outcome import Case
 from levgen.prove.subject import Subject
-from levgen.runtime import AttentionMask, Experts
-from levgen.runtime.parity import Ported
+from levgen.runtime import AttentionMask
+from levgen.runtime.parity import Ported, redrawn
+from levgen.runtime.routing import router_margins
 
 # Prime, and unlike every other size: an axis taken for another shows.
 Vocab = Axis("vocab", 131)
@@ -80,26 +81,14 @@ def random_tokens(length: int = LENGTH, batch: Axis = Batch, *, seed: int = 1) -
 
 def tokens_of(case: Case) -> NamedArray:
     """{batch, position} int."""
-    return random_tokens(case.length, seed=case.seed)
+    return redrawn(partial(random_tokens, case.length), case.redrawn)
 
 
 def settled(ported: Ported[Any], case: Case) -> Case:
-    """`case` with tokens on which no router's choice hangs on rounding: see `Ported.settled`, and its error."""
-    if not _has_experts(ported.model):
-        return case
-    seeds = []
-
-    def draw(*, seed: int) -> NamedArray:
-        seeds.append(seed)
-        return random_tokens(case.length, seed=seed)
-
-    ported.settled(draw)
-    return dataclasses.replace(case, seed=seeds[-1])
-
-
-def _has_experts(model: Any) -> bool:
-    found = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Experts))
-    return any(isinstance(node, Experts) for node in found)
+    """`case` with tokens on which no choice hangs on rounding: see `Ported.settling`, and its error."""
+    if eqx.filter_eval_shape(router_margins, ported.model, tokens_of(case)) is None:
+        return case  # nothing is chosen: that is told by tracing it alone
+    return dataclasses.replace(case, redrawn=ported.settling(random_tokens, case.length))
 
 
 def inputs(case: Case) -> tuple[NamedArray, AttentionMask, NamedArray]:

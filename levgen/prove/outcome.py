@@ -21,13 +21,13 @@ class Case:
     """What a comparison with the reference was run on.
 
     config: of both. length: of the random tokens. documents: lengths of the documents that are packed into one
-    sequence (they add up to `length`); none is one document. seed: of the tokens.
+    sequence (they add up to `length`); none is one document. redrawn: what of the tokens is, see `Ported.settling`.
     """
 
     config: Any
     length: int
     documents: tuple[int, ...] = ()
-    seed: int = 1
+    redrawn: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,11 @@ _OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def _unset(expression: str) -> Callable[[Any], Any]:
-    """The function that a card's `unset` or `derived` stands for: whole numbers and fields of the HF config, joined."""
+    """What a card's `unset` or `derived` stands for: whole numbers, words and fields of the HF config, joined."""
 
     def value(node: ast.AST, hf: Any) -> Any:
         match node:
-            case ast.Constant(value=int() | None as constant):
+            case ast.Constant(value=int() | str() | None as constant):
                 return constant
             case ast.Name(id=name):
                 return getattr(hf, name)
@@ -127,7 +127,9 @@ def _unset(expression: str) -> Callable[[Any], Any]:
                 return _OPERATORS[type(op)](value(left, hf), value(right, hf))
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(left, hf), value(right, hf))
-        raise LevgenError(f"the card's `{expression}` is no sum, product or power of whole numbers and HF fields")
+        raise LevgenError(
+            f"the card's `{expression}` is no sum, product or power of whole numbers, words and HF fields"
+        )
 
     tree = ast.parse(expression, mode="eval").body
     return lambda hf: value(tree, hf)

@@ -23,6 +23,7 @@ from levgen.runtime.projections import Embedding, Linear, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
 from levgen.runtime.runs import Runs
+from levgen.runtime.sparse_indexer import sparse_mask, turned_first
 from levgen.runtime.sparse_mixer import sparse_mixer
 from levgen.runtime.xielu import XIelu
 
@@ -56,9 +57,11 @@ __all__ = [
     "router_z_loss",
     "save_hf",
     "sinusoidal_table",
+    "sparse_mask",
     "sparse_mixer",
     "split_axis",
     "tempered_queries",
     "top_experts",
+    "turned_first",
     "with_routing",
 ]

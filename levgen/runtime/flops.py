@@ -61,6 +61,9 @@ def _attention(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], 
     scored = "QkHeadSize" if values[0].name == "v_head_size" else "HeadSize"
     score_size: int = getattr(config, scored, values[0]).size
     per_key = 2 * heads * score_size + 3 * heads + 2 * width
+    # An indexer scores every key, too, with heads of its own.
+    if hasattr(config, "IndexHeads") and hasattr(config, "IndexHeadSize"):
+        per_key += 2 * config.IndexHeads.size * (config.IndexHeadSize.size + 1)
     return layers * per_key * config.attention_span(context_length)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -43,8 +44,9 @@ Array = np.ndarray[Any, Any]
 _LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-2, 0.1
 
 
-# Scores of experts that differ by less, relatively, may come out in either order.
+# Scores of experts, or of keys, that differ by less, relatively, may come out in either order.
 _MARGIN = 2e-5
+_ROUNDS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,19 +83,35 @@ class Ported(Generic[M]):
         return hax.named(out.float().numpy(), (*tokens.axes, self.model.Vocab))
 
     def settled(self, draw: Callable[..., NamedArray], *args: Any) -> NamedArray:
-        """Tokens `draw(*args, seed=)` on which no router's choice hangs on rounding, of the first seed that has them.
+        """Tokens `draw(*args, seed=)`, {batch, position}, on which no choice of an expert or a key hangs on rounding.
 
-        Where two experts have nearly the same score, ours and the reference may choose differently and both be right.
+        See `settling`, and its error.
+        """
+        return redrawn(partial(draw, *args), self.settling(draw, *args))
 
-        Raises LevgenError where twenty draws all have such a token: the routers of the model don't tell experts apart.
+    def settling(self, draw: Callable[..., NamedArray], *args: Any) -> tuple[tuple[int, ...], ...]:
+        """What of the tokens `draw(*args, seed=1)` is to be drawn anew, as `redrawn` takes it.
+
+        Where two experts have nearly the same score, or two keys of an indexer at the end of those chosen, ours and the
+        reference may choose differently and both be right. A token changes nothing before it, so each sequence keeps
+        what comes before the first such token.
+
+        Raises LevgenError where a hundred draws are not enough: the model doesn't tell experts, or keys, apart.
         """
         margins = eqx.filter_jit(router_margins)
-        for seed in range(1, 21):
-            tokens = draw(*args, seed=seed)
+        starts: tuple[tuple[int, ...], ...] = ()
+        for _ in range(_ROUNDS):
+            tokens = redrawn(partial(draw, *args), starts)
             found = margins(self.model, tokens)
             if found is None or float(found.array.min()) > _MARGIN:
-                return tokens
-        raise LevgenError(f"in 20 draws of tokens some router had two experts within {_MARGIN:g} of each other.")
+                return starts
+            near = np.asarray(found.rearrange(tokens.axes).array) <= _MARGIN
+            first = np.where(near.any(axis=-1), near.argmax(axis=-1), near.shape[-1])
+            starts = (*starts, tuple(int(at) for at in first.reshape(-1)))
+        raise LevgenError(
+            f"after {_ROUNDS} draws of tokens a router still had two experts within {_MARGIN:g} of each other, or an "
+            "indexer two keys."
+        )
 
     @property
     def takes_positions(self) -> bool:
@@ -174,9 +192,14 @@ class Ported(Generic[M]):
         return self._trained(without_rounding(gradients_by_hf_name(loss_gradients(self.model, tokens))))
 
     def reference_gradients(self, tokens: NamedArray) -> dict[str, Array]:
-        """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise."""
+        """The reference's gradient of the loss by the parameters' names in the checkpoint, without noise.
+
+        Zero for what the loss doesn't reach, such as an indexer, which only chooses.
+        """
         self.reference.zero_grad()
         self.reference_loss(tokens).backward()
+        for name, zeros in unreached(self.reference).items():
+            self.reference.get_parameter(name).grad = zeros
         gradients = hf_gradients(self.reference)
         self.reference.zero_grad()
         return without_rounding(gradients)
@@ -197,7 +220,10 @@ class Ported(Generic[M]):
         return self._trained(gradients_by_hf_name(after))
 
     def reference_adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
-        """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was."""
+        """The reference's parameters after one step of torch's AdamW; the reference itself is left as it was.
+
+        torch steps over what the loss doesn't reach, and decays it not even: that is left out.
+        """
         import copy
 
         import torch
@@ -207,7 +233,9 @@ class Ported(Generic[M]):
         parameters = list(stepped.reference.parameters())
         largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
         torch.optim.AdamW(parameters, _LEARNING_RATE, _BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY).step()
-        return self._trained(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
+        idle = checkpoint_names(stepped.reference, unreached(stepped.reference))
+        after = self._trained(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
+        return {name: parameter for name, parameter in after.items() if name not in idle}
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
         """How far logits in bfloat16 are from the reference's in fp32, relatively: ours, and the reference's own."""
@@ -270,6 +298,28 @@ class Ported(Generic[M]):
         # Where the config asks for what routers did, transformers adds the loss that keeps them in balance.
         balance = getattr(out, "aux_loss", None)
         return loss if balance is None else loss + self.reference.router_aux_loss_coef * balance
+
+
+def redrawn(draw: Callable[..., NamedArray], starts: Sequence[Sequence[int]]) -> NamedArray:
+    """Tokens {batch, position} of `draw(seed=1)`, and from each of `starts` on those of the next seed.
+
+    An entry of `starts` has a position for each sequence; one past the end keeps all of it.
+    """
+    tokens = draw(seed=1)
+    [*_, Pos] = tokens.axes
+    for seed, first in enumerate(starts, 2):
+        from_here = np.arange(Pos.size) >= np.asarray(first)[:, None]
+        array = jnp.where(from_here.reshape(tokens.array.shape), draw(seed=seed).array, tokens.array)
+        tokens = NamedArray(array, tokens.axes)
+    return tokens
+
+
+def unreached(reference: Any) -> dict[str, Any]:
+    """Zeros for the parameters of a torch model that are trained, and whose loss has no gradient by them."""
+    import torch
+
+    named = reference.named_parameters()
+    return {name: torch.zeros_like(p) for name, p in named if p.requires_grad and p.grad is None}
 
 
 @eqx.filter_jit

@@ -41,6 +41,8 @@ class AttentionView(PartView):
         self.field |= {norm.role: norm.field for norm in self.norms}
         self.sinks = port.field("attention", "sinks", self.key_map) if self._answers.sinks else None
         self.gate_bias = port.field("attention", "gate_bias", self.key_map) if self._answers.gate_bias else None
+        has_indexer = self._answers.indexer != "none"
+        self.indexer = port.field("attention", "indexer", self.key_map) if has_indexer else None
 
     # Weights ----------------------------------------------------------------------------------------------------
 

@@ -152,6 +152,11 @@ def _size_problems(
     latent = architecture.attention.heads == "latent"
     if not latent and "head_dim" not in values and hidden % heads:
         problems.append(f"hidden_dim ({hidden}) must be a multiple of num_heads ({heads})")
+    if "index_head_dim" in values and values["index_head_dim"] < values["qk_rope_head_dim"]:
+        problems.append(
+            f"index_head_dim ({values['index_head_dim']}) must be at least qk_rope_head_dim "
+            f"({values['qk_rope_head_dim']}), the part that turns"
+        )
     head_dim = values["qk_rope_head_dim"] if latent else values.get("head_dim", hidden // heads)
     turning = values.get(architecture.positions.rotary_dim or "")
     if isinstance(turning, int) and (turning % 2 or turning > head_dim):

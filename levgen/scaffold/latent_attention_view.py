@@ -90,6 +90,7 @@ class LatentAttentionView(AttentionView):
             f"latent, k_rope = split_axis({field['kv_a']}(x), config.KvDown, [config.KvLatent], [config.RopeHeadSize])",
             *(f"{short}_rope = {self._turned_part(f'{short}_rope')}" for short in ("q", "k")),
             *self._mask,
+            *([] if self.indexer is None else [f"mask = self.{self.indexer}(x, q_latent, mask, pos_ids)"]),
             f"latent, scale = {field['kv_a_norm']}(latent), {scale} * rope.score_scaling",
             f"attended = latent_attention({arguments}, VHeadSize=config.VHeadSize, scale=scale)",
             f"return {field['o']}(attended)",
@@ -97,6 +98,8 @@ class LatentAttentionView(AttentionView):
 
     def _queries(self, field: dict[str, str]) -> list[str]:
         low, queries = f"{field['q_a_norm']}({field['q_a']}(x))", field[self._query_roles[0]]
+        if self.indexer is not None:
+            return [f"q_latent = {low}", f"q = {queries}(q_latent)"]
         if self._low_rank is None:
             return [f"q = {queries}({low})"]
         return [

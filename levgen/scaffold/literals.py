@@ -72,5 +72,5 @@ def one_line_yaml(value: Any) -> str:
 
 
 def over_hf(expression: str) -> str:
-    """`4 * n_embd` -> `4 * hf.n_embd`"""
-    return re.sub(r"\b(?!(?:is|not|None)\b)([A-Za-z_]\w*)", r"hf.\1", expression)
+    """`4 * n_embd` -> `4 * hf.n_embd`; words in quotes stay as they are."""
+    return re.sub(r"\b(?<!')(?!(?:is|not|None)\b)([A-Za-z_]\w*)", r"hf.\1", expression)

@@ -43,6 +43,8 @@ class ParityView:
             changes = ['{"num_heads": 8}']
         else:
             changes = ['{"num_heads": 1}', '{"num_heads": 2}']
+        if answers.indexer != "none" and "attention" not in self._port.unknown:
+            changes.append('{"index_topk": 12, "index_head_dim": TINY.qk_rope_head_dim}')
         if self._port.architecture.moe.layers != "none":
             chosen = ', "num_experts_per_tok": 1' if "num_experts_per_tok" in own else ""
             changes.append(f'{{"num_experts": 9{chosen}}}')

@@ -18,7 +18,17 @@ from levgen.resources import templates
 from levgen.scaffold.compiled_templates import CompiledTemplates
 
 # The order in which the classes of a file appear.
-ORDER = ("attention", "mlp", "moe", "decoder_layer", "transformer", "embeddings", "head_transform", "lm_head")
+ORDER = (
+    "indexer",
+    "attention",
+    "mlp",
+    "moe",
+    "decoder_layer",
+    "transformer",
+    "embeddings",
+    "head_transform",
+    "lm_head",
+)
 
 
 def class_name(part: str, model: str) -> str:
@@ -33,6 +43,7 @@ _CONFIG_ORDER = (
     "moe",
     "transformer",
     "attention",
+    "indexer",
     "norm",
     "decoder_layer",
     "embeddings",
@@ -126,6 +137,8 @@ def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> Hype
 def classes_of(architecture: Architecture) -> list[str]:
     """The parts that the file of `architecture` has a class for, in order."""
     absent = set()
+    if architecture.attention.indexer == "none" or "attention" in (*architecture.stubs, *architecture.unknown):
+        absent.add("indexer")
     if architecture.moe.layers == "none":
         absent.add("moe")
     elif architecture.moe.layers == "every" and architecture.moe.shared == "none":

@@ -14,6 +14,7 @@ from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.fields import NormField, PartView, Projection
+from levgen.scaffold.indexer_view import IndexerView
 from levgen.scaffold.latent_attention_view import LatentAttentionView
 from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
@@ -327,6 +328,10 @@ class PortView:
     @cached_property
     def attention(self) -> AttentionView:
         return (LatentAttentionView if self.architecture.attention.heads == "latent" else AttentionView)(self)
+
+    @cached_property
+    def indexer(self) -> IndexerView:
+        return IndexerView(self)
 
     @cached_property
     def mlp(self) -> PartView:

@@ -96,8 +96,8 @@ def _logits(model: Any, ids: NamedArray) -> NamedArray:
     return out
 
 
-def logits_error(ported: Ported[Any], length: int, *, has_experts: bool = False) -> float:
-    ids = ported.settled(tokens, length) if has_experts else tokens(length)
+def logits_error(ported: Ported[Any], length: int, *, chooses: bool = False) -> float:
+    ids = ported.settled(tokens, length) if chooses else tokens(length)
     return relative_error(_logits(ported.model, ids), ported.logits(ids))
 
 
@@ -108,14 +108,14 @@ def test_card_equals_its_reference(model_type: str, tmp_path: Path, record_prope
     rendered = render(architecture, model_type, tmp_path)
     ported = rendered.port(rendered.tiny)
 
-    has_experts = architecture.moe.layers != "none"
-    near, far = (logits_error(ported, length, has_experts=has_experts) for length in (64, 600))
-    drawn = ported.settled(tokens, 64) if has_experts else tokens(64)
+    chooses = architecture.moe.layers != "none" or architecture.attention.indexer != "none"
+    near, far = (logits_error(ported, length, chooses=chooses) for length in (64, 600))
+    drawn = ported.settled(tokens, 64) if chooses else tokens(64)
     ours, expected = ported.gradients(drawn), ported.reference_gradients(drawn)
     assert ours.keys() == expected.keys()
     gradient = {name: relative_error(ours[name], expected[name]) for name in expected}
     varied = {
-        str(changes): logits_error(rendered.port(_changed(rendered.tiny, changes)), 64, has_experts=has_experts)
+        str(changes): logits_error(rendered.port(_changed(rendered.tiny, changes)), 64, chooses=chooses)
         for changes in rendered.variations
     }
     worst = max(gradient.values()), max(varied.values())

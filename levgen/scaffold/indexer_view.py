@@ -1,0 +1,46 @@
+"""What the template of an indexer reads: the maps and the norm of a small attention that chooses keys."""
+
+from typing import TYPE_CHECKING
+
+from levgen.scaffold.fields import NormField, PartView, Projection
+
+if TYPE_CHECKING:
+    from levgen.scaffold.view import PortView
+
+# (role, inputs, outputs over `config`, shape)
+_MAPS = (
+    ("q", "config.QLatent", "(config.IndexHeads, config.IndexHeadSize)", "QLatent -> (IndexHeads, IndexHeadSize)"),
+    ("k", "config.Embed", "config.IndexHeadSize", "Embed -> IndexHeadSize"),
+    ("weights", "config.Embed", "config.IndexHeads", "Embed -> IndexHeads"),
+)
+
+
+class IndexerView(PartView):
+    """The indexer of a port with latent attention."""
+
+    def __init__(self, port: "PortView") -> None:
+        super().__init__()
+        answers = port.architecture.attention
+        self._layout = answers.indexer_layout
+        self.projections = [
+            Projection(port.field("indexer", role, self.key_map), role, inputs, outputs, axes, "False", "std", True)
+            for role, inputs, outputs, axes in _MAPS
+        ]
+        eps = port.value(answers.indexer_norm_eps, "config")
+        call = f"LayerNorm.init(config.IndexHeadSize, eps={eps})"
+        self.norms = [NormField(port.field("indexer", "k_norm", self.key_map), "k_norm", "IndexHeadSize", call)]
+
+    @property
+    def body(self) -> list[str]:
+        """The statements of the forward."""
+        q, k, weights = (projection.field for projection in self.projections)
+        [norm] = self.norms
+        layout = "" if self._layout == "half" else f', layout="{self._layout}"'
+        turned = f"turned_first(config.rope, part, pos_ids, config.IndexHeadSize, config.RopeHeadSize{layout})"
+        sizes = "Heads=config.IndexHeads, HeadSize=config.IndexHeadSize, count=config.index_topk"
+        return [
+            "config = self.config",
+            f"parts = self.{q}(q_latent), self.{norm.field}(self.{k}(x))",
+            f"q, k = ({turned} for part in parts)",
+            f"return sparse_mask(q, k, self.{weights}(x), mask, {sizes})",
+        ]
