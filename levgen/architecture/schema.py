@@ -351,6 +351,7 @@ class Layer(Answers):
     parallel: Literal["no", "shared", "separate"] = (
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
+    mlp: bool = True  # a layer has a channel block, an MLP or experts; without one it is what mixes positions, alone
     residual_scale: Factor | None = None  # multiplies what a block adds
     # Averaged: the stream is the sum of the embedding and of all blocks so far, over the square root of their number.
     sums: Literal["plain", "averaged"] = "plain"
@@ -380,6 +381,13 @@ class Layer(Answers):
                     f"layer.{answer} is of norms before a block: layer.norms=pre or sandwich, and layer.norms is "
                     f"{self.norms}"
                 )
+        if not self.mlp and (self.norms != "pre" or self.parallel != "no" or self.sums != "plain"):
+            raise ValueError(
+                f"layer.mlp=false is known with layer.norms=pre, layer.parallel=no and layer.sums=plain, and layer.norms "
+                f"is {self.norms}, layer.parallel {self.parallel}, layer.sums {self.sums}"
+            )
+        if not self.mlp and (self.mlp_norm != "every" or self.mlp_output_norm != "none"):
+            raise ValueError("layer.mlp_norm and mlp_output_norm are around an MLP: they need layer.mlp=true")
         if self.mlp_norm != "every" and self.parallel == "shared":
             raise ValueError("layer.parallel=shared has one norm before both blocks, which is layer.attention_norm")
         if self.mlp_output_norm != "none" and (self.norms != "pre" or self.parallel != "no"):
@@ -472,7 +480,10 @@ class UnknownWeight(Answers):
 
     name: Path
     axes: tuple[Identifier, ...]
-    fresh: float | str = 0.0  # the deviation of a fresh one, `initializer_range` for that; of a constant, its value
+    # The deviation of a fresh one, `initializer_range` for that, `inputs` for the 1 / sqrt(3 * inputs) that torch draws
+    # maps with by itself; of a constant, its value.
+    fresh: float | str = 0.0
+    mean: float = 0.0  # of a fresh one that is drawn
     constant: bool = False
     when: Identifier | None = None  # it is there where this hyperparameter says so
     trained: bool = True
@@ -520,6 +531,10 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("initialization.gain belongs to norms with a gain, and norm.weight is false")
         if self.mlp.activation == "xielu" and self.moe.layers != "none":
             raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
+        if not self.layer.mlp and (self.moe.layers != "none" or any(self.mlp.differing())):
+            raise ValueError("mlp and moe say what a layer's channel block is, and layer.mlp=false leaves it out")
+        if not self.layer.mlp and {"mlp", "activation"} & set(self.unknown):
+            raise ValueError("an MLP is unknown, and layer.mlp=false leaves it out")
         if self.initialization.router_std is not None and self.moe.layers == "none":
             raise ValueError("initialization.router_std is of routers: it needs layers with experts, moe.layers")
         if self.embeddings.extra_rows and self.head.tied != "never":

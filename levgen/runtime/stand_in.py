@@ -50,6 +50,21 @@ class StandIn(eqx.Module):
         return out.rearrange(x.axes)
 
 
+class Passing(eqx.Module):
+    """Gives what it is given: of a stub's place, where only what surrounds it is looked at."""
+
+    def __call__(self, x: NamedArray, *others: Any, **more: Any) -> NamedArray:
+        """`x`: any axes -> the same axes."""
+        return x
+
+
+def without_stubs(model: M, stubs: Iterable[type[Any]]) -> M:
+    """`model` with whatever is of the classes `stubs` passed by."""
+    for stub in stubs:
+        model = _replaced(model, stub, Passing())
+    return model
+
+
 def stand_in(ported: Ported[M], stubs: Iterable[Stub], tokens: NamedArray) -> Ported[M]:
     """`ported` with both sides' `stubs` replaced by what the reference's modules give for `tokens` {batch, position}.
 
@@ -94,7 +109,7 @@ def _with_leaves(tree: Any, module: type[Any]) -> list[Any]:
     return jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, module))
 
 
-def _replaced(model: M, module: type[Any], new: StandIn) -> M:
+def _replaced(model: M, module: type[Any], new: eqx.Module) -> M:
     found: M = jax.tree.map(
         lambda x: new if isinstance(x, module) else x, model, is_leaf=lambda x: isinstance(x, module)
     )

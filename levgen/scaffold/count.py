@@ -129,7 +129,7 @@ class _Counter:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
         sparse = self._sparse_layers(layers)
-        for part, times in (("attention", layers), ("mlp", layers - sparse)):
+        for part, times in (("attention", layers), ("mlp", layers - sparse if self._a.layer.mlp else 0)):
             if times and part in view.unknown:
                 counts += self._unknown(view.unknown[part], times)
             elif times:

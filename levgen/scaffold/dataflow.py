@@ -8,7 +8,6 @@ from levgen.architecture.schema import Architecture
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 
-_BLOCKS: tuple[Literal["attention", "mlp"], ...] = ("attention", "mlp")
 _UNKNOWN = "unknown: no experiment explains what it computes"
 
 
@@ -151,10 +150,10 @@ class _Reader:
             total = "x ← x + {}" if layer.sums == "plain" else "x ← (√n x + {}) / √(n + 1), of n terms before it"
             return tuple(
                 Residual((), (branch(part),), total.format(part), own[f"{part}_norm"] if post else ())
-                for part in _BLOCKS
+                for part in self._view.blocks
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
-        branches = tuple(branch(part, normed=not shared) for part in _BLOCKS)
+        branches = tuple(branch(part, normed=not shared) for part in self._view.blocks)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
     def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:

@@ -136,7 +136,7 @@ def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> Hype
 
 def classes_of(architecture: Architecture) -> list[str]:
     """The parts that the file of `architecture` has a class for, in order."""
-    absent = set()
+    absent = set() if architecture.layer.mlp else {"mlp"}
     if architecture.attention.indexer == "none" or "attention" in (*architecture.stubs, *architecture.unknown):
         absent.add("indexer")
     if architecture.moe.layers == "none":

@@ -143,7 +143,8 @@ class UnknownView:
                 init = made.get(float(weight.fresh), f"hax.full({over}, {float(weight.fresh)!r})")
                 fields.append(UnknownField(name, "NamedArray", comment, init, None))
             else:
-                init = f"hax.random.normal(k_{name}, {over}) * {_std(weight)}"
+                mean = f" + {weight.mean!r}" if weight.mean else ""
+                init = f"hax.random.normal(k_{name}, {over}) * {_std(weight)}{mean}"
                 fields.append(UnknownField(name, "NamedArray", comment, init, f"k_{name}"))
         return fields
 
@@ -158,4 +159,6 @@ class UnknownView:
 
 
 def _std(weight: UnknownWeight) -> str:
+    if weight.fresh == "inputs":
+        return f"(3 * {' * '.join(f'config.{attribute(axis)}.size' for axis in weight.axes[1:])}) ** -0.5"
     return {"initializer_range": "std", "residual": "residual_std"}.get(str(weight.fresh), repr(weight.fresh))

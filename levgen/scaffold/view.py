@@ -7,7 +7,7 @@ import keyword
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from levgen.architecture.answers import Factor, Switch
 from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
@@ -197,6 +197,8 @@ class PortView:
             said[-1] = "an MLP that is unknown"
         elif "activation" in a.unknown:
             said[-1] += " whose activation is unknown"
+        if not a.layer.mlp:
+            said[-1] = "no MLP"
         return f"a decoder with {', '.join(said[:-1])} and {said[-1]}"
 
     # Signatures -------------------------------------------------------------------------------------------------
@@ -456,7 +458,7 @@ class PortView:
     @cached_property
     def layer(self) -> PartView:
         key_map: dict[str, str | None] = {}
-        for role in ("attention", "mlp"):
+        for role in self.blocks:
             self.field("decoder_layer", role, key_map)
         norms = [
             NormField(
@@ -478,8 +480,15 @@ class PortView:
         return None if self.architecture.layer.added_bias == "none" else self.field("decoder_layer", "added_bias", {})
 
     @cached_property
+    def blocks(self) -> tuple[Literal["attention", "mlp"], ...]:
+        """What a layer adds to the stream, in order."""
+        return ("attention", "mlp") if self.architecture.layer.mlp else ("attention",)
+
+    @cached_property
     def layer_norm_roles(self) -> list[str]:
         layer = self.architecture.layer
+        if not layer.mlp:
+            return ["attention_norm"]
         if layer.parallel == "shared":
             return ["attention_norm"]
         after_experts = [] if layer.mlp_output_norm == "none" else ["mlp_output_norm"]
@@ -493,7 +502,7 @@ class PortView:
     @cached_property
     def layer_fields(self) -> dict[str, str]:
         """Role -> field of a decoder layer."""
-        return {role: self.field("decoder_layer", role, {}) for role in ("attention", "mlp", *self.layer_norm_roles)}
+        return {role: self.field("decoder_layer", role, {}) for role in (*self.blocks, *self.layer_norm_roles)}
 
     @cached_property
     def layer_body(self) -> list[str]:
@@ -547,6 +556,8 @@ class PortView:
             return [*lines, f"h = {first}", f"return {second}"]
         attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
         averaged = layer.sums == "averaged"
+        if not layer.mlp:
+            return [*lines, f"return x + {attended}{scale}"]
         lines.append(f"h = averaged(x, {attended}, terms)" if averaged else f"h = x + {attended}{scale}")
         mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
         return [*lines, f"return averaged(h, {mixed}, terms + 1)" if averaged else f"return h + {mixed}{scale}"]
@@ -558,6 +569,8 @@ class PortView:
             return "One block: attention and MLP side by side, after one norm"
         if layer.parallel == "separate":
             return "One block: attention and MLP side by side, each after its norm"
+        if not layer.mlp:
+            return "One block: pre-norm attention, and no MLP"
         after_experts = "" if layer.mlp_output_norm == "none" else ", and a norm after experts"
         return {
             "pre": f"One block: pre-norm attention, then pre-norm MLP{after_experts}",

@@ -5,6 +5,7 @@ from typing import Any
 
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
+from levgen.survey.questions.activation import ChannelBlock
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.structure import LayerFindings, Structure
@@ -53,7 +54,7 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
         index = held[0] if held else 0
         return renamed(f"{layers}.{index}.{rest}").replace(f".{index}.", ".0.", 1)
 
-    prefix = {part: names["decoder_layer"][part] for part in ("attention", "mlp")}
+    prefix = {part: names["decoder_layer"][part] for part in ("attention", "mlp") if part in names["decoder_layer"]}
     whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
     for part, roles in names.items():
         for role, name in roles.items():
@@ -115,16 +116,13 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
     if layer.scores.sinks is not None:
         attention["sinks"] = layer.scores.sinks
     mlp: dict[str, str] = {}
-    if not isinstance(block, Mixture):
+    if isinstance(block, ChannelBlock) and flow.mlp_output is not None:
         mlp = {"up": block.up, "down": flow.mlp_output}
-    if not isinstance(block, Mixture) and block.gate is not None:
-        mlp = (
-            {"gate": block.gate, **mlp}
-            if block.projections == "separate"
-            else {"gate_up": block.up, "down": mlp["down"]}
-        )
-    if not isinstance(block, Mixture) and block.act is not None:
-        mlp["act"] = block.act
+        if block.gate is not None:
+            separate = block.projections == "separate"
+            mlp = {"gate": block.gate, **mlp} if separate else {"gate_up": block.up, "down": mlp["down"]}
+        if block.act is not None:
+            mlp["act"] = block.act
     if flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output:
         mlp["inner_norm"] = flow.mlp_core.target
     attention_prefix = _prefix(attention.values())
@@ -141,7 +139,12 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
     return {
         "embeddings": _named(**embeddings),
         "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),
-        "decoder_layer": {"attention": attention_prefix or None, "mlp": mlp_prefix or None, **flow.norm_roles, **added},
+        "decoder_layer": {
+            "attention": attention_prefix or None,
+            **({} if block is None else {"mlp": mlp_prefix or None}),
+            **flow.norm_roles,
+            **added,
+        },
         "attention": _below(attention, attention_prefix),
         **({"mlp": _below(mlp, mlp_prefix)} if mlp else {}),
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),

@@ -28,14 +28,14 @@ class LayerFindings:
     gate: OutputGate | None
     roles: Roles
     scores: Scores
-    block: ChannelBlock | Mixture
+    block: ChannelBlock | Mixture | None
 
     @property
     def evidence(self) -> list[Evidence]:
         gate = () if self.gate is None else (self.gate.evidence,)
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
         # That of a mixture is the anatomy's: it was found there as a whole.
-        return found if isinstance(self.block, Mixture) else [*found, *self.block.evidence]
+        return [*found, *self.block.evidence] if isinstance(self.block, ChannelBlock) else found
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
         block = _block(anatomy, dataflow)
-        own = None if isinstance(block, Mixture) else block.act
+        own = block.act if isinstance(block, ChannelBlock) else None
         elsewhere = sorted(anatomy.learned.keys() - {own})
         if elsewhere:
             raise UnresolvedError(
@@ -101,8 +101,10 @@ def _call_at(model: Any, ids: Any, index: int, positions: Any) -> Call:
     return find_chain(model, lambda: model(ids, position_ids=positions)).layers[index]
 
 
-def _block(anatomy: Anatomy, dataflow: Dataflow) -> ChannelBlock | Mixture:
-    """What stands behind attention in a layer."""
+def _block(anatomy: Anatomy, dataflow: Dataflow) -> ChannelBlock | Mixture | None:
+    """What stands behind attention in a layer; None for nothing."""
+    if dataflow.mlp_output is None:
+        return None
     leaf = anatomy.leaves[dataflow.mlp_output]
     if isinstance(leaf, Mixture):
         return leaf

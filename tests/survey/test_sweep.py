@@ -101,8 +101,11 @@ def test_files_that_ruff_refuses_and_layers_that_are_not_scanned_are_red() -> No
 
 def test_stubs_are_named() -> None:
     result = _result("a")
-    result["card"] = {"stubs": ["attention", "mlp"]}
-    assert "| partly stubbed: attention, mlp |" in sweep_page.row(result)
+    result |= {"stubs": ["AAttention", "AMlp"], "surveyed": False}
+    result["columns"]["tests"] = "12 passed, 15 xfailed"
+    assert "| partly stubbed: AAttention, AMlp |" in sweep_page.row(result)
+    result["columns"]["tests"] = "11 passed, 15 xfailed, 1 failed"
+    assert sweep_page.state(result) == "red"
 
 
 def test_the_page_counts_and_says_how_it_is_rebuilt() -> None:

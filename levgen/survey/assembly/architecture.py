@@ -79,10 +79,11 @@ def assemble(
         "norm": norm_of(found, measures),
         "positions": positions_of(trials, found, measures, hyperparameters),
         "attention": {} if "attention" in inside.parts else attention_of(trials, found, measures),
-        "mlp": {} if "mlp" in inside.parts else mlp_of(trials, found, measures, inside),
+        "mlp": {} if "mlp" in inside.parts or not measures.has_mlp else mlp_of(trials, found, measures, inside),
         "layer": {
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
+            "mlp": measures.has_mlp,
             "residual_scale": scale(found, "residual_scale", 1.0),
             "sums": sums_of(trials),
             "mlp_output_norm": "sparse" if measures.moe_output_norm else "none",

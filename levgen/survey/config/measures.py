@@ -10,6 +10,7 @@ from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layer
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.names import check_parameter_names, module_roles
 from levgen.survey.observe.leaves import Affine, NormLeaf
+from levgen.survey.questions.activation import ChannelBlock
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.questions.output_gate import OutputGate
 from levgen.survey.structure import LayerFindings, Structure
@@ -89,6 +90,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     mlp_transposed: bool
     mlp_inner_norm: bool
     layer_norms: str
+    has_mlp: bool  # an MLP or experts
     parallel: str
     embedding_norm: bool
     final_norm: bool
@@ -271,7 +273,8 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     projections = {name: _affine(leaves[name]) for name in (*own, *up)}
     output = _affine(leaves[flow.attention_output])
     # A mixture of experts stands alone in the place of all of an MLP's projections.
-    mlp = [] if isinstance(block, Mixture) else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output)]
+    own_mlp = block if isinstance(block, ChannelBlock) else None
+    mlp = [] if own_mlp is None else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output) if name]
     maps = [*projections.values(), output, *(() if gate is None else (gate,))]
     biases = [p.bias is not None for name, p in projections.items() if name not in up]
     attention_bias = _same("a bias of queries, keys and values", biases)
@@ -287,7 +290,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     width = structure.chain.layers[0].input.shape[-1]
     return Measures(
         hidden_dim=width,
-        intermediate_dim=None if isinstance(block, Mixture) else block.width,
+        intermediate_dim=None if own_mlp is None else own_mlp.width,
         num_layers=len(structure.chain.layers),
         num_heads=roles.heads,
         num_kv_heads=roles.kv_heads,
@@ -308,7 +311,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_bias=mlp_bias,
         head_bias=head.bias,
         tied=head.tied,
-        activation=block.activations,
+        activation=() if block is None else block.activations,
         norm_kind=norm.kind,
         norm_weight=norm.weight is not None,
         norm_offset=bool(norm.offset),
@@ -330,11 +333,12 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         attention_gate="none" if gate is None else gate.function,
         gate_bias=gate is not None and _gate_bias(layer, gate),
         gate_per="channel" if gate is None else _gate_per(layer, gate),
-        mlp_kind="gated" if isinstance(block, Mixture) else block.kind,
-        mlp_projections="separate" if isinstance(block, Mixture) else block.projections,
+        mlp_kind="gated" if own_mlp is None else own_mlp.kind,
+        mlp_projections="separate" if own_mlp is None else own_mlp.projections,
         mlp_transposed=mlp_layout,
         mlp_inner_norm=flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output,
         layer_norms=flow.norms,
+        has_mlp=block is not None,
         parallel=flow.parallel,
         embedding_norm=embeddings.norm is not None,
         final_norm=head.norm is not None,

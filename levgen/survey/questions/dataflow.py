@@ -62,6 +62,12 @@ _PATTERNS: dict[tuple[str, str], dict[str, str]] = {
 }
 
 
+# Of layers that are what mixes positions, and nothing else.
+_ALONE: dict[tuple[str, str], dict[str, str]] = {
+    ("pre", "no"): {"attention": "attention_norm", "attention_norm": "x", OUTPUT: "x + S attention"},
+}
+
+
 @dataclass(frozen=True)
 class LowRank:
     """A map `up` from a norm of `columns` of what a map `down` gives."""
@@ -82,11 +88,11 @@ class Dataflow:
     terms: int | None  # of how many terms the layer's input is made up, where sums are averaged
     norm_roles: dict[str, str]  # role -> leaf
     attention_core: Core
-    mlp_core: Core | None  # None where a mixture of experts stands in its place, the one `mlp_output`
+    mlp_core: Core | None  # None where a mixture of experts stands in its place, the one `mlp_output`, or nothing
     attention_inputs: tuple[str, ...]  # leaves that read the attention's input
     mlp_inputs: tuple[str, ...]
     attention_output: str  # the projection back into the stream
-    mlp_output: str
+    mlp_output: str | None  # None where a layer has no channel block
     missing: str | None  # the role of a norm that other layers of this wiring have
     added_bias: str | None  # a parameter that is added to what the attention puts out
     evidence: Evidence
@@ -97,7 +103,7 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     question = "what feeds what in a layer"
     mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
     mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
-    if len(mixing) != 1 or len(pointwise) + len(mixtures) != 1:
+    if len(mixing) != 1 or len(pointwise) + len(mixtures) > 1:
         observed = f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1 and 1)"
         targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
         module = anatomy.probe.calls[targets[0]].module if targets else None
@@ -106,21 +112,23 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     low_ranks = [low for leaf in attention.sources if (low := low_rank(anatomy, leaf)) is not None]
     attention_inputs = tuple(_roots(anatomy, attention, low_ranks))
     attention_output = _after_norm(anatomy, attention)
-    mlp_inputs: tuple[str, ...]
-    if mlp is None:
-        mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
-    else:
+    mlp_inputs: tuple[str, ...] = ()
+    mlp_output: str | None = None
+    if mlp is not None:
         mlp_inputs, mlp_output = tuple(_roots(anatomy, mlp, [])), _after_norm(anatomy, mlp)
-    inner = {*attention.sources, *attention_inputs, attention.target, attention_output, *mlp_inputs, mlp_output}
+    elif mixtures:
+        mlp_inputs, mlp_output = (mixtures[0],), mixtures[0]
+    inner = {*attention.sources, *attention_inputs, attention.target, attention_output, *mlp_inputs}
+    inner |= set() if mlp_output is None else {mlp_output}
     inner |= {low.norm for low in low_ranks}
     inner |= {*mlp.sources, mlp.target} if mlp is not None else set()
     outer = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and name not in inner]
     left = [name for name in anatomy.leaves if name not in inner and name not in outer]
     if left:
         raise UnresolvedError(question, f"modules without a role: {left}", anatomy.probe.calls[left[0]].module)
-    names = {INPUT: "x", attention_output: "attention", mlp_output: "mlp"}
+    names = {INPUT: "x", attention_output: "attention", **({} if mlp_output is None else {mlp_output: "mlp"})}
     wiring: dict[str, dict[str, float]] = {}
-    for key, leaves in (("attention", attention_inputs), ("mlp", mlp_inputs)):
+    for key, leaves in (("attention", attention_inputs), *((("mlp", mlp_inputs),) if mlp_inputs else ())):
         sums = [_sum(anatomy, leaf) for leaf in leaves]
         if any(total != sums[0] for total in sums):
             raise UnresolvedError(question, f"{leaves} read different tensors", anatomy.probe.calls[leaves[0]].module)
@@ -128,7 +136,7 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     for name in (*outer, OUTPUT):
         wiring[name] = _sum(anatomy, name)
     wiring, added_bias = _without_added_bias(anatomy, wiring, attention_output)
-    for norms, parallel, missing, pattern in _patterns():
+    for norms, parallel, missing, pattern in _patterns(alone=mlp_output is None):
         roles = [role for role in pattern if role.endswith("_norm")]
         if len(roles) != len(outer):
             continue
@@ -163,8 +171,14 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     raise UnresolvedError(question, shown)
 
 
-def _patterns() -> Iterator[tuple[str, str, str | None, dict[str, str]]]:
-    """(norms, parallel, the role of a norm that is missing, what goes into what), the whole ones first."""
+def _patterns(*, alone: bool) -> Iterator[tuple[str, str, str | None, dict[str, str]]]:
+    """(norms, parallel, the role of a norm that is missing, what goes into what), the whole ones first.
+
+    `alone`: of layers without a channel block.
+    """
+    if alone:
+        yield from ((norms, parallel, None, pattern) for (norms, parallel), pattern in _ALONE.items())
+        return
     for (norms, parallel), pattern in _PATTERNS.items():
         yield norms, parallel, None, pattern
     for (norms, parallel), pattern in _PATTERNS.items():

@@ -1,6 +1,7 @@
 """Other configs of a surveyed model, drawn with hypothesis from the fields that its answers are read from."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -104,6 +105,8 @@ class Draw:
         self.base = base
         self._data = data
         held = {name for name, parameter in architecture.hyperparameters.items() if parameter.hf is not None}
+        for unknown in architecture.unknown.values():  # which sizes of theirs go together nobody knows
+            held -= {*unknown.reads, *re.findall(r"\w+", " ".join(unknown.axes.values()))}
         whole = self._choice((False, True))
         self._free = {name for name in sorted(held) if whole or self._choice((True, False))}
 
@@ -131,6 +134,9 @@ class Draw:
             drawn["num_layers"] = choice(_DEPTHS)
         if "num_heads" in self._free:
             drawn["num_heads"] = choice((4, 8) if a.attention.projections == "blocks" else (2, 3, 4, 6))
+        if "attention" in a.unknown:
+            drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
+            return drawn | ({"intermediate_dim": choice(_WIDTHS) + 4} if "intermediate_dim" in self._free else {})
         heads = drawn.get("num_heads", self.base.num_heads)
         if a.attention.heads == "grouped" and ("num_kv_heads" in self._free or "num_heads" in drawn):
             drawn["num_kv_heads"] = choice([n for n in range(1, heads + 1) if heads % n == 0])

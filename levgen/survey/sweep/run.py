@@ -162,7 +162,7 @@ def _survey(folder: Path, model_type: str) -> None:
     from levgen.reference.find import find_type
     from levgen.reference.tiny import tiny
     from levgen.survey import survey
-    from levgen.survey.sweep.columns import measure_columns
+    from levgen.survey.sweep.columns import measure_columns, stub_names
 
     result: dict[str, Any] = {"type": model_type, "surveyed": False, "unknown": [], "columns": None}
     try:
@@ -170,13 +170,16 @@ def _survey(folder: Path, model_type: str) -> None:
         result["surveyed"] = found.rebuilt
         result["seconds"] = round(found.seconds, 1)
         result["unknown"] = [[u.question, u.observed, u.where] for u in found.unknown]
-        if found.architecture is not None:
-            result["card"] = as_data(found.architecture)
+        card = found.architecture or found.stubbed
+        if card is not None:
+            result["card"] = as_data(card)
+            if found.stubbed is not None:
+                result["stubs"] = stub_names(card, model_type)
 
             def say(columns: dict[str, Any]) -> None:
                 _write(_partial(folder, model_type), {**result, "columns": columns})
 
-            result["columns"] = measure_columns(found.architecture, tiny(find_type(model_type)), folder / _PROJECT, say)
+            result["columns"] = measure_columns(card, tiny(find_type(model_type)), folder / _PROJECT, say)
     except Exception as error:
         result["unknown"].append(["the sweep", f"{type(error).__name__}: {error}", ""])
     _write(_path(folder, model_type), result)

@@ -72,10 +72,11 @@ def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
     false = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
     if plugs.of("attention") is not None:
         false += [*layer.roles.evidence, *layer.scores.evidence]
+    of_block = () if layer.block is None else layer.block.evidence
     if plugs.of("mlp") is not None:
-        false += layer.block.evidence
+        false += of_block
     if plugs.of("activation") is not None:
-        false += [entry for entry in layer.block.evidence if entry.question == "activation"]
+        false += [entry for entry in of_block if entry.question == "activation"]
     # What a plug's last module gives is what the module itself gives, whatever it is.
     return [
         replace(entry, chosen=unplugged(entry.chosen), runner_up=unplugged(entry.runner_up))

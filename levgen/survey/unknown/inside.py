@@ -10,7 +10,6 @@ from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, seen_f
 from levgen.survey.evidence import Evidence, UnresolvedError
 
 QUESTION = "what is inside an unknown module"
-_STD, _USUAL_STD = "initializer_range", 0.02
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.unknown.inside import QUESTION
+from levgen.survey.unknown.inside_sums import size_as_sum
 from levgen.survey.unknown.plugs import Hole
 
 # Sizes that modules have, over so many hyperparameters: as a card writes them, and their values.
@@ -50,6 +51,9 @@ def size_of(samples: list[Sample], name: str, dim: int, numbers: Mapping[str, st
             return text
     if len(set(sizes)) == 1:
         return str(sizes[0])
+    total = size_as_sum(sizes, values)
+    if total is not None:
+        return total
     raise UnresolvedError(QUESTION, f"dimension {dim} of {name} follows no field: {sizes[:6]}")
 
 

@@ -20,6 +20,8 @@ from levgen.survey.unknown.inside_axes import AxisNames, Sample, size_of
 from levgen.survey.unknown.plugs import Hole, Plugs
 
 _STD, _USUAL_STD = "initializer_range", 0.02
+# A mean of so many standard errors is 0.
+_CENTRED = 5.0
 
 
 def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, inside: Inside) -> None:
@@ -81,7 +83,7 @@ def _is_drawn_as_usual(fresh: dict[str, Any], module: str) -> bool:
     weight, bias = fresh[f"{module}.weight"], fresh.get(f"{module}.bias")
     first = weight.reshape(-1)[0]
     same = bool((weight == first).all()) and float(first) != 0.0
-    return not same and (bias is None or not bool(bias.any()))
+    return not same and (float(first) == 0.0 or _is_centred(weight)) and (bias is None or not bool(bias.any()))
 
 
 def _tensors(model: Any, hole: Hole, plugs: Plugs, layer: int) -> dict[str, Any]:
@@ -191,8 +193,18 @@ def _freshness(trials: Trials, found: FieldMap, tensor: Any) -> dict[str, Any]:
     usual = _USUAL_STD if found.initializer is None else trials.base.values[found.initializer]
     measures = trials.base.measures
     assert measures is not None
+    mean = {} if _is_centred(values) else {"mean": float(f"{float(values.mean()):.3g}")}
     if near(std, usual):
-        return {"fresh": _STD}
+        return {"fresh": _STD, **mean}
     if near(std, usual * (2 * measures.num_layers) ** -0.5):
-        return {"fresh": "residual"}
-    return {"fresh": float(f"{std:.3g}")}
+        return {"fresh": "residual", **mean}
+    inputs = values[0].numel() if values.dim() > 1 else 0
+    if inputs and not mean and near(std, (3 * inputs) ** -0.5):
+        return {"fresh": "inputs"}
+    return {"fresh": float(f"{std:.3g}"), **mean}
+
+
+def _is_centred(values: Any) -> bool:
+    """Whether the mean of what was drawn is 0 as far as so many values tell."""
+    error = float(values.std()) / values.numel() ** 0.5
+    return abs(float(values.mean())) <= _CENTRED * error
