@@ -383,8 +383,8 @@ class Layer(Answers):
                 )
         if not self.mlp and (self.norms != "pre" or self.parallel != "no" or self.sums != "plain"):
             raise ValueError(
-                f"layer.mlp=false is known with layer.norms=pre, layer.parallel=no and layer.sums=plain, and layer.norms "
-                f"is {self.norms}, layer.parallel {self.parallel}, layer.sums {self.sums}"
+                "layer.mlp=false is known with layer.norms=pre, layer.parallel=no and layer.sums=plain, and they are "
+                f"{self.norms}, {self.parallel} and {self.sums}"
             )
         if not self.mlp and (self.mlp_norm != "every" or self.mlp_output_norm != "none"):
             raise ValueError("layer.mlp_norm and mlp_output_norm are around an MLP: they need layer.mlp=true")
