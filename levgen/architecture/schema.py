@@ -38,6 +38,7 @@ class Hyperparameter(Answers):
     hf: HfPath | None = None
     unset: Unset | None = None
     optional: bool = False  # it may be None, which means that what it sets is absent
+    open: bool = False  # the reference's class has no default that a model is built with: this is of a checkpoint
     nano: Value = None
     tiny: Value = None
 
@@ -296,9 +297,12 @@ class Moe(Answers):
     correction_stored: Literal["vector", "row"] = "vector"  # in files: a number for each expert, or one row of them
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
+    norm_order: Factor | None = None  # or by their norm of this order, which is 1 for the sum
     scale: Factor | None = None  # multiplies them
     weighs: Literal["output", "input"] = "output"  # what a weight multiplies: what an expert makes, or what it is given
-    stored: Literal["each", "stacked"] = "each"  # in files: a tensor for each expert, or one for all
+    # In files: a tensor for each expert, one for all, or for all matrices of gate, of up and of down in which the rows
+    # of one expert come after those of another, {in, out} those of down.
+    stored: Literal["each", "stacked", "flat"] = "each"
     transposed: bool = False  # weights are stored {in, out}
     interleaved: bool = False  # rows of gate and up in turn
     bias: bool = False  # of the experts
@@ -329,7 +333,9 @@ class Moe(Answers):
             )
         if self.correction_stored == "row" and not self.correction:
             raise ValueError("moe.correction_stored is of a bias that is added for the choice: moe.correction=true")
-        if self.stored == "each" and (self.bias or self.transposed or self.interleaved):
+        if self.norm_order is not None and self.normalized is not True:
+            raise ValueError("moe.norm_order is of the norm that weights are divided by: it needs moe.normalized=true")
+        if self.stored != "stacked" and (self.bias or self.transposed or self.interleaved):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
         if self.shared_multiple is not None and self.shared == "none":
             raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
@@ -508,8 +514,9 @@ class Architecture(Answers, kw_only=True):
     reference: Reference | None = None
     hyperparameters: dict[Identifier, Hyperparameter]
     fixed: dict[HfPath, Any] = {}  # HF fields that must have this value
-    derived: dict[HfName, Unset] = {}  # HF fields that must have the value of an expression over others
+    derived: dict[HfPath, Unset] = {}  # HF fields that must have the value of an expression over others
     ignored: dict[HfPath, Text] = {}  # HF fields that don't touch the function, with the reason
+    given: dict[HfPath, Any] = {}  # of these what has to be written, because the reference reads it and has no default
     # Steps of names in checkpoints that transformers renames as it loads: block_sparse_moe -> mlp.
     renamed: dict[Path, Path] = {}
     norm: Norm = Norm()

@@ -2,7 +2,7 @@
 
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,37 @@ from levgen.reference.hf_config import read_hf_config
 
 @dataclass(frozen=True)
 class Found:
-    """An implementation that can be built: `model_class(config_class(...))`. `config`: values of its `config.json`."""
+    """An implementation that can be built: `model_class(config_class(...))`. `values`: of its `config.json`.
+
+    `given`: fields that its class reads and doesn't name, which `values` therefore hold, by their paths.
+    """
 
     model_type: str
     config_class: Any
     model_class: Any
     values: dict[str, Any]
+    given: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
         return str(self.model_class.__module__)
 
     def config(self, **changes: Any) -> Any:
-        """A config of the reference with `changes`. A name with a dot is a field of a config in the config."""
+        """A config of the reference with `changes`. A name with dots is a field of a config, or an entry of a mapping,
+        in the config."""
         values = {**self.values, **{name: value for name, value in changes.items() if "." not in name}}
         for path, value in changes.items():
-            name, dot, inside = path.partition(".")
-            if dot:
-                held = values.get(name) or {}
-                values[name] = {**(held.to_dict() if hasattr(held, "to_dict") else held), inside: value}
+            if "." in path:
+                values = _with_entry(values, path.split("."), value)
         return self.config_class(**values)
+
+
+def _with_entry(held: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A mapping, or a config, as one in which `path` leads to `value`."""
+    values = {**(held.to_dict() if hasattr(held, "to_dict") else held or {})}
+    first, *rest = path
+    values[first] = _with_entry(values.get(first), rest, value) if rest else value
+    return values
 
 
 def find_type(model_type: str) -> Found:

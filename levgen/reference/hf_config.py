@@ -84,6 +84,7 @@ def with_dimensions_of(architecture: Architecture, data: dict[str, Any]) -> Arch
             **{name: _unset(expression) for name, expression in architecture.derived.items()},
         },
         ignored=architecture.ignored,
+        given=architecture.given,
         model_type=architecture.reference.model_type,
     )
     kinds: dict[str, Any] = {

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
+from levgen.reference.given import with_given
 from levgen.reference.randomize import build, token_ids
 from levgen.reference.runs import is_runs, shortened
 
@@ -103,9 +104,20 @@ def own_fields(found: Found) -> dict[str, Any]:
         inside: Any = getattr(config, name, None)
         if hasattr(inside, "to_dict") and not getattr(inside, "model_type", ""):
             del named[name]
-            entries = inside.to_dict().items()
-            named |= {f"{name}.{key}": value for key, value in entries if _is_own(key, set(COMMON_FIELDS))}
+            entries = {key: value for key, value in inside.to_dict().items() if _is_own(key, set(COMMON_FIELDS))}
+            named |= {path: item for key, value in entries.items() for path, item in _entries(f"{name}.{key}", value)}
     return named | dict.fromkeys(unnamed_fields(found))
+
+
+def _entries(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A field, or where it is a mapping that names an activation, each of its entries."""
+    from transformers.activations import ACT2FN
+
+    names = [entry for entry in value.values() if isinstance(entry, str)] if isinstance(value, Mapping) else []
+    if names and all(name in ACT2FN for name in names):
+        yield from ((f"{path}.{key}", entry) for key, entry in value.items())
+    else:
+        yield path, value
 
 
 def _is_own(name: str, common: Collection[str]) -> bool:
@@ -124,10 +136,12 @@ def unnamed_fields(found: Found) -> tuple[str, ...]:
 
 def tiny(found: Found) -> Tiny:
     """A config of `found` that builds and runs on CPU in a blink. Raises LevgenError where none is found."""
+    found = with_given(found)
     fields = own_fields(found)
     names: Mapping[str, str] = getattr(found.config_class, "attribute_map", {})
     standard = {names.get(name, name): size for name, size in STANDARD.items()}
     values: dict[str, Any] = {name: size for name, size in standard.items() if name in fields}
+    values = _by_what_is_read(found, fields, values)
     values |= _tokens(found)
     values |= _switched_on(found, fields, values)
     if names.get("hidden_size", "hidden_size") not in fields:
@@ -153,6 +167,21 @@ def tiny(found: Found) -> Tiny:
     values = _with_dense_layer(found, fields, values)
     values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
+
+
+def _by_what_is_read(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` in which the size of a config in the config stands for what the class only makes of it."""
+    declared = getattr(found.config_class, "__dataclass_fields__", {})
+    inside = [name for name, value in fields.items() if "." in name and is_int(value)]
+    read = dict(values)
+    for name, size in values.items():
+        if name in declared or fields.get(name) == size:
+            continue
+        source = next((path for path in inside if getattr(found.config(**{path: size}), name, None) == size), None)
+        if source is not None:
+            del read[name]
+            read[source] = size
+    return read
 
 
 def _switched_on(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,9 +260,23 @@ def _experts(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     stacked = {shape[0] for shape in shapes.values() if len(shape) == 3}
     if len(stacked) == 1:
         return stacked.pop()
+    rows, width = _rows_of_all(shapes) or (0, 0)
+    counts = {shape[0] for shape in shapes.values() if len(shape) == 2 and shape[1] == width and 1 < shape[0] < rows}
+    sharing = [count for count in sorted(counts) if rows % count == 0]
+    if sharing:
+        return sharing[0]
     # Numbered modules inside of numbered layers.
     numbers = {int(found[1]) for name in shapes if (found := _NESTED.search(name))}
     return max(numbers) + 1 if numbers else None
+
+
+def _rows_of_all(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
+    """The shape of the matrices, two or more in one module, in which the rows of all experts may lie; None of none."""
+    held: dict[str, list[tuple[int, int]]] = {}
+    for name, shape in shapes.items():
+        if len(shape) == 2:
+            held.setdefault(name.rpartition(".")[0], []).append((shape[0], shape[1]))
+    return next((own[0] for own in held.values() if len(own) > 1 and len(set(own)) == 1), None)
 
 
 def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Experts(ModuleWithStateDictSerialization):
     its part of the batch, and what comes out is summed.
 
     In memory transformers holds all experts in `gate_up_proj` and `down_proj`. Its files hold them so or one by one:
-    `in_files` says under which names.
+    `in_files` says under which names. `flat`: there as in files three matrices hold the rows of all experts.
     """
 
     gate_up_proj: NamedArray  # {expert, embed, gate_up, expert_mlp}
@@ -45,6 +45,7 @@ class Experts(ModuleWithStateDictSerialization):
     in_files: tuple[tuple[str, str], ...] = eqx.field(static=True)
     transposed: bool = eqx.field(static=True)
     interleaved: bool = eqx.field(static=True)
+    flat: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def init(
@@ -59,6 +60,7 @@ class Experts(ModuleWithStateDictSerialization):
         in_files: Mapping[str, str] | None = ONE_BY_ONE,
         transposed: bool = False,
         interleaved: bool = False,
+        flat: bool = False,
     ) -> "Experts":
         """Experts with weights ~ Normal(0, std) and biases of 0.
 
@@ -68,6 +70,7 @@ class Experts(ModuleWithStateDictSerialization):
                 its number; or of "gate_up" and "down", which hold all of them. None: as in transformers' memory.
             transposed: transformers holds {expert, in, out}, not {expert, out, in}.
             interleaved: transformers has rows of gate and up in turn, not all of gate and then all of up.
+            flat: transformers has {expert * mlp, embed} for each of gate, up and down, under the names `in_files`.
         """
         k_gate_up, k_down = jax.random.split(key)
         GateUp = Axis("gate_up", 2)
@@ -80,6 +83,7 @@ class Experts(ModuleWithStateDictSerialization):
             in_files=tuple((in_files or {}).items()),
             transposed=transposed,
             interleaved=interleaved,
+            flat=flat,
         )
 
     @named_call
@@ -122,7 +126,12 @@ class Experts(ModuleWithStateDictSerialization):
     def hf_pieces(self, *, in_files: bool) -> Iterator[HfPiece]:
         """See `InPieces`."""
         expert, embed, gate_up, mlp = ((axis.name,) for axis in self.gate_up_proj.axes[-4:])
-        names = dict(self.in_files) if in_files else {}
+        names = dict(self.in_files) if in_files or self.flat else {}
+        if self.flat:
+            for role, place in (("gate", GATE), ("up", UP)):
+                yield HfPiece(names[role], "gate_up_proj", (expert + mlp, embed), {gate_up[0]: place})
+            yield HfPiece(names["down"], "down_proj", (expert + mlp, embed))
+            return
         if "gate" in names:
             for number in range(self.gate_up_proj.axes[-4].size):
                 for role, place in (("gate", GATE), ("up", UP)):

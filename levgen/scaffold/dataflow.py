@@ -331,7 +331,9 @@ class _Reader:
             router.append(Step("softmax", "over those nearly as good as each choice"))
         if answers.normalized is not False:
             where = f" if {answers.normalized}" if isinstance(answers.normalized, str) else ""
-            router.append(Step("/ their sum", where.strip()))
+            order = answers.norm_order
+            over = "sum" if order is None else f"norm of order {self._values.get(str(order), order)}"
+            router.append(Step(f"/ their {over}", where.strip()))
         if answers.scale is not None:
             router.append(Step(self._times(answers.scale)))
         act = self._said("activation") if self._a.mlp.activation == "configured" else self._a.mlp.activation

@@ -61,7 +61,7 @@ class MoeView:
     def experts_arguments(self) -> str:
         """Keyword arguments of `Experts.init`, after its axes and its key."""
         answers = self._answers
-        roles = ("gate", "up", "down") if answers.stored == "each" else ("gate_up", "down")
+        roles = ("gate_up", "down") if answers.stored == "stacked" else ("gate", "up", "down")
         names = {role: self._port.weight("moe", role) or role for role in roles}
         given = {"std": "std"}
         if self.residual_std:
@@ -72,6 +72,7 @@ class MoeView:
                 ("use_bias", answers.bias),
                 ("transposed", answers.transposed),
                 ("interleaved", answers.interleaved),
+                ("flat", answers.stored == "flat"),
             )
             if holds
         }
@@ -141,7 +142,9 @@ class MoeView:
             lines = ["weights = hnn.softmax(weights, self.config.TopExperts)"]
         elif self._chooses_by_logits:
             lines = ["weights = hnn.sigmoid(weights)"]
-        if answers.normalized is True:
+        if answers.norm_order is not None:
+            lines += self._over_norm
+        elif answers.normalized is True:
             lines.append("weights = weights / hax.sum(weights, self.config.TopExperts)")
         elif isinstance(answers.normalized, str):
             lines += [
@@ -149,3 +152,13 @@ class MoeView:
                 "    weights = weights / hax.sum(weights, self.config.TopExperts)",
             ]
         return lines if answers.scale is None else [*lines, f"weights = weights{self._port.times(answers.scale)}"]
+
+    @property
+    def _over_norm(self) -> list[str]:
+        """Division by a norm of another order than 1, which the sum is."""
+        order = self._answers.norm_order
+        held = self._port.value(order)
+        divided = "weights = weights / hax.sum(weights**order, self.config.TopExperts) ** (1 / order)"
+        if isinstance(order, str) and self._port.optional(order):
+            return [f"order = {held}", "if order is not None:", f"    {divided}"]
+        return [f"order = {held}", divided]

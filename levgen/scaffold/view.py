@@ -109,6 +109,11 @@ class PortView:
             *(f'"{name}": lambda hf: {over_hf(expression)}' for name, expression in derived.items()),
         ]
 
+    @property
+    def given(self) -> list[str]:
+        """Entries of the table of HF fields that are written, and read nowhere."""
+        return [f'"{name}": {value!r}' for name, value in self.architecture.given.items()]
+
     def value(self, factor: Factor | Switch | None, owner: str = "self.config") -> str:
         """Python source of an answer that is a number, a truth value, a hyperparameter, a power of one or a product."""
         if not isinstance(factor, str):

@@ -1,8 +1,9 @@
 """`python -m levgen.survey.cards TYPE ...`: rebuilds shipped cards from surveys, or with `--check` compares them.
 
-An experiment doesn't say what a model is called, which papers describe it, which sizes suit a test or a laptop, and
-which fields of older checkpoints the config class has forgotten. These are kept as the shipped card has them, and so
-are a person's reasons why a field is ignored, and a field that a person fixed although nothing moved with it.
+An experiment doesn't say what a model is called, which papers describe it, which sizes suit a test or a laptop, those
+at full size that the config class leaves open, and which fields of older checkpoints the config class has forgotten.
+These are kept as the shipped card has them, and so are a person's reasons why a field is ignored, and a field that a
+person fixed although nothing moved with it.
 """
 
 import argparse
@@ -81,8 +82,9 @@ def answers(architecture: Architecture) -> dict[str, Any]:
     data: dict[str, Any] = plain(architecture)
     del data["title"], data["papers"]
     data["ignored"] = sorted(data["ignored"])
+    data["given"] = sorted(data["given"])
     for parameter in data["hyperparameters"].values():
-        parameter.update(dict.fromkeys(_CHOSEN))
+        parameter.update(dict.fromkeys(("default", *_CHOSEN) if parameter["open"] else _CHOSEN))
     return data
 
 
@@ -95,7 +97,8 @@ def rebuilt(shipped: Architecture | None, found: Architecture) -> Architecture:
     own = kept["hyperparameters"]
     for name, parameter in list(data["hyperparameters"].items()):
         if name in own:
-            chosen = {key: own[name][key] for key in _CHOSEN if key in own[name]}
+            kept_keys = ("default", *_CHOSEN) if parameter.get("open") else _CHOSEN
+            chosen = {key: own[name][key] for key in kept_keys if key in own[name]}
             # What None means is found of sizes only.
             meant = {"unset": own[name]["unset"]} if "unset" in own[name] and name not in SIZES else {}
             data["hyperparameters"][name] = meant | {k: v for k, v in parameter.items() if k not in _CHOSEN} | chosen
@@ -109,6 +112,8 @@ def rebuilt(shipped: Architecture | None, found: Architecture) -> Architecture:
     data["fixed"], data["derived"] = fixed | said["fixed"], derived | said["derived"]
     settled = {*data["fixed"], *data["derived"]}
     data["ignored"] = {name: why for name, why in (ignored | said["ignored"]).items() if name not in settled}
+    given: dict[str, Any] = data.get("given", {})
+    data["given"] = given | {n: v for n, v in kept.get("given", {}).items() if n in given}
     data = _in_order(data, kept)
     return parse_card(data, source="the rebuilt card")
 

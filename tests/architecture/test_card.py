@@ -73,6 +73,14 @@ def test_unknown_type_names_the_nearest() -> None:
             {"layer": {"mlp_output_norm": "sparse", "norms": "sandwich"}, "moe": {"layers": "after"}},
             "layer.mlp_output_norm=sparse is known with layer.norms=pre and layer.parallel=no",
         ),
+        (
+            {"moe": {"layers": "every", "norm_order": 0.5}},
+            "moe.norm_order is of the norm that weights are divided by: it needs moe.normalized=true",
+        ),
+        (
+            {"moe": {"layers": "every", "stored": "flat", "bias": True}},
+            "moe.bias, transposed and interleaved are known",
+        ),
         ({"positions": {"layers": "windowed_or_dense"}}, "tells layers apart by window and experts: it needs "),
         ({"attention": {"qk_norm_layers": "rotating"}}, "is of a norm on queries and keys: it needs attention.qk_norm"),
         (

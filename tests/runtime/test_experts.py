@@ -18,6 +18,8 @@ pytest.importorskip("transformers")
 
 import torch
 from haliax.state_dict import ModuleWithStateDictSerialization
+from transformers.models.dbrx.configuration_dbrx import DbrxConfig
+from transformers.models.dbrx.modeling_dbrx import DbrxFFN
 from transformers.models.glm4_moe.modeling_glm4_moe import Glm4MoeConfig, Glm4MoeMoE
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssConfig, GptOssMLP
 from transformers.models.llama4.modeling_llama4 import Llama4TextConfig, Llama4TextMoe
@@ -101,6 +103,11 @@ def _after(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
     return chosen, hnn.softmax(weights, Chosen)
 
 
+def _over_norm(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
+    chosen, weights = _before(logits, block)
+    return chosen, weights / hax.sum(weights**0.7, Chosen) ** (1 / 0.7)
+
+
 def _mixed(logits: NamedArray, block: Block) -> tuple[NamedArray, NamedArray]:
     return sparse_mixer(logits, Chosen.resize(2), jitter=0.2)
 
@@ -126,6 +133,11 @@ EACH = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 class _Zero(torch.nn.Module):
     def forward(self, x: Any) -> Any:
         return torch.zeros_like(x)
+
+
+def _dbrx() -> Any:
+    ffn = {"ffn_hidden_size": Mlp.size, "moe_num_experts": Expert.size, "moe_top_k": Chosen.size}
+    return DbrxFFN(DbrxConfig(d_model=Embed.size, ffn_config={**ffn, "moe_normalize_expert_weights": 0.7}))
 
 
 def _glm4_moe() -> Any:
@@ -179,6 +191,12 @@ BLOCKS: dict[str, tuple[Callable[[], Any], Callable[[], Block]]] = {
         _llama4,
         lambda: Block.init(_sigmoid, weigh_inputs=True, in_files=None, transposed=True, router="router"),
     ),
+    "softmax before, over a norm, rows of all experts in one matrix": (
+        _dbrx,
+        lambda: Block.init(
+            _over_norm, in_files={"gate": "mlp.w1", "up": "mlp.v1", "down": "mlp.w2"}, flat=True, router="router.layer"
+        ),
+    ),
     "softmax after, biases, clamped, interleaved": (
         lambda: GptOssMLP(
             GptOssConfig(**SIZES, intermediate_size=Mlp.size, num_local_experts=Expert.size, swiglu_limit=0.9)
@@ -215,11 +233,16 @@ def test_block_equals_reference(case: str) -> None:
     of_block, of_x = eqx.filter_jit(eqx.filter_grad(loss))((ours, x))
     assert relative_error(of_x, hidden.grad) < 1e-4
     router = theirs.router if hasattr(theirs, "router") else theirs.gate
-    assert relative_error(of_block.gate.weight, router.weight.grad) < 1e-4
+    assert relative_error(of_block.gate.weight, getattr(router, "layer", router).weight.grad) < 1e-4
     down = of_block.experts.down_proj.array
-    assert (
-        relative_error(down if ours.experts.transposed else down.swapaxes(1, 2), theirs.experts.down_proj.grad) < 1e-4
-    )
+    if ours.experts.flat:
+        expected_down = theirs.experts.mlp.w2.grad.view(down.shape)
+    else:
+        down, expected_down = (
+            down if ours.experts.transposed else down.swapaxes(1, 2),
+            theirs.experts.down_proj.grad,
+        )
+    assert relative_error(down, expected_down) < 1e-4
 
 
 def test_order_of_tokens_changes_nothing() -> None:

@@ -41,6 +41,11 @@ def test_blocks_are_added_one_after_another_or_side_by_side(settings: list[str],
     assert [residual.total for residual in _flow("llama", *settings).residuals] == totals
 
 
+@pytest.mark.parametrize(("order", "over"), [(None, "/ their sum"), (0.5, "/ their norm of order 0.5")])
+def test_weights_of_experts_are_divided_by_a_norm(order: float | None, over: str) -> None:
+    assert over in _named(_flow("mixtral", f"moe.norm_order={'null' if order is None else order}"))
+
+
 def _norms(flow: Dataflow) -> list[str]:
     """Where norms stand: before a block, after it, or after the sum."""
     places = []

@@ -38,6 +38,19 @@ class Rows(nn.Module):
         return gate * (alpha * gate).sigmoid() * (up + self.more)
 
 
+class Flat(Rows):
+    """The rows of all experts one after the other: gate in `l`, up in `m`, and what goes back in `n`, {in, out}."""
+
+    def __init__(self) -> None:
+        super().__init__(order="halves", transposed=False, bias=False)
+        del self.u, self.w
+        self.l, self.m, self.n = (nn.Parameter(torch.empty(EXPERTS * INNER, WIDTH)) for _ in "lmn")
+
+    def forward(self, x: Any, number: int) -> Any:
+        gate, up, back = (held.view(EXPERTS, INNER, WIDTH)[number] for held in (self.l, self.m, self.n))
+        return (nn.functional.silu(x @ gate.T) * (x @ up.T)) @ back
+
+
 class One(nn.Module):
     """One expert as a module of its own."""
 
@@ -52,6 +65,7 @@ class One(nn.Module):
 
 class Many(nn.Module):
     """`r` says which experts a token goes to. `twist` changes what they weigh. `cut`: alpha and limit of gates.
+    `over`: the order of the norm that weights are divided by.
 
     `after`: times what a norm makes of all of it; None without that norm.
     """
@@ -76,16 +90,19 @@ class Many(nn.Module):
         more: float = 1.0,
         jitter: float | None = None,
         after: float | None = None,
+        over: float = 1.0,
     ) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.scores, self.normalized, self.scale, self.twist = scores, normalized, scale, twist
-        self.groups, self.kept, self.correction, self.jitter = groups, kept, correction, jitter
+        self.groups, self.kept, self.correction, self.jitter, self.over = groups, kept, correction, jitter, over
         self.r = nn.Linear(WIDTH, EXPERTS, bias=bias)
         self.c = nn.Parameter(torch.empty(EXPERTS)) if correction else None
         self.e = (
             nn.ModuleList(One() for _ in range(EXPERTS))
             if stored == "each"
+            else Flat()
+            if stored == "flat"
             else Rows(order=order, transposed=transposed, bias=biases, cut=cut, more=more)
         )
         self.s = One() if shared else None
@@ -114,7 +131,7 @@ class Many(nn.Module):
         if self.twist == "capped":
             weights = weights.clamp(max=0.3)
         if self.normalized:
-            weights = weights / weights.sum(-1, keepdim=True)
+            weights = weights / weights.norm(p=self.over, dim=-1, keepdim=True)
         return weights * self.scale
 
     def _mixed(self, logits: Any, jitter: float) -> Any:

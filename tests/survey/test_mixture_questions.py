@@ -40,6 +40,8 @@ def _mixture(**answers: Any) -> Mixture:
         {"scores": "sigmoid", "normalized": False, "correction": "scores"},
         {"scores": "sigmoid", "correction": "logits"},
         {"bias": True},
+        {"over": 2.0},
+        {"over": 0.7, "scores": "sigmoid", "correction": "scores"},
     ],
 )
 def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
@@ -52,6 +54,7 @@ def test_the_equation_of_a_router(answers: dict[str, Any]) -> None:
     assert router.correction == ("c" if answers.get("correction") else None)
     assert router.correction_of == answers.get("correction", "scores")
     assert router.groups == (1, 1)
+    assert router.order == answers.get("over", 1.0)
 
 
 @pytest.mark.parametrize("jitter", [0.01, 0.15])
@@ -85,6 +88,14 @@ def test_how_experts_lie_in_one_tensor(answers: dict[str, Any]) -> None:
     assert expert.transposed == answers.get("transposed", False)
     assert expert.biases == (("y", "z") if answers.get("biases") else ())
     assert "silu" in found.experts.activations
+
+
+def test_rows_of_all_experts_in_one_matrix() -> None:
+    found = _mixture(stored="flat", over=1.5)
+    expert = found.experts.expert
+    assert (found.bank.name, found.bank.holder, found.bank.count, found.bank.flat) == ("q", "e", EXPERTS, True)
+    assert (expert.gate_up, expert.down, expert.width) == (("l", "m"), "n", INNER)
+    assert (expert.transposed, expert.down_transposed) == (False, True)
 
 
 @pytest.mark.parametrize("layout", [{}, {"order": "turns", "transposed": True, "biases": True}])

@@ -14,6 +14,7 @@ QUICK = ("gemma2", "mpt")
 OF_CHECKPOINTS = {
     "bloom": {"hyperparameters.max_seq_len.hf", "fixed.slow_but_exact", "ignored"},
     "falcon": {"derived.num_kv_heads", "ignored"},
+    "qwen3_moe": {"hyperparameters.head_dim", "attention.head_dim"},
 }
 
 
@@ -62,6 +63,16 @@ def test_what_none_means_is_kept_of_all_but_sizes() -> None:
     rebuilt = cards.rebuilt(shipped, parse_card(data, source="test")).hyperparameters
     assert rebuilt["scale_depth"].unset == "num_hidden_layers**(1/2)"
     assert rebuilt["v_head_dim"].unset is None
+
+
+def test_what_a_class_leaves_open_is_kept() -> None:
+    data = as_data(get("dots1"))
+    data["hyperparameters"]["num_experts"] |= {"default": 64, "open": True}
+    shipped = parse_card(data, source="test")
+    data["hyperparameters"]["num_experts"]["default"] = 8
+    found = parse_card(data, source="test")
+    assert cards.rebuilt(shipped, found).hyperparameters["num_experts"].default == 64
+    assert list(cards.differences(shipped, found)) == []
 
 
 def test_fields_that_only_checkpoints_have_are_kept() -> None:

@@ -79,3 +79,20 @@ def test_a_width_of_gate_and_up(share: int, kind: str, expected: tuple[str, bool
 
 
 _EMPTY = Measures(**dict.fromkeys(Measures.__dataclass_fields__))  # type: ignore[arg-type]
+
+
+class _Refusing(Found):
+    """A class whose config may not be tied."""
+
+    def config(self, **changes: Any) -> Any:
+        if changes.get("tie_word_embeddings"):
+            raise ValueError("tie_word_embeddings is not supported")
+        return super().config(**changes)
+
+
+def test_a_head_that_a_config_refuses_to_tie() -> None:
+    odd = Oddity("", _plain).found()
+    trials = begin(tiny(_Refusing(odd.model_type, odd.config_class, odd.model_class, odd.values)))
+    fields = FieldMap(fixed={"tie_word_embeddings": False})
+    find_vocabulary(trials, fields)
+    assert (fields.never_tied, fields.ignored) == (True, {})

@@ -53,6 +53,7 @@ class HfFields:
         fixed: their attribute -> the only value that the model computes, or the function of the transformers config
             that gives it (`lambda hf: hf.hidden_size // hf.num_attention_heads`).
         ignored: their attribute -> why it doesn't matter to the function computed or to its training.
+        given: what is written into ignored attributes that transformers reads, and has no default for.
         model_type: transformers' `model_type`; by default that of `config_class`, or else our registered name.
 
     An attribute that is in none of them, nor common to every transformers config (`hf_config/common.py`), is refused
@@ -66,12 +67,14 @@ class HfFields:
         *,
         fixed: Mapping[str, Any] | None = None,
         ignored: Mapping[str, str] | None = None,
+        given: Mapping[str, Any] | None = None,
         model_type: str | None = None,
     ) -> None:
         self.config_class = config_class
         self.fields = {ours: HfField(name) if isinstance(name, str) else name for ours, name in fields.items()}
         self.fixed = dict(fixed or {})
         self.ignored = dict(ignored or {})
+        self.given = dict(given or {})
         self._model_type = model_type
 
     def hf_class(self) -> type[Any]:
@@ -157,7 +160,7 @@ class HfFields:
         for ours, entry in self.fields.items():
             put_attribute(keywords, entry.name, to_hf(getattr(config, ours)))
         known = SimpleNamespace(**keywords)
-        for name, value in self.fixed.items():
+        for name, value in (*self.fixed.items(), *self.given.items()):
             put_attribute(keywords, name, value(known) if callable(value) else copy.deepcopy(value))
         # Where a config has this field, transformers reads it in place of the entry of the same name.
         rope = keywords.get("rope_parameters") or {}

@@ -23,7 +23,7 @@ from levgen.survey.assembly.rotation import scales_queries
 from levgen.survey.config.fields import FieldMap
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.rope_kinds import rope_kinds
-from levgen.survey.config.trials import Trials
+from levgen.survey.config.trials import Trials, value_at
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
 from levgen.survey.mixture.card import find_mixture_names, moe_answers
@@ -54,7 +54,8 @@ def assemble(
     moe = None
     if experts is not None:
         others = [trial.measures for trial in trials.examined if trial.measures is not None]
-        moe = moe_answers(found, measures, others, experts, balance, scale(found, "moe_scale", 1.0))
+        factors = scale(found, "moe_scale", 1.0), scale(found, "moe_norm_order", None)
+        moe = moe_answers(found, measures, others, experts, balance, *factors)
     hyperparameters = hyperparameters_of(trials, found, measures, inside)
     if balance is not None:
         # A fresh config trains its routers to be in balance, whatever the reference's says.
@@ -76,6 +77,7 @@ def assemble(
         "fixed": {name: value for name, value in found.fixed.items() if name not in found.derived},
         "derived": found.derived,
         "ignored": found.ignored,
+        "given": given_of(reference, found),
         "norm": norm_of(found, measures),
         "positions": positions_of(trials, found, measures, hyperparameters),
         "attention": {} if "attention" in inside.parts else attention_of(trials, found, measures),
@@ -108,6 +110,12 @@ def assemble(
         "unknown": inside.parts,
     }
     return with_all_numbers(parse_card(data, source=f"the survey of {reference.model_type}"))
+
+
+def given_of(reference: Found, found: FieldMap) -> dict[str, Any]:
+    """What the config class reads and doesn't name, as far as nothing moves with it."""
+    config = reference.config()
+    return {path: value_at(config, path) for path in reference.given if path in found.ignored}
 
 
 def with_all_numbers(architecture: Architecture) -> Architecture:

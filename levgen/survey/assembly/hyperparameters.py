@@ -113,6 +113,8 @@ def _size(trials: Trials, found: FieldMap, ours: str, hf: str) -> dict[str, Any]
     made: dict[str, Any] = {"default": _size_at_full(trials, found, ours, hf), "hf": hf}
     if hf in found.unset:
         made["unset"] = found.unset[hf]
+    elif ours in MIXTURE and trials.fields[hf] is None:
+        made["open"] = True
     if ours in _OPTIONAL and _may_be_none(trials, hf, _OPTIONAL[ours]):
         made["optional"] = True
     return made
@@ -157,7 +159,11 @@ def _factors(trials: Trials, found: FieldMap) -> dict[str, Any]:
         elif hf is not None and factor != found.factors["norm_eps"]:
             own = own_name(hf)
             made[own] = {"default": _number(trials, hf), "hf": hf}
-            if trials.fields[hf] is None:
+            if measure == "moe_norm_order" and _may_be_none(trials, hf, measure):
+                made[own]["optional"] = True
+            if trials.fields[hf] is None and trials.attempt({hf: None}, examine=False) is None:
+                made[own] |= {"default": float(trials.base.values[hf]), "open": True}
+            elif trials.fields[hf] is None:
                 made[own] |= {"default": 1.0, "unset": "1"} if NEUTRAL[measure] == 1.0 else {"optional": True}
     return made
 

@@ -54,6 +54,7 @@ NEUTRAL: dict[str, float | None] = {
     "growth_exponent": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
+    "moe_norm_order": None,
     "router_jitter": None,
     "swiglu_alpha": None,
     "swiglu_limit": None,

@@ -100,7 +100,7 @@ def _follower(trials: Trials, found: FieldMap, hf: str) -> str | None:
     if not is_int(trials.base.values[hf]):
         return None
     runs = [trial.values for trial in trials.examined if hf not in trial.changes]
-    sizes = list(found.sizes.values())
+    sizes = [name for name in found.sizes.values() if "." not in name]
     alone, pairs = [((size,), less) for size in sizes for less in (0, 1)], itertools.combinations(sizes, 2)
     for parts, less in [*alone, *((pair, 0) for pair in pairs)]:
         every = [(held[hf], _sum(held, parts)) for held in (trials.fields, *runs)]

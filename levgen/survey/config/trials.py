@@ -242,10 +242,17 @@ def _values(config: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name in fields:
         try:
-            values[name] = functools.reduce(getattr, name.split("."), config)
+            values[name] = value_at(config, name)
         except Exception:
             values[name] = None
     return values
+
+
+def value_at(config: Any, path: str) -> Any:
+    """A field of a config, of a config in it, or an entry of a mapping in one of them."""
+    return functools.reduce(
+        lambda held, name: held[name] if isinstance(held, Mapping) else getattr(held, name), path.split("."), config
+    )
 
 
 def snapshot_of(model: Any) -> Snapshot:

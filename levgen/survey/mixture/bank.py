@@ -12,6 +12,7 @@ from levgen.survey.observe.shapes import LENGTH, canonical, native
 
 # Experts have two maps or three, some with biases.
 _TENSORS = (2, 6)
+_FLAT = 2  # dimensions
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Bank:
     tensors: Mapping[str, tuple[Any, ...]]
     others: Mapping[str, Any]
     norm: OutputNorm | None = None
+    flat: bool = False  # in a matrix, the rows of one expert after those of another
 
     @cached_property
     def probe(self) -> Probe:
@@ -120,14 +122,16 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
                     break
                 if made[0].input.shape != made[0].output.shape:
                     break
-                stacked = next(iter(tensors.values()))[0]._base is not None
+                base = next(iter(tensors.values()))[0]._base
+                flat = base is not None and base.dim() == _FLAT
+                stacked = base is not None
                 below = holder.removeprefix(name).lstrip(".")
                 norm = find_output_norm(made[0], calls)
                 if norm is None:
-                    return Bank(name, made[0], below, count, stacked, tensors, others)
+                    return Bank(name, made[0], below, count, stacked, tensors, others, flat=flat)
                 before = replace(made[0], output=norm.given)
                 others = {own: t for own, t in others.items() if not own.startswith(f"{norm.name}.")}
-                return Bank(name, before, below, count, stacked, tensors, others, norm)
+                return Bank(name, before, below, count, stacked, tensors, others, norm, flat)
     return None
 
 
@@ -154,9 +158,22 @@ def _experts(layer: Any) -> Iterator[tuple[str, dict[str, tuple[Any, ...]]]]:
             shared = {n: p for n, p in own.items() if p.dim() in (2, 3) and p.shape[0] == count}
             if len(shared) <= _TENSORS[1] and count > 1:
                 yield name, {n: tuple(p.data[i] for i in range(count)) for n, p in shared.items()}
+        yield from ((name, tensors) for tensors in _of_rows(layer, own))
         children = list(module.named_children())
         if len(children) > 1 and all(key.isdigit() for key, _ in children):
             each = [dict(child.named_parameters()) for _, child in children]
             shapes = [{n: p.shape for n, p in one.items()} for one in each]
             if all(one == shapes[0] for one in shapes) and _TENSORS[0] <= len(shapes[0]) <= _TENSORS[1]:
                 yield name, {n: tuple(one[n].data for one in each) for n in shapes[0]}
+
+
+def _of_rows(layer: Any, own: Mapping[str, Any]) -> Iterator[dict[str, tuple[Any, ...]]]:
+    """Matrices of one shape as those of experts, for each number of experts that something in `layer` has rows for."""
+    flat = {name: p for name, p in own.items() if p.dim() == _FLAT}
+    if not _TENSORS[0] <= len(flat) <= _TENSORS[1] or len({p.shape for p in flat.values()}) > 1:
+        return
+    ((rows, width),) = {p.shape for p in flat.values()}
+    counts = {p.shape[0] for p in layer.parameters() if p.dim() == _FLAT and p.shape[1] == width}
+    for count in sorted(counts):
+        if 1 < count < rows and rows % count == 0:
+            yield {n: tuple(p.data.view(count, rows // count, width)[i] for i in range(count)) for n, p in flat.items()}

@@ -37,10 +37,11 @@ def moe_answers(
     names: MixtureNames,
     balance: Balance | None,
     scale: Any,
+    norm_order: Any,
 ) -> dict[str, Any]:
     """The group `moe`; what is no hyperparameter under these answers is taken out of `found.sizes`.
 
-    `others`: of all configs that were examined. `scale`: as a card writes it.
+    `others`: of all configs that were examined. `scale`, `norm_order`: as a card writes them.
 
     Raises UnresolvedError where no answer says what was measured.
     """
@@ -74,6 +75,7 @@ def moe_answers(
         "correction_stored": measures.correction_stored,
         "groups": groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
+        "norm_order": norm_order,
         "scale": scale,
         "stored": names.stored,
         "transposed": measures.experts_transposed,

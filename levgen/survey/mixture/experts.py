@@ -29,7 +29,8 @@ class Expert:
     gate_up: tuple[str, ...]
     down: str
     biases: tuple[str, ...]  # in the order of the maps
-    transposed: bool  # stored {in, out}
+    transposed: bool  # gate and up stored {in, out}
+    down_transposed: bool
     interleaved: bool  # gate and up in turn
     gate_first: bool
     width: int
@@ -38,7 +39,9 @@ class Expert:
         order = "in turn" if self.interleaved else "one after the other"
         first = "gate, up" if self.gate_first else "up, gate"
         joined = f"{first} {order}" if len(self.gate_up) == 1 else f"gate {self.gate_up[0]}, up {self.gate_up[1]}"
-        return joined + (", stored {in, out}" if self.transposed else "") + (", with biases" if self.biases else "")
+        lies = {(False, False): "", (True, True): ", stored {in, out}", (False, True): ", down stored {in, out}"}
+        stored = lies.get((self.transposed, self.down_transposed), ", gate and up stored {in, out}")
+        return joined + stored + (", with biases" if self.biases else "")
 
     def halves(self, bank: Bank, x: Any, index: int = 0) -> tuple[Any, Any]:
         """What goes into the activation, and what its result is multiplied by: [T, width] each, for [T, N]."""
@@ -63,11 +66,15 @@ class Expert:
         if len(self.gate_up) == 1:
             maps = [torch.stack(maps, dim=1).flatten(0, 1) if self.interleaved else torch.cat(maps)]
         named = {**dict(zip(self.gate_up, maps, strict=True)), self.down: down}
-        return {name: map_.T if self.transposed else map_ for name, map_ in named.items()}
+        return {name: map_.T if self.lies_transposed(name) else map_ for name, map_ in named.items()}
+
+    def lies_transposed(self, name: str) -> bool:
+        """Whether a tensor is stored {in, out}."""
+        return self.down_transposed if name == self.down else self.transposed
 
     def _apply(self, bank: Bank, name: str, x: Any, index: int) -> Any:
         weight = bank.tensors[name][index].double()
-        return x @ (weight if self.transposed else weight.T)
+        return x @ (weight if self.lies_transposed(name) else weight.T)
 
 
 @dataclass(frozen=True)
@@ -157,9 +164,9 @@ def _readings(bank: Bank, embed: int) -> Iterator[Expert]:
     """How the tensors of an expert may be read as a gated MLP over `embed` channels."""
     matrices = {n: own[0].shape for n, own in bank.tensors.items() if own[0].dim() == 2}
     vectors = {n: own[0].shape[0] for n, own in bank.tensors.items() if own[0].dim() == 1}
-    for transposed, down in itertools.product((False, True), matrices):
+    for transposed, back, down in itertools.product((False, True), (False, True), matrices):
         into = [n for n in matrices if n != down]
-        out_width, width = matrices[down] if not transposed else matrices[down][::-1]
+        out_width, width = matrices[down] if not back else matrices[down][::-1]
         if out_width != embed or len(into) not in (1, 2):
             continue
         wide = 2 * width if len(into) == 1 else width
@@ -168,10 +175,10 @@ def _readings(bank: Bank, embed: int) -> Iterator[Expert]:
         for biases in _biases(vectors, [wide] * len(into) + [embed]):
             if len(into) == 2:
                 for order in itertools.permutations(into):
-                    yield Expert(tuple(order), down, biases, transposed, False, True, width)
+                    yield Expert(tuple(order), down, biases, transposed, back, False, True, width)
                 continue
             for interleaved, gate_first in itertools.product((False, True), (True, False)):
-                yield Expert(tuple(into), down, biases, transposed, interleaved, gate_first, width)
+                yield Expert(tuple(into), down, biases, transposed, back, interleaved, gate_first, width)
 
 
 def _biases(vectors: dict[str, int], sizes: list[int]) -> list[tuple[str, ...]]:

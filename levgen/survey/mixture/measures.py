@@ -23,6 +23,7 @@ class MixtureMeasures:
     moe_scale: float | None = None
     router_jitter: float | None = None
     moe_normalized: bool | None = None
+    moe_norm_order: float | None = None  # None also where the weights are divided by their sum
     scores: str | None = None
     router_bias: bool = False
     correction: bool = False
@@ -57,6 +58,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "moe_scale": router.scale,
         "router_jitter": router.jitter,
         "moe_normalized": router.normalized,
+        "moe_norm_order": router.order if router.normalized and router.order != 1 else None,
         "scores": router.scores,
         "router_bias": router.bias is not None,
         "correction": router.correction is not None,

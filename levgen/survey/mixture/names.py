@@ -8,6 +8,8 @@ from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 
 _QUESTION = "names of experts in a checkpoint"
+# Whether gate and up, and down, are stored {in, out}, where the rows of all experts lie in one matrix.
+_FLAT = (False, True)
 # Names in the memory of transformers, where all experts lie in one tensor.
 _IN_MEMORY = {"gate_up": "gate_up_proj", "down": "down_proj"}
 
@@ -16,7 +18,7 @@ _IN_MEMORY = {"gate_up": "gate_up_proj", "down": "down_proj"}
 class MixtureNames:
     """`module`: the mixture's name below a layer. `moe`, `mlp` (of the shared expert): role -> name below it.
 
-    `stored`: each or stacked. `renamed`: steps of a checkpoint's names that are others in memory.
+    `stored`: each, stacked or flat. `renamed`: steps of a checkpoint's names that are others in memory.
     """
 
     module: str
@@ -69,7 +71,9 @@ def mixture_names(model: Any, layer: str, mixture: Mixture) -> MixtureNames:
     module = _above([*whole.values(), f"{holder}.x"])
     pairs = [(module, bank.name)] if module and bank.name else []
     pairs += [(in_file(name), f"{bank.name}.{name}") for name in (*bank.others, *after)]
-    if stored == "stacked" or bank.stacked:
+    if stored == "flat":
+        pairs += [(f"{holder}.{name}", f"{bank.name}.{bank.holder}.{name}") for name in roles.values()]
+    elif stored == "stacked" or bank.stacked:
         in_memory = {"gate_up": expert.gate_up[0], "down": expert.down}
         for role, name in in_memory.items():
             path = f"{bank.name}.{bank.holder}.{name}" if bank.holder else f"{bank.name}.{name}"
@@ -84,7 +88,7 @@ def mixture_names(model: Any, layer: str, mixture: Mixture) -> MixtureNames:
 
 
 def _stored(saved: Mapping[str, Any], layer: str, mixture: Mixture) -> tuple[str, str, dict[str, str]]:
-    """(each or stacked, what holds them, role -> name below that) of the experts' tensors in a checkpoint."""
+    """(each, stacked or flat, what holds them, role -> name below that) of the experts' tensors in a checkpoint."""
     import torch
 
     bank, expert = mixture.bank, mixture.experts.expert
@@ -93,6 +97,15 @@ def _stored(saved: Mapping[str, Any], layer: str, mixture: Mixture) -> tuple[str
         same = [n for n, t in saved.items() if t.shape == tensor.shape and torch.equal(t.to(tensor.dtype), tensor)]
         return [name.removeprefix(f"{layer}.") for name in same]
 
+    if bank.flat:
+        tensors = dict(zip(("gate", "up"), expert.gate_up, strict=True)) | {"down": expert.down}
+        rows = {role: named(torch.cat(list(bank.tensors[name]))) for role, name in tensors.items()}
+        if any(len(one) != 1 for one in rows.values()) or (expert.transposed, expert.down_transposed) != _FLAT:
+            raise UnresolvedError(_QUESTION, f"rows of all experts are stored as {rows}: {expert}", bank.module)
+        holder = _above(one[0] for one in rows.values())
+        return "flat", holder, {role: one[0].removeprefix(f"{holder}.") for role, one in rows.items()}
+    if expert.transposed != expert.down_transposed:
+        raise UnresolvedError(_QUESTION, f"one map lies otherwise than another: {expert}", bank.module)
     stacked = {"down": torch.stack(list(bank.tensors[expert.down]))}
     if len(expert.gate_up) == 1:
         stacked["gate_up"] = torch.stack(list(bank.tensors[expert.gate_up[0]]))

@@ -9,6 +9,7 @@ from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.mixture.bank import Bank
 from levgen.survey.mixture.experts import Experts
 from levgen.survey.mixture.mixer import find_jitter, mixed_weights, near_rows
+from levgen.survey.mixture.norm_order import find_order
 from levgen.survey.observe.shapes import LENGTH
 
 # Routers are often computed in fp32.
@@ -34,6 +35,7 @@ class Router:
     scale: float = 1.0
     jitter: float | None = None  # how near to a choice others must be to share its weight
     correction_of: str = "scores"  # or logits
+    order: float = 1.0  # of the norm that weights are divided by: 1 for their sum
 
     def logits(self, bank: Bank, x: Any) -> Any:
         """[T, experts] for [T, N]."""
@@ -63,7 +65,7 @@ class Router:
         mask = torch.zeros_like(scores).scatter(1, compared.topk(self.chosen, dim=-1)[1], 1.0)
         weights = scores * mask
         if self.normalized:
-            weights = weights / weights.sum(-1, keepdim=True)
+            weights = weights / weights.norm(p=self.order, dim=-1, keepdim=True)
         return weights, clear
 
     def __str__(self) -> str:
@@ -72,7 +74,8 @@ class Router:
             chosen += f" in the {self.groups[1]} best of {self.groups[0]} groups"
         parts = [f"{self.scores}(x @ {self.weight}{f' + {self.bias}' if self.bias else ''})", chosen]
         parts += [f"chosen by {self.correction_of} + {self.correction}"] if self.correction else []
-        parts += ["over their sum"] if self.normalized else []
+        over = "sum" if self.order == 1 else f"norm of order {self.order:g}"
+        parts += [f"over their {over}"] if self.normalized else []
         parts += [f"one after the other, shared within {self.jitter:g}"] if self.jitter is not None else []
         return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
 
@@ -103,7 +106,7 @@ def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
     mixers = list(_mixers(bank, experts, x.shape[1])) if count == _MIXED else []
     for _, near in mixers:
         x, weights = torch.cat([x, near]), torch.cat([weights, experts.weights(bank, near)])
-    candidates = [*_candidates(bank, x.shape[1], count), *(mixer for mixer, _ in mixers)]
+    candidates = [*_candidates(bank, x.shape[1], count, find_order(weights)), *(mixer for mixer, _ in mixers)]
     fits = _fits(bank, candidates, x, weights)
     # Biases hide whether there are groups: without them it shows.
     with bank.zeroed(_vectors(bank)):
@@ -170,9 +173,12 @@ def _designed(bank: Bank) -> Any:
     return torch.stack(rows) if rows else _random(bank)
 
 
-def _candidates(bank: Bank, embed: int, chosen: int) -> Iterator[Router]:
+def _candidates(bank: Bank, embed: int, chosen: int, order: float | None) -> Iterator[Router]:
+    """Every equation without a choice one after the other. `order`: of a norm that divides, beside the sum."""
     matrices = _matrices(bank, embed)
     vectors = _vectors(bank)
+    if order is not None:
+        yield from (replace(one, order=order) for one in _candidates(bank, embed, chosen, None) if one.normalized)
     for weight, scores, normalized in itertools.product(matrices, ("softmax", "sigmoid"), (False, True)):
         for bias, correction in itertools.product((None, *vectors), (None, *vectors)):
             if bias is not None and bias == correction:

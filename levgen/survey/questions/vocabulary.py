@@ -20,7 +20,8 @@ def find_vocabulary(trials: Trials, found: FieldMap) -> None:
     found.extra_rows = _extra_rows(trials, found)
     if "tied" not in found.switches and _never_tied(trials):
         found.never_tied = True
-        found.ignored.setdefault(_TIE, "the head is a matrix of its own, whatever it says")
+        if _TIE not in found.fixed:
+            found.ignored.setdefault(_TIE, "the head is a matrix of its own, whatever it says")
         probe = f"{len(trials.examined)} configs, and one with {_TIE}"
         found.evidence.append(Evidence("whether the head is tied", "never", 0.0, probe=probe))
 
@@ -53,4 +54,8 @@ def _never_tied(trials: Trials) -> bool:
     if any(trial.measures is not None and trial.measures.tied for trial in trials.examined):
         return False
     told: dict[str, Any] = {_TIE: True}
-    return trials.snapshot.change(snapshot_of(trials.tiny.build(**told))) <= ROUNDING
+    try:
+        model = trials.tiny.build(**told)
+    except Exception:  # whatever a reference refuses it with
+        return True
+    return trials.snapshot.change(snapshot_of(model)) <= ROUNDING

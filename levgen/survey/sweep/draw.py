@@ -94,7 +94,8 @@ def hf_fields(architecture: Architecture, config: Any) -> dict[str, Any]:
     """The fields of the reference's config that `config`, of the generated class, is read from."""
     written = config.to_hf_config(VOCAB)
     read = {p.hf.partition(".")[0] for p in architecture.hyperparameters.values() if p.hf is not None}
-    return {name: getattr(written, name) for name in (*sorted(read), *architecture.derived)}
+    computed = (name.partition(".")[0] for name in architecture.derived)
+    return {name: getattr(written, name) for name in (*sorted(read), *computed)}
 
 
 class Draw:

@@ -106,6 +106,17 @@ def test_trained_length_is_the_one_of_the_rope_parameters() -> None:
 
 
 @dataclass(frozen=True)
+class MptConfig(LmConfig):
+    """A config of one field."""
+
+    max_seq_len: int = 2048
+
+    @property
+    def model_type(self):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class NestedConfig(LmConfig):
     """A config with one field inside a config of its own."""
 
@@ -126,6 +137,14 @@ def test_config_within_a_config_is_read_and_written() -> None:
     hf = NestedConfig(clip=6.0).to_hf_config(97)
     assert hf.attn_config.clip_qkv == 6.0
     assert NestedConfig.from_hf_config(hf) == NestedConfig(clip=6.0)
+
+
+def test_what_is_given_is_written_and_not_compared() -> None:
+    table = HfFields("MptConfig", {"max_seq_len": "max_seq_len"}, ignored={"rate": "of older code"}, given={"rate": 3})
+    hf = table.write(MptConfig(), 97, {})
+    assert hf.rate == 3
+    hf.rate = 4
+    assert table.read(MptConfig, hf) == MptConfig()
 
 
 def test_unhandled_value_within_a_config_is_refused() -> None:
