@@ -188,6 +188,11 @@ class Attention(Answers):
     window: Window = "none"
     local: Local = "window"
     sinks: bool = False  # a learned logit for each head, in the softmax's denominator only
+    sinks_in: Literal["every", "windowed"] = "every"  # which layers have these: all, or those with a window
+    # Layers with a window have so many times the key heads of the others.
+    local_kv_multiple: Annotated[int, Meta(ge=1, le=16)] = 1
+    value_dim: Literal["head_dim", "free"] = "head_dim"  # the width of a head's values: that of keys, or its own
+    value_scale: Factor | None = None  # multiplies values
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
     # What comes before the output projection is multiplied by this function of a linear map of attention's input.
     gate: Literal["none", "sigmoid", "softplus"] = "none"
@@ -225,6 +230,25 @@ class Attention(Answers):
                 "attention.clip is known with a norm on queries and keys only where that comes right after "
                 "projections of their own: attention.projections=separate, norm_after_rotation=false"
             )
+        if self.sinks_in != "every" and not self.sinks:
+            raise ValueError("attention.sinks_in=windowed is of sinks: it needs attention.sinks=true")
+        if self.uneven and self.window != "by_layer":
+            raise ValueError(
+                "attention.local_kv_multiple and sinks_in=windowed tell layers apart by their window: they need "
+                f"attention.window=by_layer, and it is {self.window}"
+            )
+        if self.local_kv_multiple > 1 and not (
+            self.heads == "grouped" and self.projections == "separate" and self.qk_norm != "full"
+        ):
+            raise ValueError(
+                "attention.local_kv_multiple is known with attention.heads=grouped, projections=separate and no norm "
+                "over all heads"
+            )
+        if self.value_dim == "free" and (self.projections != "separate" or self.inner_norm or self.gate != "none"):
+            raise ValueError(
+                "attention.value_dim=free is known with attention.projections=separate, and neither a norm nor a gate "
+                "before the output projection"
+            )
         if self.gate == "none" and (self.gate_per != "channel" or self.gate_bias):
             answer = "gate_bias=true" if self.gate_bias else "gate_per=head"
             raise ValueError(f"attention.{answer} needs a gate: attention.gate=sigmoid or softplus")
@@ -240,9 +264,25 @@ class Attention(Answers):
         if self.qk_norm == "none" and self.norm_after_rotation:
             raise ValueError("attention.norm_after_rotation=true needs a norm on queries and keys: attention.qk_norm")
 
+    @property
+    def uneven(self) -> bool:
+        """Whether layers with a window hold other tensors than those without."""
+        return self.local_kv_multiple > 1 or self.sinks_in == "windowed"
+
     def _fits_latent(self) -> None:
         """Raises ValueError for an answer that is known for keys and values with projections of their own only."""
-        for answer in ("head_dim", "projections", "qk_norm", "clip", "softcap", "sinks", "inner_norm", "gate"):
+        for answer in (
+            "head_dim",
+            "projections",
+            "qk_norm",
+            "clip",
+            "softcap",
+            "sinks",
+            "inner_norm",
+            "gate",
+            "value_dim",
+            "value_scale",
+        ):
             value, expected = getattr(self, answer), usual(Attention)[answer]
             if value != expected:
                 raise ValueError(
@@ -583,6 +623,11 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("initialization.cutoff is known with moe.layers=none and without latent heads")
         if self.layer.mlp_output_norm == "sparse" and self.moe.layers == "none":
             raise ValueError("layer.mlp_output_norm=sparse is of layers with experts: it needs moe.layers")
+        if self.layer.odd is not None and self.attention.uneven:
+            raise ValueError(
+                "attention.local_kv_multiple and sinks_in make two kinds of layers, and "
+                f"layer.{next(iter(self.layer.in_some))} would make more"
+            )
         if self.layer.odd is not None and self.moe.mixed:
             raise ValueError(
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "

@@ -297,8 +297,8 @@ def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, 
 
 
 def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with small sizes for the parts that a head is made of, where its width is a sum: what one more of a
-    field adds to some tensor is one for each head."""
+    """`values` with small sizes for the parts that a head is made of, where its width is a sum, and for the width of
+    its values: what one more of a field adds to some tensor is one for each head."""
     base = _shapes(found, values)
     heads = [size for size in values.values() if size == HEADS]
     if base is None or not heads:
@@ -310,13 +310,17 @@ def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str
         shapes = [_shapes(found, {**values, name: size}) for size in (value, value + 2)]
         if shapes[0] is None or shapes[1] is None or shapes[0].keys() != shapes[1].keys():
             continue
-        grown = {
+        growing = [
             after - before
             for key, shape in shapes[0].items()
             if len(shape) > 1  # no table of frequencies
             for before, after in zip(shape, shapes[1][key], strict=True)
-        }
-        if 2 * HEADS in grown and grown <= {0, 2, 2 * HEADS} and (size := next(sizes, None)) is not None:
+        ]
+        grown = set(growing)
+        # Values are as wide as one matrix of each layer takes in, and come from fewer heads.
+        of_values = growing.count(2 * HEADS) == DEPTH and grown <= {0, 2 * KV_HEADS, 4 * KV_HEADS, 2 * HEADS}
+        of_parts = 2 * HEADS in grown and grown <= {0, 2, 2 * HEADS}
+        if (of_parts or of_values) and (size := next(sizes, None)) is not None:
             values = {**values, name: size}
     return values
 

@@ -29,12 +29,16 @@ class Turn(eqx.Module):
         return x
 
 
+# What a layer's class is told of it: a word, or several.
+Kind = str | tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class _Turning:
     """Makes a `Turn` as a layer's class makes a layer."""
 
     Layer: Any
-    kinds: tuple[str, ...]
+    kinds: tuple[Kind, ...]
 
     def init(self, config: Any, *, key: PRNGKeyArray) -> Turn:
         keys = jax.random.split(key, len(self.kinds))
@@ -50,7 +54,7 @@ class Runs(eqx.Module):
     Block: Axis = eqx.field(static=True)  # of all layers
 
     @staticmethod
-    def init(Layers: Axis, kinds: Sequence[str], Layer: Any, config: Any, *, key: PRNGKeyArray) -> "Runs":
+    def init(Layers: Axis, kinds: Sequence[Kind], Layer: Any, config: Any, *, key: PRNGKeyArray) -> "Runs":
         """A stack for each run of layers of one kind, or of kinds that repeat, of `Layer.init(config, kind, key=)`.
 
         Compile time grows with the number of runs and of layers that repeat, and not with the number of layers.
@@ -110,13 +114,13 @@ class Runs(eqx.Module):
 
 
 @cache
-def repeating(kinds: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], int], ...]:
+def repeating(kinds: tuple[Kind, ...]) -> tuple[tuple[tuple[Kind, ...], int], ...]:
     """(kinds that come in turn, how many times) one after the other: of all ways the one with the least to compile.
 
     dense, sparse, sparse, sparse is dense once, then sparse 3 times; dense, sparse, dense, sparse is both, twice.
     """
     # From each layer on: (layers to compile, turns of several kinds, stacks), and the parts.
-    best: list[tuple[tuple[int, int, int], tuple[tuple[tuple[str, ...], int], ...]]] = [((0, 0, 0), ())]
+    best: list[tuple[tuple[int, int, int], tuple[tuple[tuple[Kind, ...], int], ...]]] = [((0, 0, 0), ())]
     for start in reversed(range(len(kinds))):
         ways = []
         for length in range(1, len(kinds) - start + 1):

@@ -35,6 +35,12 @@ class AttentionView(PartView):
         self.key_axes = _KEY_AXES[self._answers.heads]
         if self._answers.projections == "blocks":
             self.query_axes = self.key_axes = ["Blocks", "HeadsPerBlock", "HeadSize"]
+        self.value_axes = self.key_axes
+        self.attended_axes = self.query_axes
+        if self._answers.value_dim == "free":
+            self.value_axes, self.attended_axes = (
+                [*axes[:-1], "VHeadSize"] for axes in (self.key_axes, self.query_axes)
+            )
         self.projections = self._projections()
         self.norms = self._norms()
         self.field = {projection.role: projection.field for projection in self.projections}
@@ -60,12 +66,15 @@ class AttentionView(PartView):
             out_first = not answers.transposed
             return Projection(name, role, inputs, outputs, axes, use_bias, std, out_first, made_by=port.linear)
 
+        value, attended = key, query
+        if answers.value_dim == "free":
+            value, attended = ("Value", "Attended") if answers.heads != "single" else ("config.VHeadSize", "Attended")
         query_shape, key_shape = shape(self.query_axes), shape(self.key_axes)
         if answers.projections == "separate":
             made = [
                 projection("q", "config.Embed", query, f"Embed -> {query_shape}", bias, "std"),
                 projection("k", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
-                projection("v", "config.Embed", key, f"Embed -> {key_shape}", bias, "std"),
+                projection("v", "config.Embed", value, f"Embed -> {shape(self.value_axes)}", bias, "std"),
             ]
         else:
             axes = self._fused_axes
@@ -74,10 +83,8 @@ class AttentionView(PartView):
             per = self.query_axes if answers.gate_per == "channel" else self.query_axes[:-1]
             outputs = query if answers.gate_per == "channel" else over_config(per)
             made.append(projection("gate", "config.Embed", outputs, f"Embed -> {shape(per)}", "False", "std"))
-        return [
-            *made,
-            projection("o", query, "config.Embed", f"{query_shape} -> Embed", out_bias, port.std_name("attention")),
-        ]
+        out = f"{shape(self.attended_axes)} -> Embed"
+        return [*made, projection("o", attended, "config.Embed", out, out_bias, port.std_name("attention"))]
 
     @cached_property
     def _fused_axes(self) -> list[str]:
@@ -115,11 +122,37 @@ class AttentionView(PartView):
     @property
     def local_axes(self) -> list[tuple[str, str]]:
         """(local variable, axes) of `init`: what its projections map to and from."""
-        query = over_config(self.query_axes)
-        if self._answers.heads != "grouped":
-            return [("Heads", query)]
-        key = [("Key", over_config(self.key_axes))] if self._answers.projections == "separate" else []
-        return [("Query", query), *key]
+        answers, free = self._answers, self._answers.value_dim == "free"
+        attended = [("Attended", self._in_init(self.attended_axes))] if free else []
+        if answers.heads != "grouped":
+            value = [("Value", self._in_init(self.value_axes))] if free and answers.heads == "multi" else []
+            return [("Heads", over_config(self.query_axes)), *value, *attended]
+        key = [("Key", self._in_init(self.key_axes))] if answers.projections == "separate" else []
+        value = [("Value", self._in_init(self.value_axes))] if free else []
+        return [*self._local_heads, ("Query", self._in_init(self.query_axes)), *key, *value, *attended]
+
+    @property
+    def _local_heads(self) -> list[tuple[str, str]]:
+        """The axes of heads, where layers with a window have others."""
+        if self._answers.local_kv_multiple == 1:
+            return []
+        local, others = (f"config.{at}KVHeads, config.{at}QHeadsPerGroup" for at in ("Local", ""))
+        return [("KVHeads, QHeadsPerGroup", f"({local}) if windowed else ({others})")]
+
+    def _in_init(self, axes: list[str]) -> str:
+        """`axes`, read from `config` or from what `init` has in variables."""
+        held = ("KVHeads", "QHeadsPerGroup") if self._answers.local_kv_multiple > 1 else ()
+        return shape([axis if axis in held else f"config.{axis}" for axis in axes])
+
+    @property
+    def told(self) -> str:
+        """What `init` is told beside the config: whether the layer has a window, where that makes a difference."""
+        return "windowed: bool, " if self._answers.uneven else ""
+
+    @property
+    def sinks_when(self) -> str | None:
+        """Whether a layer has sinks, in Python; None where every layer has."""
+        return None if self._answers.sinks_in == "every" else "windowed"
 
     # Words ------------------------------------------------------------------------------------------------------
 
@@ -196,19 +229,33 @@ class AttentionView(PartView):
     def _queries_keys_values(self) -> list[str]:
         answers = self._answers
         if answers.projections == "separate" and answers.clip is None and not self._mixed and not self._norms_apart:
-            lines = []
+            lines: list[str] = []
             for short in ("q", "k", "v"):
                 x = self._normed(short, f"self.{self.field[short]}(x)", rotated=False)
                 x = self._rotated(x) if self._rotary and short != "v" else x
+                x = self._scaled(x) if short == "v" else x
                 lines.append(f"{short} = {self._normed(short, x, rotated=True)}")
             return lines
-        return [*self._projected, *self._clipped, *self._turned]
+        return [*self._projected, *self._clipped, *self._scaled_apart, *self._turned]
+
+    def _scaled(self, v: str) -> str:
+        """Values as they are mixed."""
+        scale = self._answers.value_scale
+        return v if scale is None else f"{v}{self._port.times(scale)}"
+
+    @property
+    def _scaled_apart(self) -> list[str]:
+        """The same as a statement, where values are made together with queries and keys, or cut."""
+        answers = self._answers
+        apart = answers.projections != "separate" or answers.clip is not None
+        return [f"v = {self._scaled('v')}"] if apart and answers.value_scale is not None else []
 
     @property
     def _projected(self) -> list[str]:
         answers = self._answers
         if answers.projections == "separate":
             projected = {short: f"self.{self.field[short]}(x)" for short in ("q", "k", "v")}
+            projected["v"] = projected["v"] if answers.clip is not None else self._scaled(projected["v"])
             return [f"{short} = {self._normed(short, x, rotated=False)}" for short, x in projected.items()]
         fused = f"self.{self.field['qkv']}(x)"
         if answers.projections == "concat" and answers.heads != "multi":
@@ -319,9 +366,9 @@ class AttentionView(PartView):
             return [f"mask = mask.with_chunks(self.config.chunk_size, pos_ids{where})"]
         return [f"mask = mask.with_sliding_window(self.config.sliding_window{where})"]
 
-    def _over_heads(self, x: str) -> str:
-        """`x`, which has one entry for each query head, over the axes of the queries."""
-        axes = self.query_axes[:-1]
+    def _over_heads(self, x: str, *, local: bool = False) -> str:
+        """`x`, which has one entry for each query head, over the axes of the queries; of layers with a window."""
+        axes = [f"Local{axis}" if local else axis for axis in self.query_axes[:-1]]
         return (
             x
             if axes == ["Heads"]
@@ -341,13 +388,20 @@ class AttentionView(PartView):
         if self._rotary:
             scale = scale.replace("self.config.HeadSize", "HeadSize")
         arguments = ["q", "k", "v", "mask", f"HeadSize={self._head_size}", f"scale={scale}"]
+        lines = []
         if answers.softcap is not None:
             arguments.append(f"softcap={self._port.value(answers.softcap)}")
         if answers.sinks:
-            arguments.append(f"sinks={self._over_heads(f'self.{self.sinks}')}")
+            sinks = self._over_heads(f"self.{self.sinks}", local=answers.local_kv_multiple > 1)
+            if self.sinks_when is not None and not sinks.startswith(f"self.{self.sinks}."):
+                sinks = f"self.{self.sinks}"
+            elif self.sinks_when is not None:
+                lines.append(f"sinks = None if self.{self.sinks} is None else {sinks}")
+                sinks = "sinks"
+            arguments.append(f"sinks={sinks}")
         if self._positions.kind == "alibi":
             arguments.append("bias=AlibiBias(slopes, pos_ids)")
-        lines = [f"attended = dot_product_attention({', '.join(arguments)})"]
+        lines.append(f"attended = dot_product_attention({', '.join(arguments)})")
         inner = self.field.get("inner_norm")
         out = "attended" if inner is None else f"self.{inner}(attended)"
         if answers.gate != "none":

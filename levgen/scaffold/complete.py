@@ -133,6 +133,9 @@ def _size_problems(
     kv_heads = values.get("num_kv_heads", heads)
     if heads % kv_heads:
         problems.append(f"num_heads ({heads}) must be a multiple of num_kv_heads ({kv_heads})")
+    local = kv_heads * architecture.attention.local_kv_multiple
+    if local != kv_heads and heads % local:
+        problems.append(f"num_heads ({heads}) must be a multiple of the {local} key heads in layers with a window")
     if architecture.attention.projections == "blocks" and heads % 4:
         problems.append(f"num_heads ({heads}) must be a multiple of 4, the number of blocks")
     width = values.get("intermediate_dim", 0)

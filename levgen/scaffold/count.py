@@ -67,9 +67,15 @@ class _Counter:
         if self._a.attention.heads == "latent":
             of_layer = self._sizes["KvLatent"] + self._sizes["RopeHeadSize"]
         else:
-            of_layer = 2 * math.prod(self._sizes[axis] for axis in self._view.attention.key_axes)
+            own = self._view.attention
+            of_layer = sum(math.prod(self._sizes[axis] for axis in axes) for axes in (own.key_axes, own.value_axes))
         layers: int = self._values["num_layers"]
-        return layers * of_layer
+        # Layers with a window may have more heads.
+        return of_layer * (layers + (self._a.attention.local_kv_multiple - 1) * self._windowed_layers())
+
+    def _windowed_layers(self) -> int:
+        """How many layers have a window, where that is told by a list."""
+        return sum(kind == "sliding_attention" for kind in self._values.get("layer_types", ()))
 
     def _axis_sizes(self) -> dict[str, int]:
         """Axis -> size, where it has one. One axis may be sized by another, which is stated anywhere in the config."""
@@ -147,13 +153,15 @@ class _Counter:
         view = self._view
         own = view.attention if part == "attention" else view.mlp
         counts = [
-            self._projection(self._below(part, part, projection.role), projection, times)
+            self._projection(self._below(part, part, projection.role), alike, count)
             for projection in own.projections
             if projection.when is None or self._is_there(projection.shape)
+            for alike, count in self._with_local_heads(projection, times)
         ]
         if part == "attention" and self._a.attention.sinks:
             heads = self._values["num_heads"]
-            counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=times))
+            having = times if self._a.attention.sinks_in == "every" else self._windowed_layers()
+            counts.append(Count(self._below(part, part, "sinks"), "Heads", heads, times=having))
         if part == "attention" and self._a.attention.gate_bias:
             heads = self._values["num_heads"]
             counts.append(Count(self._below(part, part, "gate_bias"), "Heads", heads, times=times))
@@ -163,6 +171,14 @@ class _Counter:
         if part == "mlp" and "activation" in view.unknown:
             counts += self._unknown(view.unknown["activation"], times)
         return counts
+
+    def _with_local_heads(self, projection: Projection, times: int) -> list[tuple[Projection, int]]:
+        """`projection`, and as it is in layers with a window that have more key heads; each with how many have it."""
+        if self._a.attention.local_kv_multiple == 1 or "KVHeads" not in projection.shape:
+            return [(projection, times)]
+        local = replace(projection, shape=re.sub(r"\b(KVHeads|QHeadsPerGroup)\b", r"Local\1", projection.shape))
+        windowed = self._windowed_layers()
+        return [(one, count) for one, count in ((projection, times - windowed), (local, windowed)) if count]
 
     def _sparse_layers(self, layers: int) -> int:
         """How many layers have experts."""

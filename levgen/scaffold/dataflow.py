@@ -76,6 +76,7 @@ class _Reader:
             for name, yes in (
                 ("window", self._by_layer_window),
                 ("rotation", self._by_layer_rope),
+                ("heads" if self._a.attention.local_kv_multiple > 1 else "sinks", self._a.attention.uneven),
                 ("experts", self._view.mixed),
                 (f"what the {self._a.layer.odd} one holds", self._a.layer.odd is not None),
             )
@@ -179,6 +180,8 @@ class _Reader:
             steps += [*turned, *normed] if answers.norm_after_rotation else [*normed, *turned]
             if role == "q" and positions.temperature != "none":
                 steps.append(Step("* temperature", self._temperature))
+            if role == "v" and answers.value_scale is not None:
+                steps.append(Step(self._times(answers.value_scale)))
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
         if answers.gate != "none":
@@ -236,6 +239,8 @@ class _Reader:
         heads = self._values["num_heads"]
         keys = {"grouped": self._values.get("num_kv_heads"), "single": 1}.get(answers.heads, heads)
         said = [f"{heads} heads" + ("" if keys == heads else f" over {keys} key head{'s' * (keys != 1)}"), "causal"]
+        if answers.local_kv_multiple > 1 and keys is not None:
+            said[0] += f", {answers.local_kv_multiple * keys} in layers with a window"
         if answers.window != "none":
             where = " in layers that say so" if self._by_layer_window else ""
             said.append(f"{self._seen}{where}")
@@ -245,7 +250,8 @@ class _Reader:
         if self._a.positions.kind == "alibi":
             said.append("less the distance * a slope of the head (ALiBi)")
         if answers.sinks:
-            said.append(f"a learned logit in the denominator ({self._weight('attention', 'sinks')})")
+            where = "" if answers.sinks_in == "every" else " in layers with a window"
+            said.append(f"a learned logit in the denominator{where} ({self._weight('attention', 'sinks')})")
         return ", ".join(said)
 
     @property

@@ -38,7 +38,8 @@ class ParityView:
         elif answers.heads == "latent":
             changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']
         elif answers.heads == "grouped":
-            changes = ['{"num_kv_heads": 1}', '{"num_kv_heads": TINY.num_heads}']
+            most = "TINY.num_heads" + ("" if answers.local_kv_multiple == 1 else f" // {answers.local_kv_multiple}")
+            changes = ['{"num_kv_heads": 1}', f'{{"num_kv_heads": {most}}}']
         elif answers.projections == "blocks":
             changes = ['{"num_heads": 8}']
         else:

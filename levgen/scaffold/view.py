@@ -407,6 +407,29 @@ class PortView:
         others = {"first": "later", "last": "earlier"}
         return None if odd is None else ("layer_kinds", odd, others[odd])
 
+    @cached_property
+    def kinds_of_layers(self) -> str | None:
+        """The config's property with the kind of each layer, where layers hold unlike things; else None."""
+        uneven = self.architecture.attention.uneven
+        if uneven:
+            return "layer_kinds" if self.mixed else "layer_types"
+        return None if self.layer_kinds is None else self.layer_kinds[0]
+
+    @cached_property
+    def kinds_in_pairs(self) -> bool:
+        """Whether a layer's kind is a pair: that of its attention, by its window, and that of its MLP."""
+        return self.architecture.attention.uneven and self.mixed
+
+    @property
+    def sparse_when(self) -> str:
+        """Whether a layer of the kind `kind` has experts, in Python."""
+        return 'mlp == "sparse"' if self.kinds_in_pairs else 'kind == "sparse"'
+
+    @property
+    def windowed_when(self) -> str:
+        """Whether a layer of the kind `kind` has a window, in Python."""
+        return f'{"window" if self.kinds_in_pairs else "kind"} == "sliding_attention"'
+
     def layers_with(self, answer: str) -> tuple[str | None, str]:
         """(whether a layer of the kind `kind` has what `answer` is about, in Python; the same in words).
 
@@ -420,7 +443,10 @@ class PortView:
             return None, ""
         _, odd, other = self.layer_kinds
         if which == odd:
-            return f'kind == "{odd}"', f"in {odd} layers only" if self.mixed else f"in the {odd} layer only"
+            return (
+                self.sparse_when if self.mixed else f'kind == "{odd}"',
+                f"in {odd} layers only" if self.mixed else f"in the {odd} layer only",
+            )
         return f'kind == "{other}"', f"not in the {odd} layer"
 
     @cached_property

@@ -53,8 +53,11 @@ class Structure:
     def evidence(self) -> list[Evidence]:
         first = self.layers[0].evidence
         of_experts = next((layer.block.evidence for layer in self.layers if isinstance(layer.block, Mixture)), ())
-        of_growth = next((layer.scores.evidence for layer in self.layers if layer.scores.growth is not None), ())
-        more = [entry for entry in (*of_growth, *of_experts) if entry not in first]
+        # What was asked of some layers only.
+        asked = {entry.question for entry in first}
+        of_scores = {e.question: e for layer in reversed(self.layers) for e in layer.scores.evidence}
+        more = [entry for question, entry in of_scores.items() if question not in asked]
+        more += [entry for entry in of_experts if entry not in first]
         return [*self.embeddings.evidence, *first, *more, *self.head.evidence]
 
 

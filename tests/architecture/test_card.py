@@ -98,6 +98,32 @@ def test_unknown_type_names_the_nearest() -> None:
             {"attention": {"heads": "latent", "sinks": True}},
             "attention.sinks=true is not known with attention.heads=latent: leave it at false",
         ),
+        (
+            {"attention": {"heads": "latent", "value_scale": 0.5}},
+            "attention.value_scale=0.5 is not known with attention.heads=latent: leave it at none",
+        ),
+        ({"attention": {"gate_bias": True}}, "attention.gate_bias=true needs a gate: attention.gate=sigmoid"),
+        ({"attention": {"sinks_in": "windowed"}}, "attention.sinks_in=windowed is of sinks"),
+        ({"attention": {"local_kv_multiple": 2}}, "they need attention.window=by_layer, and it is none"),
+        (
+            {"attention": {"local_kv_multiple": 2, "window": "by_layer", "projections": "concat"}},
+            "attention.local_kv_multiple is known with attention.heads=grouped, projections=separate and no norm",
+        ),
+        (
+            {"attention": {"value_dim": "free", "gate": "sigmoid"}},
+            "attention.value_dim=free is known with attention.projections=separate, and neither a norm nor a gate",
+        ),
+        (
+            {"attention": {"local_kv_multiple": 2, "window": "by_layer"}, "layer": {"added_bias": "last"}},
+            "make two kinds of layers, and layer.added_bias would make more",
+        ),
+        ({"layer": {"sums": "averaged", "parallel": "shared"}}, "layer.sums=averaged is known with blocks one after"),
+        ({"layer": {"sums": "averaged", "residual_scale": 0.5}}, "layer.sums=averaged is known with blocks one after"),
+        ({"positions": {"growth_length": 2048.0}}, "growth_length and growth_exponent are given together"),
+        (
+            {"positions": {"growth_length": 2048.0, "growth_exponent": 0.1}},
+            "positions.growth_length is of layers that don't rotate: positions.layers is not every",
+        ),
         ({"attention": {"heads": "latent"}, "positions": {"kind": "alibi"}}, "it needs positions.kind=rotary"),
         ({"attention": {"latent_norm_eps": 1e-6}}, "belongs to attention.heads=latent, and attention.heads is grouped"),
         ({"attention": {"scale": "hidden_dim**-0.5 * "}}, "is not a number, a hyperparameter, or a power of one"),

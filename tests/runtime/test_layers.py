@@ -1,4 +1,4 @@
-"""Values that differ from layer to layer: as arrays over the layers, and in a mask under a scan."""
+"""Values that differ from layer to layer: as arrays over the layers, in a mask under a scan, and in a stream."""
 
 import haliax as hax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from haliax import Axis
 
 from levgen.errors import LevgenError
-from levgen.runtime import AttentionMask, by_layer
+from levgen.runtime import AttentionMask, averaged, by_layer
 
 Layers, Pos, KeyPos = Axis("layer", 3), Axis("position", 6), Axis("key_position", 6)
 
@@ -43,3 +43,19 @@ def test_no_window_is_none_whatever_the_flag() -> None:
     windowed = by_layer(Layers, (1, 0, 1), {1: True, 0: False})
     mask = AttentionMask.causal()
     assert mask.with_sliding_window(None, where=windowed["layer", 0]) is mask
+
+
+def test_an_averaged_stream_is_the_sum_of_its_terms_over_the_root_of_their_number() -> None:
+    terms = np.random.default_rng(0).standard_normal((7, Pos.size)).astype(np.float32)
+    stream = hax.named(terms[0], Pos)
+    for count in range(1, len(terms)):
+        stream = averaged(stream, hax.named(terms[count], Pos), hax.named(np.int32(count), ()))
+    np.testing.assert_allclose(stream.array, terms.sum(0) / np.sqrt(len(terms)), rtol=1e-5, atol=1e-6)
+
+
+def test_an_averaged_stream_keeps_its_dtype_and_is_computed_in_fp32() -> None:
+    x, added = (hax.named(np.full(6, value, np.float32), Pos).astype("bfloat16") for value in (1.0, 3.0))
+    out = averaged(x, added, hax.named(np.int32(100), ()))
+    assert out.dtype == x.dtype
+    exact = (np.sqrt(100.0) + 3.0) / np.sqrt(101.0)
+    np.testing.assert_allclose(out.astype("float32").array, exact, rtol=2.0**-8)

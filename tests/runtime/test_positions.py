@@ -6,6 +6,7 @@ pytest.importorskip("torch", reason="the reference is in torch")
 import torch
 from haliax import Axis
 from numeric import relative_error
+from transformers.models.beam.modeling_beam import compute_attention_scaling
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.ctrl.modeling_ctrl import positional_encoding
 from transformers.models.llama4 import modeling_llama4
@@ -15,7 +16,7 @@ from transformers.models.pegasus.modeling_pegasus import PegasusSinusoidalPositi
 from transformers.models.xglm.modeling_xglm import XGLMSinusoidalPositionalEmbedding
 
 from levgen.errors import LevgenError
-from levgen.runtime.positions import AlibiBias, alibi_slopes, sinusoidal_table, tempered_queries
+from levgen.runtime.positions import AlibiBias, alibi_slopes, grown_queries, sinusoidal_table, tempered_queries
 
 HEADS = [1, 2, 3, 4, 6, 8, 12, 14, 16, 20]
 Pos = Axis("position", 40)
@@ -127,3 +128,13 @@ def test_queries_grow_as_those_of_llama4():
 def test_what_is_unknown_is_refused(call):
     with pytest.raises(LevgenError):
         call()
+
+
+def test_grown_queries_are_those_of_beam():
+    positions = np.stack([np.arange(40), np.arange(40) * 5000])
+    q = np.random.default_rng(1).standard_normal((2, 40, 8)).astype(np.float32)
+    expected = q * compute_attention_scaling(torch.tensor(positions))[:, 0].numpy()
+    axes = (Axis("batch", 2), Pos, Axis("head_size", 8))
+    ours = grown_queries(hax.named(q, axes), hax.named(positions, axes[:2]), length=2048.0, exponent=0.1)
+    assert ours.axes == axes
+    assert relative_error(ours.array, expected) < 1e-6

@@ -64,6 +64,7 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
     [
         "attention.bias=true",
         "attention.sinks=true",
+        "attention.value_dim=free",
         "attention.qk_norm=full",
         "attention.heads=latent",
         "mlp.inner_norm=true",
@@ -86,6 +87,22 @@ def test_operations_of_a_mixture_are_those_of_what_a_token_passes_through(tmp_pa
 def test_every_answer_is_counted(tmp_path: Path, setting: str) -> None:
     settings = [*setting.split(), "hidden_dim=64", "num_layers=2", "norm.kind=layer"]
     ours, expected = _parameters(tmp_path, "llama", settings)
+    assert ours == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["attention.gate=sigmoid", "attention.gate_bias=true"],
+        ["attention.window=by_layer", "attention.local_kv_multiple=2", "attention.sinks=true"],
+        ["attention.window=by_layer", "attention.sinks=true", "attention.sinks_in=windowed"],
+        ["attention.window=by_layer", "attention.local_kv_multiple=2", "moe.layers=after", "moe.shared=plain"],
+    ],
+    ids=lambda settings: settings[-1],
+)
+def test_what_some_layers_have_is_counted(tmp_path: Path, settings: list[str]) -> None:
+    sizes = ["hidden_dim=64", "num_layers=5", "num_heads=8", "num_kv_heads=2"]
+    ours, expected = _parameters(tmp_path, "llama", [*settings, *sizes])
     assert ours == expected
 
 
@@ -115,7 +132,13 @@ def test_counts_of_every_card(tmp_path: Path, model_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("model_type", "cached"),
-    [("llama", 32 * 2 * 32 * 128), ("falcon", 32 * 2 * 64), ("codegen", 28 * 2 * 4096), ("youtu", 32 * (512 + 64))],
+    [
+        ("llama", 32 * 2 * 32 * 128),
+        ("falcon", 32 * 2 * 64),
+        ("codegen", 28 * 2 * 4096),
+        ("youtu", 32 * (512 + 64)),
+        ("mimo_v2_flash", 4 * (192 + 128) * (9 + 2 * 39)),
+    ],
 )
 def test_a_cache_holds_keys_and_values_or_what_they_are_made_from(model_type: str, cached: int) -> None:
     assert cached_numbers(complete(get(model_type))) == cached

@@ -103,6 +103,27 @@ def test_norms_stand_where_the_answers_say(setting: str, places: list[str]) -> N
         (["attention.window=by_layer", "positions.layers=windowed"], "which differ in window and rotation"),
         (["attention.inner_norm=true"], "attn_norm"),
         (["attention.gate=softplus", "attention.gate_per=head"], "* softplus gate_proj, for each head"),
+        (
+            ["attention.gate=sigmoid", "attention.gate_bias=true"],
+            "* sigmoid gate_proj, for each channel, with gate_bias added for each head",
+        ),
+        (["attention.value_scale=0.5"], "v_proj → * 0.5"),
+        (["attention.window=by_layer", "attention.local_kv_multiple=2", "num_kv_heads=4"], "4 key heads, 8 in layers"),
+        (["attention.window=by_layer", "attention.local_kv_multiple=2", "num_kv_heads=4"], "in window and heads"),
+        (
+            ["attention.window=by_layer", "attention.sinks=true", "attention.sinks_in=windowed"],
+            "a learned logit in the denominator in layers with a window (sinks)",
+        ),
+        (["layer.sums=averaged"], "x ← (√n x + attention) / √(n + 1), of n terms before it"),
+        (
+            [
+                "attention.window=by_layer",
+                "positions.layers=windowed",
+                "positions.growth_length=2048.0",
+                "positions.growth_exponent=0.1",
+            ],
+            "where they don't turn, queries grow by (1 + (position + 1) / 2048) ** 0.1",
+        ),
         (["attention.heads=latent"], "q_a_proj → q_a_layernorm → q_b_proj → rotate"),
         (["attention.heads=latent"], "to 512 numbers, and 64 of a key for all heads, with a bias if attention_bias"),
         (["attention.heads=single"], "32 heads over 1 key head, causal"),

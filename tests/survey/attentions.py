@@ -10,7 +10,10 @@ WIDTH, HEADS, KV, DIM = 20, 4, 2, 6
 
 
 class Mix(nn.Module):
-    """`a` and `b` and `c` make what is mixed, `d` what comes out. `twist` changes the scores."""
+    """`a` and `b` and `c` make what is mixed, `d` what comes out. `twist` changes the scores.
+
+    `start` is where the first token stands, which only `growth` sees.
+    """
 
     def __init__(
         self,
@@ -29,27 +32,34 @@ class Mix(nn.Module):
         theta: float = 500.0,
         gate: Any = None,
         gates: int = HEADS * DIM,
+        gate_bias: int = 0,
+        value: int = DIM,
+        louder: float = 1.0,
+        growth: Any = None,
     ) -> None:
         super().__init__()
         self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
         self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
-        self.clip, self.gate = clip, gate
+        self.clip, self.gate, self.value, self.louder = clip, gate, value, louder
+        self.growth, self.start = growth, 0
         torch.manual_seed(3)
         if gate is not None:
             self.f = nn.Linear(WIDTH, gates, bias=False)
+        if gate_bias:
+            self.z = nn.Parameter(torch.randn(gate_bias))
         if sinks:
             self.e = nn.Parameter(torch.randn(HEADS))
         if fused is None:
-            self.a, self.b, self.c = (nn.Linear(WIDTH, n * DIM) for n in (HEADS, kv, kv))
+            self.a, self.b, self.c = (nn.Linear(WIDTH, n) for n in (HEADS * DIM, kv * DIM, kv * value))
         else:
             self.abc = nn.Linear(WIDTH, (HEADS + 2 * kv) * DIM)
-        self.d = nn.Linear(HEADS * DIM, WIDTH)
+        self.d = nn.Linear(HEADS * value, WIDTH)
         self.double()
 
     def _project(self, x: Any) -> tuple[Any, Any, Any]:
         t, group = x.shape[1], HEADS // self.kv
         if self.fused is None:
-            return tuple(p(x).view(t, -1, DIM) for p in (self.a, self.b, self.c))  # type: ignore[return-value]
+            return self.a(x).view(t, -1, DIM), self.b(x).view(t, -1, DIM), self.c(x).view(t, -1, self.value)
         if self.fused == "concat":
             q, k, v = self.abc(x).view(t, -1, DIM).split((HEADS, self.kv, self.kv), dim=1)
             return q, k, v
@@ -88,6 +98,8 @@ class Mix(nn.Module):
             q = q.clamp(-0.5, 0.5)
         q, k = self._turn(q), self._turn(k)
         k, v = (y.repeat_interleave(HEADS // self.kv, dim=1) for y in (k, v))
+        if self.growth is not None:
+            q = q * self.growth(torch.arange(self.start, self.start + t).double())[:, None, None]
         s = torch.einsum("thd,shd->hts", q, k) * self.scale
         if self.twist == "temperature":
             s = s * (1 + 0.1 * torch.arange(t).double()[:, None])
@@ -109,9 +121,12 @@ class Mix(nn.Module):
         if hasattr(self, "e"):
             sinks = self.e[:, None, None].expand(-1, t, 1)
             p = torch.cat((s.masked_fill(~seen, -math.inf), sinks), dim=-1).softmax(-1)[..., :-1]
-        out = torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1)
+        out = self.louder * torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1)
         if self.gate is not None:
-            gates = self.gate(self.f(x))
+            gates = self.f(x)
+            if hasattr(self, "z"):
+                gates = gates + self.z.repeat_interleave(gates.shape[-1] // len(self.z))
+            gates = self.gate(gates)
             out = out * gates.repeat_interleave(out.shape[-1] // gates.shape[-1], dim=-1)
         return self.d(out)
 
@@ -206,6 +221,9 @@ class Block(nn.Module):
             case "pre":
                 x = x + f * self.m(self.s(x))
                 return x + f * self._thick(self.t(x))
+            case "averaged":
+                x = 3**-0.5 * (2**0.5 * x + self.m(self.s(x)))
+                return 0.5 * (3**0.5 * x + f * self._thick(self.t(x)))
             case "post":
                 x = self.s(x + f * self.m(x))
                 return self.t(x + f * self._thick(x))

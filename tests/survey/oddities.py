@@ -206,7 +206,7 @@ ATTENTIONS = [
         "tokens that don't see themselves",
         attention(scores=lambda a, s: _masked(s, (_distance(s) == 0) & (_positions(s) > 0))),
     ),
-    Oddity("a softmax off by one", attention(shares=lambda a, p: p * 0.9)),
+    Oddity("shares of less than 1", attention(shares=lambda a, p: p * 0.9), right={"attention.value_scale": 0.9}),
     Oddity("sharpened shares", attention(shares=lambda a, p: p.sqrt() / p.sqrt().sum(-1, keepdim=True))),
     Oddity("shares of 0.5 at most", attention(shares=lambda a, p: p.clamp(max=0.5))),
     Oddity("a first value of zero", attention(rotated=lambda a, q, k, v: (q, k, v * (_positions(v) > 0)[:, None]))),
@@ -529,4 +529,23 @@ OTHERS = [
     Oddity("norms after rotation", _normed_after, _QWEN3, right={"attention.norm_after_rotation": True}),
 ]
 
-ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS]
+
+def _averaged(before: Callable[[int], int], *, kept: bool = True) -> Change:
+    """A stream that is the mean of its terms times the root of their number: before(layer) of them go in."""
+
+    def forward(self: Any, x: Any, attend: Any) -> Any:
+        n = before(self.self_attn.layer_idx)
+        x = ((n if kept else 1) ** 0.5 * x + attend(self.input_layernorm(x))) / (n + 1) ** 0.5
+        return ((n + 1 if kept else 1) ** 0.5 * x + self.mlp(self.post_attention_layernorm(x))) / (n + 2) ** 0.5
+
+    return _layer(forward)
+
+
+STREAMS = [
+    Oddity("a stream averaged over its terms", _averaged(lambda i: 2 * i + 1), right={"layer.sums": "averaged"}),
+    Oddity("a stream averaged from two terms on", _averaged(lambda i: 2 * i + 2), rare=True),
+    Oddity("a stream averaged anew in each layer", _averaged(lambda i: 1), rare=True),
+    Oddity("a stream that fades by depth", _averaged(lambda i: 2 * i + 1, kept=False), rare=True),
+]
+
+ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS, *STREAMS]

@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from attentions import DIM, HEADS, KV, WIDTH, Block, Mix
 
-from levgen.reference.record import record
+from levgen.reference.record import Call, record
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.shapes import LENGTH
@@ -17,8 +17,9 @@ from levgen.survey.questions.activation import find_channel_block
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import find_dataflow
 from levgen.survey.questions.output_gate import find_output_gate
+from levgen.survey.questions.query_growth import find_query_growth
 from levgen.survey.questions.roles import find_roles
-from levgen.survey.questions.scores import Scores, find_scores
+from levgen.survey.questions.scores import Growth, Scores, find_scores
 
 
 def _dissect(block: Block) -> Anatomy:
@@ -53,6 +54,15 @@ def test_what_feeds_what(order: str, norms: str, parallel: str) -> None:
 
 def test_a_factor_on_what_blocks_add() -> None:
     assert find_dataflow(_dissect(Block(Mix(), factor=0.6))).residual_scale == pytest.approx(0.6)
+
+
+def test_a_stream_that_is_averaged() -> None:
+    """The input is made up of 2 terms: after attention of 3, after the MLP of 4."""
+    flow = find_dataflow(_dissect(Block(Mix(), order="averaged")))
+    assert (flow.norms, flow.parallel, flow.residual_scale, flow.terms) == ("pre", "no", 1.0, 2)
+    assert find_dataflow(_dissect(Block(Mix()))).terms is None
+    with pytest.raises(UnresolvedError, match="what feeds what in a layer"):
+        find_dataflow(_dissect(Block(Mix(), order="averaged", factor=0.9)))
 
 
 @pytest.mark.parametrize(
@@ -182,15 +192,79 @@ def test_a_gate_of_another_function_is_unknown(function: Any) -> None:
         find_output_gate(anatomy, find_dataflow(anatomy).attention_core)
 
 
-def test_a_factor_on_a_gate_is_unknown() -> None:
-    """Nothing tells a factor on a gate from one on the values, but that the shares of a query must sum to 1."""
+def test_a_factor_on_a_gate_is_one_on_values() -> None:
+    """Nothing tells a factor on a gate from one on the values, and it is taken for that."""
     anatomy = _dissect(Block(Mix(gate=lambda x: 2 * torch.sigmoid(x))))
     core = find_dataflow(anatomy).attention_core
     gate = find_output_gate(anatomy, core)
     assert gate is not None
     opened, core = gate.opened(anatomy, core)
-    with pytest.raises(UnresolvedError, match="a row sums to 1"):
-        find_scores(opened, find_roles(opened, core))
+    assert find_scores(opened, find_roles(opened, core)).value_scale == 2.0
+
+
+@pytest.mark.parametrize("numbers", [HEADS, 2, HEADS * DIM])
+def test_a_parameter_that_is_added_to_a_gate(numbers: int) -> None:
+    anatomy = _dissect(Block(Mix(gate=torch.sigmoid, gate_bias=numbers, sinks=True)))
+    core = find_dataflow(anatomy).attention_core
+    gate = find_output_gate(anatomy, core)
+    assert gate is not None
+    assert (gate.leaf, gate.function, gate.bias) == ("m.f", "sigmoid", "m.z")
+    opened, core = gate.opened(anatomy, core)
+    scores = find_scores(opened, find_roles(opened, core))
+    assert (scores.sinks, scores.value_scale) == ("m.e", 1.0)
+
+
+def test_a_parameter_that_multiplies_a_gate_is_unknown() -> None:
+    anatomy = _dissect(Block(Mix(gate=lambda x: torch.sigmoid(2 * x), gate_bias=HEADS)))
+    with pytest.raises(UnresolvedError, match="gate on what attention puts out"):
+        find_output_gate(anatomy, find_dataflow(anatomy).attention_core)
+
+
+@pytest.mark.parametrize("sinks", [False, True])
+@pytest.mark.parametrize("window", [None, 7])
+def test_values_of_a_width_of_their_own_and_a_factor_on_them(sinks: bool, window: int | None) -> None:
+    roles, scores = _attention(value=5, louder=0.7, sinks=sinks, window=window)
+    assert (roles.heads, roles.kv_heads, roles.head_dim, roles.value_dim) == (HEADS, KV, DIM, 5)
+    assert (roles.order, roles.window) == ("separate", window)
+    assert scores.value_scale == pytest.approx(0.7, rel=1e-7)
+    assert scores.sinks == ("m.e" if sinks else None)
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+def _grown(growth: Any) -> Scores:
+    block = Block(Mix(layout=None, growth=growth))
+    anatomy = _dissect(block)
+    roles = find_roles(anatomy, find_dataflow(anatomy).attention_core)
+
+    def at(positions: Any) -> Call:
+        assert isinstance(block.m, Mix)
+        block.m.start = int(positions[0, 0])
+        x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64)
+        (call,) = record(lambda: block(x), {"layer": block}, arguments=True)
+        return call
+
+    return find_query_growth(at, anatomy, roles, find_scores(anatomy, roles))
+
+
+@pytest.mark.parametrize(("length", "exponent"), [(2048.0, 0.1), (700.0, 0.25)])
+def test_queries_that_grow_by_a_power_where_nothing_rotates(length: float, exponent: float) -> None:
+    scores = _grown(lambda p: (1 + (p + 1) / length) ** exponent)
+    assert scores.growth == Growth(length, exponent)
+    assert scores.query_scaling is None
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("growth", "observed"),
+    [
+        (lambda p: 1 + 0.1 * torch.log1p((p + 1) / 700), "logarithm 0.1 over 700: known is a power only"),
+        (lambda p: 1 + 0.1 * torch.log1p(((p + 1) / 700).floor()) + p / 1e4, "no candidate reproduces"),
+        (lambda p: (1 + (p + 1) / 700).clamp(max=50.0) ** 0.2, "no candidate reproduces"),
+    ],
+)
+def test_other_growth_is_unknown(growth: Any, observed: str) -> None:
+    with pytest.raises(UnresolvedError, match=observed):
+        _grown(growth)
 
 
 def test_queries_that_grow_with_their_position() -> None:
@@ -211,7 +285,7 @@ def test_queries_that_grow_with_their_position() -> None:
         ("clamped", "moves nothing"),
         ("temperature of heads", "it differs by head"),
         ("first token", "beyond the window"),
-        ("sink", "a row sums to 1"),
+        ("sink", "sums of probabilities"),
     ],
 )
 def test_a_mechanism_of_no_candidate_is_unknown(twist: str, observed: str) -> None:

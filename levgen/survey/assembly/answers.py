@@ -78,7 +78,7 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         latent = {"heads": "latent", "head_dim": "free"}
         latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
     return {
-        **(latent or {"heads": _heads(trials, found), "head_dim": _head_dim(trials, found)}),
+        **(latent or _usual_heads(trials, found, measures)),
         "projections": measures.projections,
         "transposed": measures.attention_transposed,
         "bias": found.switches.get("attention_bias", measures.attention_bias),
@@ -87,6 +87,7 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         "norm_after_rotation": measures.norm_after_rotation,
         "scale": found.factors["attention_scale"],
         "clip": scale(found, "attention_clip", None),
+        "value_scale": scale(found, "value_scale", 1.0),
         "softcap": scale(found, "attention_softcap", None),
         "window": _window(found, measures),
         "sinks": measures.sinks,
@@ -95,6 +96,39 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         "gate_bias": measures.gate_bias,
         "inner_norm": measures.attention_inner_norm,
     }
+
+
+def _usual_heads(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    """The answers about heads whose keys and values have projections of their own."""
+    widths = {"head_dim": _head_dim(trials, found), "value_dim": _value_dim(trials, found)}
+    return {"heads": _heads(trials, found), **widths, **_of_windows(trials, measures)}
+
+
+def _of_windows(trials: Trials, measures: Measures) -> dict[str, Any]:
+    """What layers with a window have that others haven't. Raises UnresolvedError where no answer says what."""
+    known = [trial.measures for trial in trials.examined if trial.measures is not None]
+    multiples = {m.local_kv_multiple for m in known} - {None}
+    sizes = {m.num_kv_heads for m in known if m.local_kv_multiple is not None}
+    (multiple,) = multiples if len(multiples) == 1 else (None,)
+    if multiples and (multiple is None or multiple != int(multiple) or (multiple != 1 and len(sizes) == 1)):
+        seen = f"{sorted(m for m in multiples if m is not None)} times as many at {sorted(sizes)}"
+        raise UnresolvedError("key heads of layers with a window", seen)
+    answers: dict[str, Any] = {}
+    if not all(all(m.sunk) or not any(m.sunk) for m in known):
+        if any(m.sunk != m.windowed for m in known):
+            raise UnresolvedError("which layers have sinks", f"{measures.sunk}: as no field of the config says")
+        answers["sinks_in"] = "windowed"
+    return answers | ({"local_kv_multiple": int(multiple)} if multiple is not None else {})
+
+
+def _value_dim(trials: Trials, found: FieldMap) -> str:
+    """How wide values are. Raises UnresolvedError where their width follows no field."""
+    if "v_head_dim" in found.sizes:
+        return "free"
+    known = [trial.measures for trial in trials.examined if trial.measures is not None]
+    if any(m.v_head_dim != m.head_dim for m in known):
+        raise UnresolvedError("width of values", f"{known[0].v_head_dim}, and no field says so")
+    return "head_dim"
 
 
 def _heads(trials: Trials, found: FieldMap) -> str:

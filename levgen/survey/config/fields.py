@@ -52,6 +52,7 @@ NEUTRAL: dict[str, float | None] = {
     "latent_norm_eps": None,
     "growth_length": None,
     "growth_exponent": None,
+    "value_scale": 1.0,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
     "moe_norm_order": None,
@@ -153,6 +154,9 @@ def map_sizes(trials: Trials, found: FieldMap) -> None:
         if ours == "mlp_multiple" and "intermediate_dim" in found.sizes:
             continue
         _map_size(trials, found, ours, name)
+    known = [trial.measures for trial in trials.examined if trial.measures is not None]
+    if all(not m.latent and m.v_head_dim == m.head_dim for m in known):
+        found.sizes.pop("v_head_dim", None)
     if not {"intermediate_dim", "mlp_multiple"} & found.sizes.keys():
         _map_size(trials, found, "intermediate_dim", "joint_width")
         found.joint_width = "intermediate_dim" in found.sizes

@@ -11,7 +11,7 @@ from levgen.survey.structure import LayerFindings
 
 @dataclass(frozen=True, kw_only=True)
 class LatentMeasures:
-    """None where keys and values have projections of their own."""
+    """None where keys and values have projections of their own, but for `v_head_dim`."""
 
     q_lora_rank: int | None = None  # None also where queries are of full rank
     kv_lora_rank: int | None = None

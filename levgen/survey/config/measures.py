@@ -27,10 +27,23 @@ _SOME = {
     "norm_after_rotation": "rotating",
     "growth_length": "unturned",
     "growth_exponent": "unturned",
+    "local_kv_multiple": "told_apart",
     **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
 }
+# In which layers with a window may differ from those without.
+_OF_WINDOWS = ("num_kv_heads", "sinks")
 # One value a layer, which layers may differ in.
-BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "terms", "sparse")
+BY_LAYER = (
+    "windowed",
+    "rotating",
+    "rotary_scaling",
+    "frequencies",
+    "missing_norm",
+    "added_bias",
+    "terms",
+    "sunk",
+    "sparse",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,8 @@ class Measures(LatentMeasures, MixtureMeasures):
     intermediate_dim: int | None  # None where every layer has experts
     num_layers: int
     num_heads: int
-    num_kv_heads: int
+    num_kv_heads: int  # of layers without a window, where there are any
+    local_kv_multiple: float | None  # how many times as many those with one have; None where all are alike in that
     head_dim: int
     position_rows: int | None
     window: int | None
@@ -51,6 +65,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     norm_eps: float
     embedding_scale: float
     attention_scale: float
+    value_scale: float
     attention_softcap: float | None
     attention_clip: float | None
     residual_scale: float
@@ -105,6 +120,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     rotary_scaling: tuple[float, ...]
     missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
     added_bias: tuple[bool, ...]
+    sunk: tuple[bool, ...]  # which have sinks
     terms: tuple[int | None, ...]  # of how many what a layer is given is made up, where sums are averaged
     # weights
     names: Mapping[str, Mapping[str, str | None]]
@@ -118,6 +134,11 @@ class Measures(LatentMeasures, MixtureMeasures):
     def unturned(self) -> tuple[bool, ...]:
         """Of each layer that was examined, whether nothing rotates in it."""
         return tuple(not rotates for rotates in self.rotating)
+
+    @property
+    def told_apart(self) -> tuple[bool, ...]:
+        """Whether layers with a window and without were examined, as if it were a value of one layer."""
+        return (len(set(self.windowed)) > 1,)
 
     @property
     def turning_width(self) -> int:
@@ -196,17 +217,20 @@ def measure(structure: Structure) -> Measures:
     if len(grown) == 1:  # else those that don't rotate differ
         allowed |= {"growth_length", "growth_exponent"}
     kinds = {sparse: next((m for m in layers if m.sparse[0] is sparse), None) for sparse in (False, True)}
+    windows_kinds = {has: next((m for m in layers if m.windowed[0] is has), None) for has in (False, True)}
     for index, layer in enumerate(layers):
-        alike_in_kind = kinds[layer.sparse[0]]
+        alike_in_kind, alike_in_window = kinds[layer.sparse[0]], windows_kinds[layer.windowed[0]]
         assert alike_in_kind is not None
-        differing = [name for name in alike_in_kind.differing(layer) if name not in allowed]
-        differing += [name for name in first.differing(layer) if name not in {*allowed, *_OF_CHANNELS, *differing}]
-        if differing:
-            at = layers.index(alike_in_kind)
-            said = [
-                f"{n}: {getattr(alike_in_kind, n)} in layer {at}, {getattr(layer, n)} in layer {index}"
-                for n in differing
-            ]
+        assert alike_in_window is not None
+        unlike = {name: alike_in_kind for name in alike_in_kind.differing(layer) if name not in _OF_WINDOWS}
+        unlike |= {name: first for name in first.differing(layer) if name not in {*_OF_CHANNELS, *_OF_WINDOWS, *unlike}}
+        unlike |= {name: alike_in_window for name in alike_in_window.differing(layer) if name in _OF_WINDOWS}
+        said = [
+            f"{name}: {getattr(other, name)} in layer {layers.index(other)}, {getattr(layer, name)} in layer {index}"
+            for name, other in unlike.items()
+            if name not in allowed
+        ]
+        if said:
             raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
     windows = {layer.window for layer in layers if layer.window is not None}
     layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
@@ -216,6 +240,8 @@ def measure(structure: Structure) -> Measures:
             f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
         )
     first = _with_both(kinds[False], kinds[True])
+    whole, local = windows_kinds[False], windows_kinds[True]
+    multiple = None if whole is None or local is None else local.num_kv_heads / whole.num_kv_heads
     turning = next((layer for layer in layers if layer.layout is not None), first)
     (growth,) = grown
     return replace(
@@ -226,6 +252,10 @@ def measure(structure: Structure) -> Measures:
         rotary_dim=turning.rotary_dim,
         norm_after_rotation=turning.norm_after_rotation,
         position_kind=turning.position_kind,
+        num_kv_heads=(whole or first).num_kv_heads,
+        local_kv_multiple=multiple,
+        sinks=any(layer.sinks for layer in layers),
+        sunk=tuple(layer.sunk[0] for layer in layers),
         growth_length=growth[0],
         growth_exponent=growth[1],
         sparse=tuple(layer.sparse[0] for layer in layers),
@@ -294,6 +324,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         num_layers=len(structure.chain.layers),
         num_heads=roles.heads,
         num_kv_heads=roles.kv_heads,
+        local_kv_multiple=None,
         head_dim=roles.head_dim,
         position_rows=None if embeddings.rows is None else embeddings.rows - embeddings.offset,
         window=roles.window,
@@ -301,6 +332,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         norm_eps=norm.eps,
         embedding_scale=embeddings.scale,
         attention_scale=scores.scale,
+        value_scale=scores.value_scale,
         attention_softcap=scores.softcap,
         attention_clip=scores.clip,
         residual_scale=flow.residual_scale,
@@ -330,6 +362,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
+        sunk=(scores.sinks is not None,),
         attention_gate="none" if gate is None else gate.function,
         gate_bias=gate is not None and _gate_bias(layer, gate),
         gate_per="channel" if gate is None else _gate_per(layer, gate),
@@ -354,7 +387,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         added_bias=(flow.added_bias is not None,),
         terms=(flow.terms,),
         names=module_roles(structure, layer),
-        **measure_latent(layer),
+        **({"v_head_dim": roles.value_dim} | measure_latent(layer)),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
 

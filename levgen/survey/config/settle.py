@@ -33,12 +33,13 @@ _FOLLOWS_SIZES = {
     "embedding_scale",
     *MIXTURE,
     *LATENT,
+    "local_kv_multiple",
     "missing_norm",
     "added_bias",
 }
 
 # What else may move with a list by layer.
-_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers")
+_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers", "local_kv_multiple", "sunk")
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
 

@@ -9,7 +9,8 @@ from levgen.survey.questions.channels import Roles
 
 
 class Bench:
-    """One attention under experiment. `sinks`, `clip` and `query_scaling` are None until they are found."""
+    """One attention under experiment. `sinks`, `clip` and `query_scaling` are None until they are found, and
+    `value_scale`, what values are multiplied by, is 1."""
 
     def __init__(self, anatomy: Anatomy, roles: Roles) -> None:
         import torch
@@ -21,6 +22,7 @@ class Bench:
         self.visible = (self.distance >= 0) & (self.distance < visible)
         self.sinks: str | None = None
         self.clip: float | None = None
+        self.value_scale = 1.0
         self.query_scaling: Any = None  # [T]: what queries are multiplied by; they are given divided by it
 
     def unresolved(self, question: str, observed: str) -> UnresolvedError:
@@ -52,7 +54,7 @@ class Bench:
             v = torch.zeros(LENGTH, r.kv_heads, r.value_dim, dtype=torch.float64)
             at = torch.arange(count)
             v[start + at, :, at] = unit
-            columns.append(self.output(q, k, v)[:, :, :count] / unit)
+            columns.append(self.output(q, k, v)[:, :, :count] / (unit * self.value_scale))
         p = torch.cat(columns, dim=-1).permute(1, 0, 2)
         if bool((p[:, ~self.visible] > 0).any()):
             raise self.unresolved("mask", "positions are seen beyond the window and the causal mask")

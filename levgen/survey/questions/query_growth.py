@@ -43,7 +43,7 @@ def find_query_growth(record: Callable[[Any], Call], anatomy: Anatomy, roles: Ro
             raise UnresolvedError(_QUESTION, f"the model can't be told positions: {error}", module) from error
         probe = Probe(call, {name: own.module for name, own in anatomy.probe.calls.items()})
         bench = Bench(replace(anatomy, probe=probe), roles)
-        bench.sinks, bench.clip = scores.sinks, scores.clip
+        bench.sinks, bench.clip, bench.value_scale = scores.sinks, scores.clip, scores.value_scale
         score = scores_by_position(bench, None)
         if scores.softcap is not None:
             score = scores.softcap * torch.atanh(score / scores.softcap)

@@ -32,22 +32,22 @@ def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
     if not all(reached.values()):
         missing = [role for role, found in reached.items() if not found]
         raise UnresolvedError(question, f"no channel behaves as one of {missing}", module)
-    head_dim = len(reached["q"][0])
-    heads = width // head_dim
-    blocks = [tuple(range(h * head_dim, (h + 1) * head_dim)) for h in range(heads)]
+    value_dim = len(reached["q"][0])
+    heads = width // value_dim
+    blocks = [tuple(range(h * value_dim, (h + 1) * value_dim)) for h in range(heads)]
     if reached["q"] != blocks:
         raise UnresolvedError(question, f"queries reach outputs {reached['q'][:2]}, not heads side by side", module)
     kv_heads = len(reached["k"])
     group = heads // max(kv_heads, 1)
-    groups = [tuple(range(g * group * head_dim, (g + 1) * group * head_dim)) for g in range(kv_heads)]
+    groups = [tuple(range(g * group * value_dim, (g + 1) * group * value_dim)) for g in range(kv_heads)]
     if reached["k"] != groups:
         raise UnresolvedError(
             question, f"keys reach outputs {reached['k'][:2]}, not groups of heads side by side", module
         )
     values = {
-        tuple((g * group + j) * head_dim + d for j in range(group)): (g, d)
+        tuple((g * group + j) * value_dim + d for j in range(group)): (g, d)
         for g in range(kv_heads)
-        for d in range(head_dim)
+        for d in range(value_dim)
     }
     places: dict[str, tuple[Place, ...]] = {}
     seen: dict[tuple[str, int], int] = {}
@@ -66,23 +66,35 @@ def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
             own.append((role, head, seen.get((role, head), 0)))
             seen[role, head] = seen.get((role, head), 0) + 1
         places[leaf] = tuple(own)
+    head_dim = seen.get(("q", 0), 0)
     sizes = {**{("q", h): head_dim for h in range(heads)}, **{("k", g): head_dim for g in range(kv_heads)}}
-    if seen != sizes or sum(p[0] != "-" for own in places.values() for p in own) != (heads + 2 * kv_heads) * head_dim:
+    held = sorted(place[1:] for own in places.values() for place in own if place[0] == "v")
+    if seen != sizes or held != sorted(values.values()):
         raise UnresolvedError(question, "heads of unequal widths", module)
-    order = _order(anatomy, places, heads, kv_heads, head_dim, question, module)
+    order = _order(anatomy, places, heads, kv_heads, {"q": head_dim, "k": head_dim, "v": value_dim}, question, module)
     shape = f"{heads} heads, {kv_heads} key heads, {head_dim} wide"
+    shape += f", values {value_dim}" if value_dim != head_dim else ""
     evidence = (
         Evidence(question, shape, probe=PROBE),
         Evidence("order of the projections", order, probe=PROBE),
         moves.evidence,
     )
-    return Roles(core, heads, kv_heads, head_dim, head_dim, places, moves.window, order, evidence)
+    return Roles(core, heads, kv_heads, head_dim, value_dim, places, moves.window, order, evidence)
 
 
 def _order(
-    anatomy: Anatomy, places: dict[str, tuple[Place, ...]], heads: int, kv: int, dim: int, question: str, module: Any
+    anatomy: Anatomy,
+    places: dict[str, tuple[Place, ...]],
+    heads: int,
+    kv: int,
+    dims: dict[str, int],
+    question: str,
+    module: Any,
 ) -> str:
-    """How the projections hold the heads, once what lies between them and the scores is undone."""
+    """How the projections hold the heads, once what lies between them and the scores is undone.
+
+    `dims`: role -> width of a head.
+    """
     projected: dict[str, dict[int, Place]] = {}
     for leaf, own in places.items():
         root, columns, _ = source_of_norm(anatomy, leaf) or (leaf, tuple(range(len(own))), False)
@@ -90,7 +102,7 @@ def _order(
     lists = {leaf: [own[i] for i in sorted(own)] for leaf, own in projected.items()}
 
     def block(role: str, head: int) -> list[Place]:
-        return [(role, head, d) for d in range(dim)]
+        return [(role, head, d) for d in range(dims[role])]
 
     def run(role: str, count: int) -> list[Place]:
         return [place for head in range(count) for place in block(role, head)]

@@ -54,13 +54,14 @@ class Scores:
     query_scaling: tuple[float, ...] | None  # what queries are multiplied by, position by position; None: nothing
     evidence: tuple[Evidence, ...]
     growth: Growth | None = None  # of queries where nothing rotates
+    value_scale: float = 1.0
 
 
 def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
     """Raises UnresolvedError where the probabilities are those of no known attention."""
     evidence: list[Evidence] = []
     bench = Bench(anatomy, roles)
-    bench.sinks = find_sinks(bench, evidence)
+    bench.sinks, bench.value_scale = find_sinks(bench, evidence)
     bench.clip = find_clip(bench, evidence)
     bias = _position_bias(bench, evidence)
     bench.query_scaling = find_query_scaling(bench, bias, evidence)
@@ -79,6 +80,7 @@ def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
         layout, frequencies, _, scaling = _rotation(bench, turned, evidence)
     return replace(
         scores,
+        value_scale=bench.value_scale,
         layout=layout,
         frequencies=frequencies,
         rotary_scaling=scaling,
@@ -342,7 +344,7 @@ def _attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> 
     if bench.clip is not None:
         q, k, v = (x.clamp(-bench.clip, bench.clip) for x in (q, k, v))
     p = _probabilities(scores, bench, q, k, bias)
-    v = v.repeat_interleave(roles.heads // roles.kv_heads, dim=1)
+    v = bench.value_scale * v.repeat_interleave(roles.heads // roles.kv_heads, dim=1)
     return torch.einsum("hts,shd->thd", p, v).reshape(LENGTH, -1)
 
 

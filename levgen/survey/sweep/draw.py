@@ -134,13 +134,15 @@ class Draw:
         if "num_layers" in self._free:
             drawn["num_layers"] = choice(_DEPTHS)
         if "num_heads" in self._free:
-            drawn["num_heads"] = choice((4, 8) if a.attention.projections == "blocks" else (2, 3, 4, 6))
+            even = a.attention.projections == "blocks" or a.attention.local_kv_multiple > 1
+            drawn["num_heads"] = choice((4, 8) if even else (2, 3, 4, 6))
         if "attention" in a.unknown:
             drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
             return drawn | ({"intermediate_dim": choice(_WIDTHS) + 4} if "intermediate_dim" in self._free else {})
         heads = drawn.get("num_heads", self.base.num_heads)
         if a.attention.heads == "grouped" and ("num_kv_heads" in self._free or "num_heads" in drawn):
-            drawn["num_kv_heads"] = choice([n for n in range(1, heads + 1) if heads % n == 0])
+            of_keys = a.attention.local_kv_multiple  # times as many in layers with a window
+            drawn["num_kv_heads"] = choice([n for n in range(1, heads + 1) if heads % (n * of_keys) == 0])
         if a.attention.head_dim == "derived":
             if {"hidden_dim", "num_heads"} & self._free:
                 drawn["hidden_dim"] = heads * choice(_HEAD_DIMS)
