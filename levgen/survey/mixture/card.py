@@ -75,6 +75,7 @@ def moe_answers(
         "groups": groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "scale": scale,
+        "weighs": measures.moe_weighs,
         "stored": names.stored,
         "transposed": measures.experts_transposed,
         "interleaved": measures.experts_interleaved,
@@ -91,6 +92,8 @@ def _layers(found: FieldMap, measures: Measures) -> str:
         return "listed"
     if "dense_layers" in found.lists:
         return "stepped"
+    if "sparse_layers" in found.lists:
+        return "numbered"
     if "num_dense_layers" in found.sizes:
         return "after"
     if all(measures.sparse):

@@ -21,6 +21,7 @@ class MixtureMeasures:
     shared_expert_dim: int | None = None
     num_shared_experts: float | None = None  # the same over the width of an expert
     moe_scale: float | None = None
+    moe_weighs: str = "output"
     router_jitter: float | None = None
     moe_normalized: bool | None = None
     scores: str | None = None
@@ -55,6 +56,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
+        "moe_weighs": mixture.experts.weighs,
         "router_jitter": router.jitter,
         "moe_normalized": router.normalized,
         "scores": router.scores,

@@ -13,13 +13,14 @@ _SAME = 1e-4
 def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any:
     """[T]: what a query's scores are multiplied by at each position, 1 at position 1; None where they are alike.
 
-    The score of a key at distance 0 against the key before it, which is zero. Position 0 sees one key only, so that
-    nothing tells: it is taken to be as position 1. A small amplitude, where a soft cap hardly acts: one that does shows
-    alike at every position.
+    The score of a key at distance 0 against the key before it, which is zero. Where a query sees one key only, as at
+    position 0, nothing tells: it is taken to be as the next position that sees two. A small amplitude, where a soft cap
+    hardly acts: one that does shows alike at every position.
     """
     import torch
 
-    if bench.roles.window == 1:
+    sees_two = bench.visible.diagonal(-1)  # of positions 1, 2, ...
+    if not bool(sees_two.any()):
         return None
     logarithms = []
     for parity in (0, 1):  # each key that isn't zero stands after one that is
@@ -31,12 +32,14 @@ def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any
             p = p - bias
         logarithms.append(p)
     score = torch.zeros(LENGTH, dtype=torch.float64)
-    for t in range(1, LENGTH):
+    told = [t for t in range(1, LENGTH) if bool(sees_two[t - 1])]
+    for t in told:
         score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
-    if not float(score[1:].abs().min()) > 0:
+    if not float(score[told].abs().min()) > 0:
         return None  # the questions about the scale say what is wrong
-    score[0] = score[1]
-    scaling = score / score[1]
+    for t in set(range(LENGTH)) - set(told):
+        score[t] = score[min((other for other in told if other > t), default=told[-1])]
+    scaling = score / score[told[0]]
     spread = float((scaling - 1).abs().max())
     chosen = None if spread <= _SAME else [round(float(x), 6) for x in scaling[:: LENGTH // 4]]
     probe = "the score of a key at distance 0, at every position"
