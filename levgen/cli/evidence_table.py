@@ -17,6 +17,10 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "attention.scale": ("factor attention_scale",),
     "attention.softcap": ("soft cap of scores",),
     "attention.window": ("window",),
+    "attention.local": ("window",),
+    "attention.qk_norm_switch": ("switch of has_qk_norm",),
+    "positions.temperature": ("temperature of queries",),
+    "positions.temperature_switch": ("switch of has_temperature",),
     "mlp.kind": ("channel block",),
     "mlp.projections": ("channel block",),
     "mlp.bias": ("switch of mlp_bias",),
@@ -28,6 +32,7 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
         ),
         ("how a router weighs experts",),
     ),
+    "moe.weighs": ("what a router's weight multiplies", "how a router weighs experts"),
     "moe.scale": ("factor moe_scale", "how a router weighs experts"),
     **dict.fromkeys(
         (f"moe.{answer}" for answer in ("transposed", "interleaved", "bias", "gating")), ("what an expert computes",)
@@ -61,6 +66,7 @@ def of_answer(answer: str, evidence: Iterable[Evidence]) -> Evidence | None:
 def of_hyperparameter(name: str, hf: str | None, evidence: Iterable[Evidence]) -> Evidence | None:
     """The evidence that the config's field `hf` is the hyperparameter `name`."""
     special = {"rope": "field of the rotation", "activation": "field of the activation"}
+    special |= dict.fromkeys(("temperature_span", "temperature_scale"), "temperature of queries")
     special["head_activation"] = "field of the activation before the head"
     for entry in evidence:
         if entry.question in (f"field of {name}", special.get(name), f"factor {name}", f"field {hf}"):

@@ -51,8 +51,27 @@ def copied(value: Any) -> Any:
     return value
 
 
+def nth_call(name: str) -> int | None:
+    """Which call of a module a name means: `norm@1` the second in a run; None for a name that means every call."""
+    number = name.rpartition("@")[2] if "@" in name else ""
+    return int(number) if number.isdigit() else None
+
+
+class _Turn:
+    """Counts the calls of the module that a name is of, and tells which of them the name means."""
+
+    def __init__(self, name: str) -> None:
+        self._wanted = nth_call(name)
+        self._count = -1
+
+    def comes(self) -> bool:
+        """Whether the call that is made now is meant."""
+        self._count += 1
+        return self._wanted is None or self._count == self._wanted
+
+
 def record(run: Callable[[], Any], modules: Mapping[str, Any], *, arguments: bool = False) -> list[Call]:
-    """Every call of `modules` (by name) while `run` runs, in the order in which the calls ended.
+    """Every call of `modules` (by name, see `nth_call`) while `run` runs, in the order in which the calls ended.
 
     `arguments`: keep copies of all arguments too, so that the call can be made again.
     """
@@ -62,7 +81,11 @@ def record(run: Callable[[], Any], modules: Mapping[str, Any], *, arguments: boo
     open_calls: dict[str, list[Any]] = {}
 
     def before(name: str) -> Callable[..., None]:
+        turn = _Turn(name)
+
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if not turn.comes():
+                return
             tensor = first_float([*args, *kwargs.values()])
             kept = (copied(args), copied(kwargs)) if arguments else ((), {})
             open_calls.setdefault(name, []).append((None if tensor is None else tensor.clone(), *kept))
@@ -71,6 +94,8 @@ def record(run: Callable[[], Any], modules: Mapping[str, Any], *, arguments: boo
 
     def after(name: str) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            if not open_calls.get(name):
+                return
             given, kept_args, kept_kwargs = open_calls[name].pop()
             tensor = first_float(output)
             calls.append(Call(name, module, given, None if tensor is None else tensor.clone(), kept_args, kept_kwargs))
@@ -93,7 +118,8 @@ def record(run: Callable[[], Any], modules: Mapping[str, Any], *, arguments: boo
 class Probe:
     """A recorded module that can be run again: with another input, and with outputs of modules in it replaced.
 
-    A replacement is a tensor in the output's own shape. What is recorded stands in `calls`.
+    A replacement is a tensor in the output's own shape. What is recorded stands in `calls`. A name may mean one call of
+    a module that is called several times: see `nth_call`.
     """
 
     def __init__(self, call: Call, watched: Mapping[str, Any]) -> None:
@@ -110,9 +136,11 @@ class Probe:
         seen: dict[str, Any] = {}
         handles = []
         for name, tensor in replaced.items():
-            handles.append(self._watched[name].register_forward_hook(_returning(tensor)))
+            handles.append(self._watched[name].register_forward_hook(_returning(tensor, _Turn(name))))
         if want is not None:
-            handles.append(self._watched[want].register_forward_pre_hook(_stopping(seen), with_kwargs=True))
+            handles.append(
+                self._watched[want].register_forward_pre_hook(_stopping(seen, _Turn(want)), with_kwargs=True)
+            )
         try:
             with torch.no_grad():
                 out = first_float(self._forward(input))
@@ -139,8 +167,10 @@ class _StopForwardError(Exception):
     """The tensor that was wanted has been seen."""
 
 
-def _returning(tensor: Any) -> Callable[..., Any]:
+def _returning(tensor: Any, turn: _Turn) -> Callable[..., Any]:
     def hook(module: Any, args: Any, output: Any) -> Any:
+        if not turn.comes():
+            return output
         if isinstance(output, tuple):
             return (tensor.clone(), *output[1:])
         return tensor.clone()
@@ -148,8 +178,10 @@ def _returning(tensor: Any) -> Callable[..., Any]:
     return hook
 
 
-def _stopping(seen: dict[str, Any]) -> Callable[..., None]:
+def _stopping(seen: dict[str, Any], turn: _Turn) -> Callable[..., None]:
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not turn.comes():
+            return
         seen["in"] = first_float([*args, *kwargs.values()]).clone()
         raise _StopForwardError
 

@@ -165,6 +165,7 @@ def tiny(found: Found) -> Tiny:
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
     values = _with_dense_layer(found, fields, values)
+    values = _without_large(found, fields, values)  # a layer without experts may be as wide as at full size
     values = _with_few_chosen(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
 
@@ -549,7 +550,7 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
 
 def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with a first layer without experts, where a list by layer says that all have some, a list of the numbers
-    of those without is empty, or how many are without is 0."""
+    of those without is empty, one of those with them holds all, or how many are without is 0."""
     for name, value in fields.items():
         if isinstance(value, list) and value and all(entry == "sparse" for entry in value):
             mixed = {**values, name: ["dense", *["sparse"] * (DEPTH - 1)]}
@@ -557,6 +558,9 @@ def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str,
                 return mixed
     base = _of_experts(_shapes(found, values) or {})
     without: dict[str, Any] = {name: [0] for name, value in fields.items() if value == [] and name not in values}
+    held = found.config(**values) if base else None
+    every = [*range(DEPTH)]
+    without |= {name: every[1:] for name in fields if name not in values and getattr(held, name, None) == every}
     without |= {name: 1 for name, value in fields.items() if is_int(value) and value == 0 and name not in values}
     for name, one in without.items() if base else ():
         mixed = {**values, name: one}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from levgen.reference.record import nth_call
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.questions.activation import ChannelBlock
@@ -103,7 +104,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         kinds = {place[0] for place in roles.places[leaf]} - {"-"}
         role = kinds.pop() if len(kinds) == 1 else "qkv"
         if found is not None:
-            attention[f"{role}_norm"] = leaf
+            if nth_call(leaf) is None:  # one of several calls of a module has no name, and needs none
+                attention[f"{role}_norm"] = leaf
             leaf = found[0]
         attention["qkv" if roles.order != "separate" else role] = leaf
     if layer.gate is not None:

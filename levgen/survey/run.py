@@ -18,7 +18,7 @@ from levgen.survey.config.settle import settle
 from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside, takes_away
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.balance import find_balance
-from levgen.survey.mixture.stepped import find_stepped
+from levgen.survey.mixture.stepped import find_numbered, find_stepped
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.initialization import find_initialization
 from levgen.survey.questions.score_scaling import find_score_scaling
@@ -63,6 +63,7 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         alter_every_field(trials)
         fields = map_fields(trials)
         find_score_scaling(trials, fields)
+        find_numbered(trials, fields)
         find_stepped(trials, fields)
         settle(trials, fields)
         find_vocabulary(trials, fields)

@@ -36,12 +36,15 @@ class Mix(nn.Module):
         value: int = DIM,
         louder: float = 1.0,
         growth: Any = None,
+        chunk: int | None = None,
+        normed: bool = False,
     ) -> None:
         super().__init__()
         self.kv, self.layout, self.turning, self.cap, self.scale = kv, layout, turning, cap, scale
         self.window, self.slopes, self.fused, self.twist, self.theta = window, slopes, fused, twist, theta
-        self.clip, self.gate, self.value, self.louder = clip, gate, value, louder
+        self.clip, self.gate, self.value, self.louder, self.chunk = clip, gate, value, louder, chunk
         self.growth, self.start = growth, 0
+        self.n = nn.RMSNorm(DIM, eps=1e-3, elementwise_affine=False) if normed else None
         torch.manual_seed(3)
         if gate is not None:
             self.f = nn.Linear(WIDTH, gates, bias=False)
@@ -97,6 +100,8 @@ class Mix(nn.Module):
         if self.twist == "clamped":
             q = q.clamp(-0.5, 0.5)
         q, k = self._turn(q), self._turn(k)
+        if self.n is not None:
+            q, k = self.n(q), self.n(k)
         k, v = (y.repeat_interleave(HEADS // self.kv, dim=1) for y in (k, v))
         if self.growth is not None:
             q = q * self.growth(torch.arange(self.start, self.start + t).double())[:, None, None]
@@ -111,6 +116,10 @@ class Mix(nn.Module):
         if self.slopes:
             s = s - torch.tensor([2.0 ** -(8 * (h + 1) / HEADS) for h in range(HEADS)])[:, None, None] * distance
         seen = (distance >= 0) & (distance < (self.window or t))
+        if self.chunk is not None:
+            shift = 5 if self.twist == "later chunks" else 0
+            number = (torch.arange(t) + shift) // self.chunk
+            seen = seen & (number[:, None] == number)
         if self.twist == "first token":
             seen = seen | (torch.arange(t) == 0)[None, :] & (distance >= 0)
         p = s.masked_fill(~seen, -math.inf).softmax(-1)

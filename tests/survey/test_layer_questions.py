@@ -123,6 +123,28 @@ def test_orders_of_one_matrix(fused: str, kv: int) -> None:
     assert roles.order == ("concat" if kv == 1 else fused)
 
 
+@pytest.mark.parametrize(("window", "chunk"), [(8, None), (None, 8), (None, 11)])
+@pytest.mark.parametrize("layout", ["interleaved", None])
+def test_the_last_keys_or_those_of_a_chunk(window: int | None, chunk: int | None, layout: str | None) -> None:
+    roles, scores = _attention(window=window, chunk=chunk, layout=layout)
+    assert (roles.window, roles.chunk) == (window, chunk)
+    assert (scores.layout, scores.query_scaling) == (layout, None)
+    assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-5)
+
+
+def test_chunks_that_begin_elsewhere_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="window"):
+        _attention(chunk=8, twist="later chunks")
+
+
+def test_one_norm_that_is_called_for_queries_and_for_keys() -> None:
+    anatomy = _dissect(Block(Mix(normed=True, layout="interleaved", chunk=9)))
+    roles = find_roles(anatomy, find_dataflow(anatomy).attention_core)
+    scores = find_scores(anatomy, roles)
+    assert set(roles.core.sources) == {"m.n@0", "m.n@1", "m.c"}
+    assert (scores.layout, scores.norm_after_rotation, roles.chunk) == ("interleaved", True, 9)
+
+
 def test_a_matrix_of_blocks() -> None:
     roles, _ = _attention(fused="blocks", kv=HEADS)
     assert roles.order == "blocks"
@@ -254,17 +276,23 @@ def test_queries_that_grow_by_a_power_where_nothing_rotates(length: float, expon
     assert scores.scale == pytest.approx(DIM**-0.5, rel=1e-6)
 
 
+def test_growth_by_a_logarithm_is_unknown() -> None:
+    with pytest.raises(UnresolvedError, match=r"logarithm 0\.1 over 700: known is a power only"):
+        _grown(lambda p: 1 + 0.1 * torch.log1p((p + 1) / 700))
+
+
 @pytest.mark.parametrize(
-    ("growth", "observed"),
+    "growth",
     [
-        (lambda p: 1 + 0.1 * torch.log1p((p + 1) / 700), "logarithm 0.1 over 700: known is a power only"),
-        (lambda p: 1 + 0.1 * torch.log1p(((p + 1) / 700).floor()) + p / 1e4, "no candidate reproduces"),
-        (lambda p: (1 + (p + 1) / 700).clamp(max=50.0) ** 0.2, "no candidate reproduces"),
+        lambda p: 1 + 0.1 * torch.log1p(((p + 1) / 10).floor()),
+        lambda p: (1 + (p + 1) / 700).clamp(max=50.0) ** 0.2,
     ],
 )
-def test_other_growth_is_unknown(growth: Any, observed: str) -> None:
-    with pytest.raises(UnresolvedError, match=observed):
-        _grown(growth)
+def test_other_growth_is_left_to_the_fields(growth: Any) -> None:
+    scores = _grown(growth)
+    assert scores.growth is None
+    expected = growth(torch.arange(1, LENGTH).double())
+    assert scores.query_scaling == pytest.approx([1.0, *(expected / expected[0]).tolist()], rel=1e-5)
 
 
 def test_queries_that_grow_with_their_position() -> None:
@@ -284,7 +312,7 @@ def test_queries_that_grow_with_their_position() -> None:
         ("shifted key", "at queries along a key"),
         ("clamped", "moves nothing"),
         ("temperature of heads", "it differs by head"),
-        ("first token", "beyond the window"),
+        ("first token", "the last keys of 41"),
         ("sink", "sums of probabilities"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from levgen.survey.config.lists import altered, kind_of, sees_nothing
 
-FULL, LOCAL = "full_attention", "sliding_attention"
+FULL, LOCAL, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
 
 
 def _measures(**held: Any) -> Any:
@@ -28,7 +28,9 @@ def _measures(**held: Any) -> Any:
         (["dense", "sparse"], {"sparse": (False, True)}, "mlp_layer_types"),
         (["dense", "dense"], {"sparse": (False, True)}, None),
         ([LOCAL, FULL], {"windowed": (False, True)}, None),
-        ([FULL, "chunked_attention"], {"windowed": (False, True)}, None),
+        ([FULL, CHUNKED], {"windowed": (False, True)}, "layer_types"),
+        ([LOCAL, FULL, CHUNKED], {"windowed": (True, False, True)}, None),
+        ([FULL, "strange_attention"], {"windowed": (False, True)}, None),
         ([FULL], {"windowed": (False, True)}, None),
     ],
 )

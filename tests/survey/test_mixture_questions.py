@@ -148,13 +148,28 @@ def test_more_after_a_norm_is_unknown() -> None:
     [
         ("squared", "how a router weighs experts"),
         ("capped", "how a router weighs experts"),
-        ("input", "what an expert computes"),
     ],
 )
 def test_what_no_candidate_gives_is_unknown(twist: str, question: str) -> None:
     with pytest.raises(UnresolvedError) as error:
         _found(scores="sigmoid", twist=twist)
     assert error.value.unknown.question == question
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"scores": "sigmoid", "normalized": False, "transposed": True, "shared": "plain"},
+        {"scores": "softmax", "scale": 1.7, "stored": "each"},
+    ],
+)
+def test_weights_that_multiply_what_goes_into_an_expert(answers: dict[str, Any]) -> None:
+    found = _mixture(twist="input", **answers)
+    assert (found.experts.weighs, found.router.scores) == ("input", answers["scores"])
+    assert found.router.normalized == answers.get("normalized", True)
+    assert found.router.scale == pytest.approx(answers.get("scale", 1.0))
+    assert "what a router's weight multiplies" in [entry.question for entry in found.evidence]
+    assert _mixture().experts.weighs == "output"
 
 
 def test_an_experiment_leaves_the_module_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""Layers with experts that two fields decide on: the last of every so many, but for those in a list of numbers."""
+"""Layers with experts that fields decide on: the last of every so many but for some, or those in a list of numbers."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from levgen.survey.config.fields import FieldMap
-from levgen.survey.mixture.stepped import find_stepped
+from levgen.survey.mixture.stepped import find_numbered, find_stepped
 
 # Values of (step, numbers) in the base and where one of them is altered, with what each layer is: s or d.
 BASE = (1, [0]), "dsss"
@@ -54,3 +54,21 @@ def test_fields_that_do_not_are_not_mapped(runs: list[Any]) -> None:
     found = _found(*runs)
     assert "sparse_step" not in found.sizes
     assert found.lists == {}
+
+
+@pytest.mark.parametrize(
+    ("runs", "known"),
+    [
+        ([((1, [1, 2, 3]), "dsss"), ((1, [2, 2, 3]), "ddss"), ((2, [1, 2, 3]), "dsss")], True),
+        ([((1, [1, 2, 3]), "dsss"), ((2, [1, 2, 3]), "dsss")], False),  # nobody saw what the list does
+        ([((1, [1, 2, 3]), "dsss"), ((1, [2, 2, 3]), "sdss")], False),  # it is of those without
+    ],
+)
+def test_a_list_of_the_numbers_of_layers_with_experts(runs: list[Any], known: bool) -> None:
+    found = FieldMap(sizes={"num_layers": "depth", "num_dense_layers": "step"})
+    trials = _trials(*runs)
+    find_numbered(trials, found)
+    assert found.lists == ({"sparse_layers": "numbers"} if known else {})
+    assert ("num_dense_layers" in found.sizes) != known
+    find_stepped(trials, found)
+    assert "sparse_step" not in found.sizes

@@ -32,7 +32,13 @@ _KIND_BY_KEYWORD = {
     "gain": "initialisation",
     "where": "mask",
 }
-_KIND_BY_CALL = {"activation": "activation", "Rotary": "theta", "AttentionMask": "mask", "with_sliding_window": "mask"}
+_KIND_BY_CALL = {
+    "activation": "activation",
+    "Rotary": "theta",
+    "AttentionMask": "mask",
+    "with_sliding_window": "mask",
+    "with_chunks": "mask",
+}
 
 
 def catalogue() -> dict[str, Operator]:

@@ -29,17 +29,18 @@ def positions_of(
     trials: Trials, found: FieldMap, measures: Measures, hyperparameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The answers about positions. Raises UnresolvedError where it is not found which layers rotate."""
-    if scales_queries(trials) and found.rope is None:
+    if scales_queries(trials, found) and found.rope is None:
         raise UnresolvedError("scale of queries by position", "it follows no parameters of a rotation")
     positions: dict[str, Any] = {"kind": measures.position_kind, "offset": measures.position_offset}
     if measures.position_table is not None:
         positions["table"] = measures.position_table
+    positions |= _temperature(trials, found, measures)
     if measures.position_kind != "rotary":
         return positions
     positions["layout"] = measures.layout
     if measures.backwards:
         positions["backwards"] = True
-    if scales_queries(trials):
+    if scales_queries(trials, found):
         positions["query_scaling"] = True
     if measures.growth_length is not None:
         positions |= {name: scale(found, name, None) for name in ("growth_length", "growth_exponent")}
@@ -49,12 +50,12 @@ def positions_of(
     by_window = trials.of(found.lists["layer_types"]) if "layer_types" in found.lists else []
     shown = [measures, *(trial.measures for trial in by_window if trial.measures is not None)]
     if not all(all(one.rotating) for one in shown):
-        if by_window and all(one.rotating == one.windowed for one in shown):
+        if "rope_layers" in found.lists:
+            positions["layers"] = "listed"
+        elif by_window and all(one.rotating == one.windowed for one in shown):
             positions["layers"] = "windowed"
         elif by_window and all(one.rotating == _windowed_or_dense(one) for one in shown):
             positions["layers"] = "windowed_or_dense"
-        elif "rope_layers" in found.lists:
-            positions["layers"] = "listed"
         elif "layer_thetas" not in found.lists:
             raise UnresolvedError("which layers rotate", f"{measures.rotating}: as no field of the config says")
     if "layer_thetas" in found.lists:
@@ -62,6 +63,42 @@ def positions_of(
     if found.local_rope is not None:
         positions["local_rope"] = True
     return positions
+
+
+def _with_lists(trials: Trials, found: FieldMap, measures: Measures) -> list[Measures]:
+    """`measures`, and those of configs in which a list by layer was altered."""
+    altered = [trial for hf in found.lists.values() for trial in trials.of(hf)]
+    return [measures, *(trial.measures for trial in altered if trial.measures is not None)]
+
+
+def _temperature(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    """In which layers queries grow as two fields say; nothing where no such fields are known."""
+    if "temperature_span" not in found.sizes:
+        return {}
+    shown = [one for one in _with_lists(trials, found, measures) if one.has_temperature]
+    if all(all(one.tempered) for one in shown):
+        answer = "every"
+    elif all(all(a != b for a, b in zip(one.tempered, one.rotating, strict=True)) for one in shown):
+        answer = "unturned"
+    else:
+        observed = f"{measures.tempered}, and those that rotate are {measures.rotating}"
+        raise UnresolvedError("in which layers queries grow", observed)
+    return {"temperature": answer, "temperature_switch": found.switches.get("has_temperature", True)}
+
+
+def _norms(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, Any]:
+    """The answers about norms of queries and keys. Raises UnresolvedError where it is not found which layers have."""
+    made: dict[str, Any] = {"qk_norm": measures.qk_norm, "norm_after_rotation": measures.norm_after_rotation}
+    shown = [one for one in _with_lists(trials, found, measures) if one.has_qk_norm]
+    if measures.qk_norm == "none":
+        return made
+    if not all(all(one.normed) for one in shown):
+        if not all(one.normed == one.rotating for one in shown):
+            observed = f"{measures.normed}, and those that rotate are {measures.rotating}"
+            raise UnresolvedError("which layers have a norm of queries and keys", observed)
+        made["qk_norm_layers"] = "rotating"
+    switch = found.switches.get("has_qk_norm", True)
+    return {**made, "qk_norm_weight": measures.qk_norm_weight, "qk_norm_switch": switch}
 
 
 def _windowed_or_dense(measures: Measures) -> tuple[bool, ...]:
@@ -83,13 +120,13 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         "transposed": measures.attention_transposed,
         "bias": found.switches.get("attention_bias", measures.attention_bias),
         "output_bias": found.switches.get("output_bias", measures.output_bias),
-        "qk_norm": measures.qk_norm,
-        "norm_after_rotation": measures.norm_after_rotation,
+        **_norms(trials, found, measures),
         "scale": found.factors["attention_scale"],
         "clip": scale(found, "attention_clip", None),
         "value_scale": scale(found, "value_scale", 1.0),
         "softcap": scale(found, "attention_softcap", None),
         "window": _window(found, measures),
+        "local": "window" if measures.chunk is None else "chunk",
         "sinks": measures.sinks,
         "gate": measures.attention_gate,
         "gate_per": measures.gate_per,
@@ -164,8 +201,8 @@ def _window(found: FieldMap, measures: Measures) -> str:
         return "none"
     if not all(measures.windowed):
         raise UnresolvedError("which layers have a window", f"{measures.windowed}: as no field of the config says")
-    if "sliding_window" not in found.sizes:
-        raise UnresolvedError("window", f"{measures.window} positions, and no field says so")
+    if not {"sliding_window", "chunk_size"} & found.sizes.keys():
+        raise UnresolvedError("window", f"{measures.window or measures.chunk} positions, and no field says so")
     return "every"
 
 

@@ -175,7 +175,7 @@ def _reference(trials: Trials, fields: FieldMap, measures: Measures) -> dict[str
         return None
     found = trials.tiny.found
     kinds: list[RopeKind] = list(get_args(RopeKind))
-    if scales_queries(trials):  # of the runtime's kinds of rotation, one says how queries grow
+    if scales_queries(trials, fields):  # of the runtime's kinds of rotation, one says how queries grow
         kinds = ["yarn"]
     elif fields.rope is not None and isinstance(getattr(trials.tiny.config(), fields.rope, None), dict):
         kinds = rope_kinds(trials.tiny, fields.rope, measures.rotary_dim // 2)

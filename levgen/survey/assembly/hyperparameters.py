@@ -23,6 +23,7 @@ _ORDER = (
     "expert_dim",
     "num_experts",
     "num_experts_per_tok",
+    "sparse_layers",
     "num_shared_experts",
     "num_dense_layers",
     "sparse_step",
@@ -48,10 +49,13 @@ _ORDER = (
     "rotary_dim",
     "local_rope",
     "sliding_window",
+    "chunk_size",
     "layer_types",
     "rope_layers",
     "layer_thetas",
     "attention_types",
+    "temperature_span",
+    "temperature_scale",
 )
 
 
@@ -60,7 +64,16 @@ _OPTIONAL = {"sliding_window": "window", "q_lora_rank": "q_lora_rank"}
 
 # Where a class's own default can't be built: the usual size, a field or the quotient of two.
 _USUAL = {"num_kv_heads": ("num_heads",), "head_dim": ("hidden_dim", "num_heads")}
-_SWITCHES = ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "moe_normalized")
+_SWITCHES = (
+    "attention_bias",
+    "output_bias",
+    "mlp_bias",
+    "transform_bias",
+    "head_bias",
+    "moe_normalized",
+    "has_qk_norm",
+    "has_temperature",
+)
 
 
 def hyperparameters_of(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) -> dict[str, Any]:
@@ -154,7 +167,7 @@ def _factors(trials: Trials, found: FieldMap) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for measure, factor in found.factors.items():
         hf = field_of(factor)
-        if hf is not None and measure in NUMBERS:
+        if hf is not None and measure in (*NUMBERS, "temperature_scale"):
             made[measure] = {"default": _number(trials, hf), "hf": hf}
         elif hf is not None and factor != found.factors["norm_eps"]:
             own = own_name(hf)

@@ -24,7 +24,7 @@ def rotation_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[str
             limit = trials.fields[length] if length is not None else 2048
             made[ours] = {"default": as_rotary(parameters, limit), "hf": hf}
     if "rope" in made:
-        if scales_queries(trials):
+        if scales_queries(trials, found):
             # A test must go past the length at which that begins.
             rope: Any = made["rope"]["default"]
             made["rope"]["tiny"] = {**rope, "theta": 500.0, "original_max_position_embeddings": 24}
@@ -41,9 +41,11 @@ def rotation_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[str
     return {"rope": {"default": {"theta": theta} | ({"fraction": fraction} if fraction != 1 else {})}}
 
 
-def scales_queries(trials: Trials) -> bool:
-    """Whether queries grow with their position in some config that was examined."""
-    return any(trial.measures is not None and trial.measures.query_scaling for trial in trials.examined)
+def scales_queries(trials: Trials, found: FieldMap) -> bool:
+    """Whether queries grow with their position in some config that was examined, as the rotation's parameters say."""
+    return "temperature_span" not in found.sizes and any(
+        trial.measures is not None and trial.measures.query_scaling for trial in trials.examined
+    )
 
 
 def length_field(trials: Trials, found: FieldMap) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from levgen.survey.config.lists import kind_of
 from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.temperature import map_temperature
 from levgen.survey.config.trials import ROUNDING, Trial, Trials
 from levgen.survey.evidence import Evidence, Unknown
 from levgen.survey.mixture.measures import MIXTURE
@@ -25,6 +26,7 @@ SIZES = {
     "head_dim": "head_dim",
     "max_seq_len": "position_rows",
     "sliding_window": "window",
+    "chunk_size": "chunk",
     "rotary_dim": "rotary_dim",
     "expert_dim": "expert_dim",
     "num_experts": "num_experts",
@@ -138,6 +140,7 @@ def map_fields(trials: Trials) -> FieldMap:
     _map_companions(trials, found)
     _map_bound_heads(trials, found)
     _map_unset(trials, found)
+    map_temperature(trials, found)
     _map_kinds(trials, found)
     _map_idle_window(trials, found)
     _map_factors(trials, found)
@@ -198,7 +201,7 @@ def _follows(trials: Trials, hf: str, name: str) -> bool:
     held = [getattr(t.measures, name) for t in runs]
     # A window can be None where all is seen, experts where no layer has any: a field that does nothing there is no
     # counterexample.
-    may_be_absent = name == "window" or name in MIXTURE
+    may_be_absent = name in ("window", "chunk") or name in MIXTURE
     pairs = [(t.values[hf], m) for t, m in zip(runs, held, strict=True) if not (may_be_absent and m is None)]
     if not own or not pairs or any(value != m for value, m in pairs):
         return False
@@ -278,7 +281,7 @@ def _map_unset(trials: Trials, found: FieldMap) -> None:
     """What None means in a size's field: an expression over other sizes' fields."""
     for ours, hf in list(found.sizes.items()):
         name = _measure_of(found, ours)
-        if ours in ("sliding_window", "max_seq_len"):
+        if ours in ("sliding_window", "chunk_size", "max_seq_len"):
             continue
         if trials.base.values[hf] is not None:
             trial = trials.attempt({hf: None})
@@ -443,7 +446,13 @@ def _is_identifier(name: str) -> bool:
 
 
 def _map_switches(trials: Trials, found: FieldMap) -> None:
-    for name in ("attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied", "moe_normalized"):
+    base = trials.base.measures
+    assert base is not None
+    names = ["attention_bias", "output_bias", "mlp_bias", "transform_bias", "head_bias", "tied", "moe_normalized"]
+    # A norm with a gain is in a checkpoint or isn't: there its field is fixed.
+    names += ["has_qk_norm"] if not base.qk_norm_weight else []
+    names += ["has_temperature"] if "temperature_span" in found.sizes else []
+    for name in names:
         for hf, value in trials.base.values.items():
             if not isinstance(value, bool):
                 continue
@@ -504,7 +513,7 @@ def _map_rope(trials: Trials, found: FieldMap, hf: str, own: list[Trial]) -> Non
     local, whole = "sliding_attention", "full_attention"
     if not own:
         return
-    if all(rotates_as(t.values[hf], t, windowed=None) for t in runs):
+    if all(rotates_as(t.values[hf], t, windowed=None, tempered="temperature_span" in found.sizes) for t in runs):
         found.rope = hf
     elif all(_of_windows_alone(t.values[hf], local, whole) for t in runs):
         unturned = all(t.measures is not None and not _turned_without_window(t.measures) for t in runs)
@@ -534,14 +543,17 @@ def _turned_without_window(measures: Measures) -> bool:
     return any(rotates and not windowed for rotates, windowed in layers)
 
 
-def rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None) -> bool:
-    """Whether the measured frequencies are those of HF's `parameters`, in layers with a window, without, or all."""
+def rotates_as(parameters: Any, trial: Trial, *, windowed: bool | None, tempered: bool = False) -> bool:
+    """Whether the measured frequencies are those of HF's `parameters`, in layers with a window, without, or all.
+
+    `tempered`: how queries grow with their position is said by other fields.
+    """
     measures = trial.measures
     expected = rope_frequencies(parameters, measures)
     if expected is None or measures is None:
         return False
     frequencies, scaling = expected
-    if not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
+    if not tempered and not alike(measures.query_scaling, query_scaling(parameters), 1e-4):
         return False
     layers = zip(measures.frequencies, measures.rotating, measures.windowed, strict=False)
     chosen = [found for found, rotates, has in layers if rotates and (windowed is None or has == windowed)]

@@ -31,6 +31,7 @@ def _theta(entry: Any) -> bool | None:
 # As a card has them.
 KINDS = (
     ListKind("layer_types", "windowed", _named("sliding_attention", "full_attention")),
+    ListKind("layer_types", "windowed", _named("chunked_attention", "full_attention")),
     ListKind("rope_layers", "rotating", _named(1, 0)),
     ListKind("layer_thetas", "rotating", _theta),
     ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),

@@ -20,6 +20,10 @@ _OF_CHANNELS = (*MIXTURE, "intermediate_dim", "mlp_bias", "mlp_kind", "mlp_proje
 # What holds for some layers only shows where these were examined.
 _SOME = {
     "window": "windowed",
+    "chunk": "windowed",
+    "qk_norm": "normed",
+    "qk_norm_weight": "normed",
+    "query_scaling": "tempered",
     "layout": "rotating",
     "backwards": "rotating",
     "rotary_dim": "rotating",
@@ -38,6 +42,8 @@ BY_LAYER = (
     "rotating",
     "rotary_scaling",
     "frequencies",
+    "normed",
+    "tempered",
     "missing_norm",
     "added_bias",
     "terms",
@@ -60,6 +66,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     head_dim: int
     position_rows: int | None
     window: int | None
+    chunk: int | None
     rotary_dim: int
     # factors
     norm_eps: float
@@ -94,6 +101,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     projections: str
     attention_transposed: bool
     qk_norm: str
+    qk_norm_weight: bool
     norm_after_rotation: bool
     attention_inner_norm: bool
     sinks: bool
@@ -114,8 +122,10 @@ class Measures(LatentMeasures, MixtureMeasures):
     transform_activation: tuple[str, ...]
     transform_norm: bool
     # by layer
-    windowed: tuple[bool, ...]
+    windowed: tuple[bool, ...]  # whether a query sees a part of the keys, by a window or by chunks
     rotating: tuple[bool, ...]
+    normed: tuple[bool, ...]  # whether queries and keys have norms
+    tempered: tuple[bool, ...]  # whether queries grow with their position
     frequencies: tuple[tuple[float, ...], ...]
     rotary_scaling: tuple[float, ...]
     missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
@@ -139,6 +149,16 @@ class Measures(LatentMeasures, MixtureMeasures):
     def told_apart(self) -> tuple[bool, ...]:
         """Whether layers with a window and without were examined, as if it were a value of one layer."""
         return (len(set(self.windowed)) > 1,)
+
+    @property
+    def has_qk_norm(self) -> bool:
+        """Whether queries and keys have norms in some layer."""
+        return any(self.normed)
+
+    @property
+    def has_temperature(self) -> bool:
+        """Whether queries grow with their position in some layer."""
+        return any(self.tempered)
 
     @property
     def turning_width(self) -> int:
@@ -206,6 +226,10 @@ def measure(structure: Structure) -> Measures:
     allowed = {
         *BY_LAYER,
         "window",
+        "chunk",
+        "qk_norm",
+        "qk_norm_weight",
+        "query_scaling",
         "layout",
         "backwards",
         "rotary_dim",
@@ -232,12 +256,17 @@ def measure(structure: Structure) -> Measures:
         ]
         if said:
             raise UnresolvedError("layers that differ", "; ".join(said), structure.chain.layers[index].module)
-    windows = {layer.window for layer in layers if layer.window is not None}
+    windows = {(layer.window, layer.chunk) for layer in layers if layer.windowed[0]}
+    norms = {(layer.qk_norm, layer.qk_norm_weight) for layer in layers if layer.normed[0]}
+    scalings = [layer.query_scaling for layer in layers if layer.tempered[0]]
     layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
-    if len(windows) > 1 or len(layouts) > 1:
+    alike_scalings = all(alike(scaling, scalings[0], 1e-4) for scaling in scalings)
+    if len(windows) > 1 or len(layouts) > 1 or len(norms) > 1 or not alike_scalings:
         raise UnresolvedError(
             "layers that differ",
-            f"windows {sorted(windows)}, layouts and whether a norm comes after: {sorted(layouts)}",
+            f"windows and chunks {sorted(windows, key=str)}, layouts, norms after: {sorted(layouts)}, "
+            f"norms of queries and keys {sorted(norms)}"
+            + ("" if alike_scalings else ", and queries that grow in different ways"),
         )
     first = _with_both(kinds[False], kinds[True])
     whole, local = windows_kinds[False], windows_kinds[True]
@@ -246,7 +275,11 @@ def measure(structure: Structure) -> Measures:
     (growth,) = grown
     return replace(
         first,
-        window=next(iter(windows), None),
+        window=next(iter(windows), (None, None))[0],
+        chunk=next(iter(windows), (None, None))[1],
+        qk_norm=next(iter(norms), ("none", True))[0],
+        qk_norm_weight=next(iter(norms), ("none", True))[1],
+        query_scaling=next(iter(scalings), None),
         layout=turning.layout,
         backwards=turning.backwards,
         rotary_dim=turning.rotary_dim,
@@ -262,6 +295,8 @@ def measure(structure: Structure) -> Measures:
         num_dense_layers=dense_layers([layer.sparse[0] for layer in layers]),
         windowed=tuple(layer.windowed[0] for layer in layers),
         rotating=tuple(layer.rotating[0] for layer in layers),
+        normed=tuple(layer.normed[0] for layer in layers),
+        tempered=tuple(layer.tempered[0] for layer in layers),
         frequencies=tuple(layer.frequencies[0] for layer in layers),
         rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
         missing_norm=tuple(layer.missing_norm[0] for layer in layers),
@@ -328,6 +363,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         head_dim=roles.head_dim,
         position_rows=None if embeddings.rows is None else embeddings.rows - embeddings.offset,
         window=roles.window,
+        chunk=roles.chunk,
         rotary_dim=2 * len(scores.frequencies),
         norm_eps=norm.eps,
         embedding_scale=embeddings.scale,
@@ -359,6 +395,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         projections=roles.order,
         attention_transposed=attention_layout,
         qk_norm=_qk_norm(layer),
+        qk_norm_weight=norm.weight is None or not bare_norms(layer),
         norm_after_rotation=scores.norm_after_rotation,
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
@@ -379,8 +416,10 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         transform_bias=transform is not None and transform.bias,
         transform_activation=() if transform is None else transform.activations,
         transform_norm=transform is not None and transform.norm is not None,
-        windowed=(roles.window is not None,),
+        windowed=(roles.window is not None or roles.chunk is not None,),
         rotating=(scores.layout is not None,),
+        normed=(_qk_norm(layer) != "none",),
+        tempered=(scores.query_scaling is not None,),
         frequencies=(tuple(abs(f) for f in scores.frequencies),),
         rotary_scaling=(scores.rotary_scaling,),
         missing_norm=(flow.missing,),
@@ -421,10 +460,14 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
         raise UnresolvedError("which norm", "there is none")
     check_parameter_names({**layer.anatomy.leaves, **norms})
     low = latent_norms(layer.roles)  # whose eps may be another
-    name, first = next(((n, leaf) for n, leaf in norms.items() if n not in low), next(iter(norms.items())))
+    bare = bare_norms(layer)  # which may have no parameters where others have some
+    aside = {*low, *bare}
+    name, first = next(((n, leaf) for n, leaf in norms.items() if n not in aside), next(iter(norms.items())))
     for other_name, other in norms.items():
         same = (other.kind, other.weight is None, bool(other.offset), other.bias is None)
         expected = (first.kind, first.weight is None, bool(first.offset), first.bias is None)
+        if other_name in bare:
+            expected = (first.kind, True, False, True)
         if same != expected or not (other_name in low or alike(other.eps, first.eps, 1e-3)):
             raise UnresolvedError(
                 "one norm throughout",
@@ -434,6 +477,13 @@ def _one_norm(structure: Structure, layer: LayerFindings) -> NormLeaf:
                 ),
             )
     return first
+
+
+def bare_norms(layer: LayerFindings) -> set[str]:
+    """The norms of queries and keys that have neither gain nor bias."""
+    sources = [leaf for leaf in layer.roles.core.sources if source_of_norm(layer.anatomy, leaf) is not None]
+    norms = {leaf: layer.anatomy.leaves[leaf] for leaf in sources}
+    return {n for n, norm in norms.items() if isinstance(norm, NormLeaf) and norm.weight is None and norm.bias is None}
 
 
 def _gate_per(layer: LayerFindings, gate: OutputGate) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
@@ -24,7 +25,10 @@ _FOLLOWS_SIZES = {
     "head_dim",
     "position_rows",
     "window",
+    "chunk",
     "windowed",
+    "normed",
+    "tempered",
     "rotary_dim",
     "frequencies",
     "rotating",
@@ -39,7 +43,25 @@ _FOLLOWS_SIZES = {
 }
 
 # What else may move with a list by layer.
-_FOLLOWS_LISTS = ("window", "rotating", "frequencies", "num_dense_layers", "local_kv_multiple", "sunk")
+_FOLLOWS_LISTS = (
+    "window",
+    "chunk",
+    "rotating",
+    "frequencies",
+    "normed",
+    "tempered",
+    "query_scaling",
+    "num_dense_layers",
+    "local_kv_multiple",
+    "sunk",
+)
+# What a switch, or a number, moves beside the measure that it is the value of.
+_GOES_WITH = {
+    "has_qk_norm": {"normed", "qk_norm", "qk_norm_weight", "norm_after_rotation"},
+    "has_temperature": {"tempered", "query_scaling"},
+    "temperature_scale": {"query_scaling"},
+    "temperature_span": {"query_scaling"},
+}
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
 
@@ -59,7 +81,8 @@ def settle(trials: Trials, found: FieldMap) -> None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
             still[hf] = own
-            found.ignored[hf] = reason(trials, hf, own)
+            made = _computes(trials, found, own)
+            found.ignored[hf] = f"changes {made}, which is read itself" if made else reason(trials, hf, own)
         elif own and _longest(trials, hf, own):
             found.ignored[hf] = f"nothing moved where it was {LENGTH} or more, the length of the text"
         elif _unread(trials, hf):
@@ -144,6 +167,20 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
             and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):
+            return hf
+    return None
+
+
+def _computes(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:
+    """The list by layer that a config class computes from a field, unless it is given, as in the tiny config."""
+    given = [hf for hf in found.lists.values() if hf in trials.tiny.values]
+    for hf in given:
+        bare = replace(trials.tiny, values={name: one for name, one in trials.tiny.values.items() if name != hf})
+        try:
+            held = [getattr(bare.config(**changes), hf) for changes in ({}, *(trial.changes for trial in own))]
+        except Exception:  # whatever a config class refuses what it computes with
+            continue
+        if any(other != held[0] for other in held):
             return hf
     return None
 
@@ -246,15 +283,17 @@ def _drop_what_explains_too_little(trials: Trials, found: FieldMap) -> None:
         for trial in trials.of(hf):
             if trial.measures is None or hf in sizes:
                 continue
-            more = set(base.differing(trial.measures)) - known
+            also = {name for measure in known for name in _GOES_WITH.get(measure, ())}
+            more = set(base.differing(trial.measures)) - known - also
             if more:
                 found.switches = {m: f for m, f in found.switches.items() if f != hf}
                 for measure, factor in found.factors.items():
-                    if field_of(factor) == hf:
+                    if field_of(factor) == hf and measure not in _GOES_WITH:
                         found.factors[measure] = getattr(base, measure)
     for hf in sizes:
         ours = {name for name, of in found.sizes.items() if of == hf}
         with_size = {measure for measure, factor in found.factors.items() if ours & sizes_in(factor)}
+        with_size |= {name for size in ours for name in _GOES_WITH.get(size, ())}
         for trial in trials.of(hf):
             moved = set() if trial.measures is None else set(base.differing(trial.measures))
             more = moved - _FOLLOWS_SIZES - with_size

@@ -120,7 +120,7 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
                 made = calls.get(name, [])
                 if len(made) != 1 or made[0].input is None or made[0].output is None:
                     break
-                if made[0].input.shape != made[0].output.shape:
+                if not _of_one_shape(made[0]):
                     break
                 base = next(iter(tensors.values()))[0]._base
                 flat = base is not None and base.dim() == _FLAT
@@ -133,6 +133,12 @@ def find_bank(layer: Any, calls: Mapping[str, list[Call]]) -> Bank | None:
                 others = {own: t for own, t in others.items() if not own.startswith(f"{norm.name}.")}
                 return Bank(name, before, below, count, stacked, tensors, others, norm, flat)
     return None
+
+
+def _of_one_shape(call: Call) -> bool:
+    """Whether what goes in and what comes out are alike, but for the axes that a module may lay together."""
+    given, gave = canonical(call.input), canonical(call.output)
+    return given is not None and gave is not None and given.shape == gave.shape
 
 
 def _others(module: Any, tensors: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def moe_answers(
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "norm_order": norm_order,
         "scale": scale,
+        "weighs": measures.moe_weighs,
         "stored": names.stored,
         "transposed": measures.experts_transposed,
         "interleaved": measures.experts_interleaved,
@@ -93,6 +94,8 @@ def _layers(found: FieldMap, measures: Measures) -> str:
         return "listed"
     if "dense_layers" in found.lists:
         return "stepped"
+    if "sparse_layers" in found.lists:
+        return "numbered"
     if "num_dense_layers" in found.sizes:
         return "after"
     if all(measures.sparse):

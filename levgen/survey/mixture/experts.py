@@ -7,16 +7,20 @@ that one expert makes of a token, times the weight that the router gives to the 
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.mixture.bank import Bank
 from levgen.survey.mixture.gating import Clamped, find_clamped
+from levgen.survey.mixture.inputs import fit_inputs
 from levgen.survey.observe.shapes import LENGTH, random_like
 from levgen.survey.questions.functions import known_activations
 
 # Experts may be computed in fp32 in a model of fp64, as may their weights.
 ACCEPT = 1e-6
+# Of the rows of a probe, what tells experts apart where a weight must be looked for: some ordinary, some large.
+_FEW = [0, 1, 2, -3, -2, -1]
+Weighs = Literal["output", "input"]
 Gated = Callable[[Any, Any], Any]  # of gate and up
 # Functions closer than this are one function under several names.
 _SAME = 1e-9
@@ -79,11 +83,15 @@ class Expert:
 
 @dataclass(frozen=True)
 class Experts:
-    """What all experts are. `activations`: names of one function; none where gate and up are `clamped`."""
+    """What all experts are. `activations`: names of one function; none where gate and up are `clamped`.
+
+    `weighs`: what a weight multiplies, the `output` of an expert or its `input`.
+    """
 
     expert: Expert
     activations: tuple[str, ...]
     clamped: Clamped | None
+    weighs: Weighs
     evidence: Evidence
 
     def gated(self, gate: Any, up: Any) -> Any:
@@ -92,23 +100,30 @@ class Experts:
         return gated(gate, up)
 
     def weights(self, bank: Bank, x: Any) -> Any:
-        """[n, experts]: how much each expert's output counts for the rows of `x` [n, N], as an experiment shows."""
+        """[n, experts]: how much each expert counts for the rows of `x` [n, N], as an experiment shows."""
+        seen = _one_by_one(bank, x)
+        if self.weighs == "input":
+            return fit_inputs(seen, _weighing(bank, self.expert, self.gated, x))[0]
         made = self.expert.back(bank, self.gated(*self.expert.halves(bank, x)))
-        return _fit(_one_by_one(bank, x), made)[0]
+        return _fit(seen, made)[0]
 
     def output(self, bank: Bank, x: Any, weights: Any) -> Any:
         """The sum over all experts."""
         total = 0.0
         for index in range(bank.count):
-            inner = self.gated(*self.expert.halves(bank, x, index))
-            total = total + weights[:, index : index + 1] * self.expert.back(bank, inner, index)
+            weight = weights[:, index : index + 1]
+            given = weight * x if self.weighs == "input" else x
+            made = self.expert.back(bank, self.gated(*self.expert.halves(bank, given, index)), index)
+            total = total + (made * (weight != 0) if self.weighs == "input" else weight * made)
         return total
 
 
-def find_experts(bank: Bank) -> Experts:
-    """Raises UnresolvedError where an expert is none of the known gated MLPs, times a weight."""
+def find_experts(bank: Bank, weighs: Weighs = "output") -> Experts:
+    """Raises UnresolvedError where an expert is none of the known gated MLPs, times a weight, or of a weighed token."""
     question = "what an expert computes"
     x = _probe(bank)
+    if weighs == "input":
+        x = x[_FEW]
     seen = _one_by_one(bank, x)
     readings = list(_readings(bank, x.shape[1]))
     if not readings:
@@ -122,7 +137,10 @@ def find_experts(bank: Bank) -> Experts:
         candidates: list[tuple[str | Clamped, Gated]] = [*activations.items()]
         candidates += [(clamped, clamped)] if clamped is not None else []
         for name, gated in candidates:
-            errors[reading, name] = _fit(seen, reading.back(bank, gated(gate, up)))[1]
+            if weighs == "input":
+                errors[reading, name] = fit_inputs(seen, _weighing(bank, reading, gated, x))[1]
+            else:
+                errors[reading, name] = _fit(seen, reading.back(bank, gated(gate, up)))[1]
     reading, name = min(errors, key=lambda key: errors[key])
     gate, up = reading.halves(bank, x)
     same: tuple[str, ...] = ()
@@ -132,7 +150,16 @@ def find_experts(bank: Bank) -> Experts:
     distinct = {f"{r}; act {n}": e for (r, n), e in errors.items() if r != reading or n == name or n not in same}
     probe = f"one expert's tensors in the place of each of {bank.count}, zeros in the others"
     evidence = choose(question, distinct, probe, module=bank.module, accept=ACCEPT)
-    return Experts(reading, same, None if isinstance(name, str) else name, evidence)
+    return Experts(reading, same, None if isinstance(name, str) else name, weighs, evidence)
+
+
+def _weighing(bank: Bank, expert: Expert, gated: Gated, x: Any) -> Callable[[Any, Any], Any]:
+    """What `fit_inputs` asks: what an expert makes of some of the tokens `x` [T, N], each times a weight."""
+
+    def make(tokens: Any, weights: Any) -> Any:
+        return expert.back(bank, gated(*expert.halves(bank, weights[:, None] * x[tokens])))
+
+    return make
 
 
 def _by_activation(f: Callable[[Any], Any]) -> Gated:

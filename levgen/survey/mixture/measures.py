@@ -21,6 +21,7 @@ class MixtureMeasures:
     shared_expert_dim: int | None = None
     num_shared_experts: float | None = None  # the same over the width of an expert
     moe_scale: float | None = None
+    moe_weighs: str = "output"
     router_jitter: float | None = None
     moe_normalized: bool | None = None
     moe_norm_order: float | None = None  # None also where the weights are divided by their sum
@@ -56,6 +57,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "shared_expert_dim": None if shared is None else shared.width,
         "num_shared_experts": None if shared is None else shared.width / expert.width,
         "moe_scale": router.scale,
+        "moe_weighs": mixture.experts.weighs,
         "router_jitter": router.jitter,
         "moe_normalized": router.normalized,
         "moe_norm_order": router.order if router.normalized and router.order != 1 else None,

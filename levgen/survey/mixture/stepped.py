@@ -1,4 +1,4 @@
-"""Do two fields say which layers have experts: the last of every so many, but for those in a list of numbers?"""
+"""Do fields say which layers have experts: a list of their numbers, or the last of every so many, but for some?"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ def find_stepped(trials: Trials, found: FieldMap) -> None:
     Each must have been altered alone, and have altered which layers have experts.
     """
     base = trials.base.measures
-    if base is None or len(set(base.sparse)) < 2 or "mlp_layer_types" in found.lists:
+    if base is None or len(set(base.sparse)) < 2 or {"mlp_layer_types", "sparse_layers"} & found.lists.keys():
         return
     for step in _deciding(trials, lambda value: is_int(value) and value > 0):
         for numbers in _deciding(trials, lambda value: isinstance(value, list) and all(map(is_int, value))):
@@ -26,6 +26,31 @@ def find_stepped(trials: Trials, found: FieldMap) -> None:
                 probe = f"{len(trials.examined)} configs"
                 found.evidence.append(Evidence("which layers have experts", said, 0.0, probe=probe))
                 return
+
+
+def find_numbered(trials: Trials, found: FieldMap) -> None:
+    """Notes the field of `sparse_layers`, where a list of numbers says of every layer that was examined what it is.
+
+    It must have been altered alone, and have altered which layers have experts.
+    """
+    base = trials.base.measures
+    if base is None or len(set(base.sparse)) < 2 or "mlp_layer_types" in found.lists:
+        return
+    for numbers in _deciding(trials, lambda value: isinstance(value, list) and all(map(is_int, value))):
+        if all(_numbers(trial, numbers) for trial in trials.examined):
+            found.lists["sparse_layers"] = numbers
+            found.sizes.pop("num_dense_layers", None)
+            probe = f"{len(trials.examined)} configs"
+            found.evidence.append(Evidence("which layers have experts", f"those in {numbers}", 0.0, probe=probe))
+            return
+
+
+def _numbers(trial: Trial, numbers: str) -> bool:
+    """Whether a list of numbers says of each layer that was examined whether it has experts."""
+    held = trial.values[numbers]
+    if trial.measures is None or not isinstance(held, list):
+        return False
+    return tuple(layer in held for layer in range(len(trial.measures.sparse))) == trial.measures.sparse
 
 
 def _deciding(trials: Trials, known: Callable[[Any], bool]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from levgen.survey.mixture.router import Router, find_router
 from levgen.survey.mixture.shared import Shared, find_shared
 from levgen.survey.observe.shapes import canonical
 
+_WEIGHS = "what a router's weight multiplies"
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -37,8 +39,7 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
     bank = find_bank(layer, calls)
     if bank is None:
         return None
-    experts = find_experts(bank)
-    router, weighed = find_router(bank, experts)
+    experts, router, found = _weighed(bank)
     known = {name for name in (router.weight, router.bias, router.correction) if name is not None}
     shared, beside = find_shared(bank, experts.activations, known)
     unused = sorted(bank.others.keys() - known - (shared.tensors if shared is not None else set()))
@@ -46,7 +47,27 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
         raise UnresolvedError("what is in a mixture of experts", f"tensors without a role: {unused}", bank.module)
     whole = _whole(bank, experts, router, shared)
     after = () if bank.norm is None else (bank.norm.leaf.evidence,)
-    return Mixture(bank, experts, router, shared, (experts.evidence, weighed, beside, whole, *after))
+    return Mixture(bank, experts, router, shared, (experts.evidence, *found, beside, whole, *after))
+
+
+def _weighed(bank: Bank) -> tuple[Experts, Router, list[Evidence]]:
+    """Experts and their router: one that weighs what experts make, else one that weighs what they are given.
+
+    Raises UnresolvedError where neither is all that was seen; it says what is wrong with the first.
+    """
+    try:
+        experts = find_experts(bank)
+        router, evidence = find_router(bank, experts)
+    except UnresolvedError as error:
+        try:
+            experts = find_experts(bank, "input")
+            router, evidence = find_router(bank, experts)
+        except UnresolvedError:
+            raise error from None
+        observed = f"a weight of what comes out: {error.unknown.observed}"
+        weighs = Evidence(_WEIGHS, "what goes into an expert", evidence.error, probe=observed)
+        return experts, router, [evidence, weighs]
+    return experts, router, [evidence]
 
 
 def _whole(bank: Bank, experts: Experts, router: Router, shared: Shared | None) -> Evidence:

@@ -5,7 +5,8 @@ one, or the output of a core: what is computed between leaves. A core that mixes
 does not is a channel block's activation.
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from levgen.reference.record import Call, Probe, record
@@ -73,6 +74,8 @@ def dissect(call: Call) -> Anatomy:
     mixture = find_mixture(module, _by_name(made))
     if mixture is not None:  # it is one leaf: what it calls is a part of it
         made = [c for c in made if not c.name.startswith(f"{mixture.bank.name}.")]
+    made = _call_by_call(made)
+    every |= {c.name: c.module for c in made}
     called = [c.name for c in made]
     holding = parts_with_parameters(module, set(called))
     if "" in holding or not holding:
@@ -111,6 +114,19 @@ def dissect(call: Call) -> Anatomy:
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
+
+
+def _call_by_call(calls: list[Call]) -> list[Call]:
+    """The calls, with names of their own where a module without parameters is called several times: `norm@0`, ..."""
+    numbers: dict[str, int] = {}
+    named = []
+    times = Counter(call.name for call in calls)
+    for call in calls:
+        number = numbers.get(call.name, 0)
+        numbers[call.name] = number + 1
+        apart = times[call.name] > 1 and not any(True for _ in call.module.parameters())
+        named.append(replace(call, name=f"{call.name}@{number}") if apart else call)
+    return named
 
 
 def _by_name(calls: list[Call]) -> dict[str, list[Call]]:
@@ -181,19 +197,23 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
         if not found.mixes and len(found.sources) == 1:
             # At position 0 a rotation does nothing.
             source = found.sources[0]
-            columns = _columns(target[:1], {source: anatomy.gave[source][:1]})
+            columns = _columns(target[:1], {source: anatomy.gave[source][:1]}, _ROTATED)
             found = found if columns is None else Columns(source, columns.columns, turned=True)
     anatomy.inputs[name] = found
 
 
-def _columns(target: Any, earlier: dict[str, Any]) -> Columns | None:
-    """Columns of one earlier output that make up `target`, in order."""
+# Of what a rotation in fp32 leaves as it is.
+_SAME, _ROTATED = 1e-9, 3e-7
+
+
+def _columns(target: Any, earlier: dict[str, Any], accept: float = _SAME) -> Columns | None:
+    """Columns of one earlier output that make up `target`, in order, to a relative error of `accept`."""
     import torch
 
     for leaf, tensor in earlier.items():
         distance = torch.cdist(target.T, tensor.T, p=float("inf"))
         nearest, at = distance.min(dim=1)
-        if float(nearest.max()) <= 1e-9 * float(target.abs().max()) and len(set(at.tolist())) == len(at):
+        if float(nearest.max()) <= accept * float(target.abs().max()) and len(set(at.tolist())) == len(at):
             return Columns(leaf, tuple(at.tolist()), turned=False)
     return None
 

@@ -5,7 +5,7 @@ from typing import Any
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy
 from levgen.survey.observe.shapes import LENGTH
-from levgen.survey.questions.channels import Roles
+from levgen.survey.questions.channels import Roles, visible
 
 
 class Bench:
@@ -17,9 +17,8 @@ class Bench:
 
         self.anatomy, self.roles = anatomy, roles
         self.module = anatomy.probe.calls[roles.core.target].module
-        visible = LENGTH if roles.window is None else roles.window
         self.distance = torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)
-        self.visible = (self.distance >= 0) & (self.distance < visible)
+        self.visible = visible(roles.window, roles.chunk)
         self.sinks: str | None = None
         self.clip: float | None = None
         self.value_scale = 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.evidence import Evidence, UnresolvedError, choose
 from levgen.survey.observe.anatomy import Anatomy, Core
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.dataflow import LowRank, columns_behind_norms
@@ -47,6 +47,7 @@ class Roles:
     value_dim: int
     places: dict[str, tuple[Place, ...]]
     window: int | None  # a query sees this many keys, itself the last
+    chunk: int | None  # or those of its own chunk of this many positions
     order: str  # separate, concat, interleaved, blocks
     evidence: tuple[Evidence, ...]
     latent: Latent | None = None
@@ -105,18 +106,19 @@ class Roles:
 
 @dataclass(frozen=True)
 class Moves:
-    """`kinds`: source leaf -> of each channel whether it is a query's, key's or value's, and the outputs it moves."""
+    """`kinds`: source leaf -> of each channel whether it is a query's, key's or value's, and the outputs it moves.
+
+    `window`, `chunk`: as those of `Roles`.
+    """
 
     kinds: dict[str, list[tuple[str, tuple[int, ...]]]]
     window: int | None
+    chunk: int | None
+    evidence: Evidence
 
     def reached(self, role: str) -> list[tuple[int, ...]]:
         """The sets of outputs that channels of one role move, sorted."""
         return sorted({columns for found in self.kinds.values() for r, columns in found if r == role})
-
-    @property
-    def evidence(self) -> Evidence:
-        return Evidence("window", self.window, probe=f"a value moved at position {LENGTH // 3} of {LENGTH}")
 
 
 def move_channels(anatomy: Anatomy, core: Core) -> Moves:
@@ -154,9 +156,47 @@ def move_channels(anatomy: Anatomy, core: Core) -> Moves:
                 lasts.add(max(rows))
     if len(lasts) != 1:
         raise UnresolvedError(question, f"values reach as far as positions {sorted(lasts)} from {middle}", module)
-    last = lasts.pop()
-    window = None if last == LENGTH - 1 else last - middle + 1
-    return Moves(kinds, window)
+    if lasts == {LENGTH - 1}:
+        return Moves(
+            kinds, None, None, Evidence("window", None, probe=f"a value moved at position {middle} of {LENGTH}")
+        )
+    value = next((leaf, i) for leaf, own in kinds.items() for i, (role, _) in enumerate(own) if role == "v")
+    seen = _seen(anatomy, core, held, before, *value)
+    evidence = choose("window", _parts_seen(seen), f"a value moved at each of {LENGTH} positions", module=module)
+    kind, _, size = str(evidence.chosen).rpartition(" of ")
+    chunk = kind == "the keys of a chunk"
+    return Moves(kinds, None if chunk else int(size), int(size) if chunk else None, evidence)
+
+
+def _seen(anatomy: Anatomy, core: Core, held: dict[str, Any], before: Any, leaf: str, channel: int) -> Any:
+    """[T, T] bool: whether the query of a row moves with the value `channel` of `leaf` of a column."""
+    import torch
+
+    seen = torch.zeros(LENGTH, LENGTH, dtype=torch.bool)
+    for at in range(LENGTH):
+        change = _moved(anatomy, core, held, leaf, channel, at, 1.0) - before
+        seen[_where(change.abs().amax(dim=1), before), at] = True
+    return seen
+
+
+def _parts_seen(seen: Any) -> dict[str, float]:
+    """Which part of the keys a query may see -> in which part of all pairs `seen` [T, T] is something else."""
+    size = int(seen[:, 0].sum())
+    errors = {}
+    for kind, window, chunk in (("the last keys", size, None), ("the keys of a chunk", None, size)):
+        if kind == "the last keys" or size > 1:  # of one key each both are the same
+            errors[f"{kind}, of {size}"] = float((visible(window, chunk) != seen).double().mean())
+    return {name.replace(",", ""): error for name, error in errors.items()}
+
+
+def visible(window: int | None, chunk: int | None) -> Any:
+    """[T, T] bool: whether a query, by row, sees a key."""
+    import torch
+
+    at = torch.arange(LENGTH)
+    distance = at[:, None] - at
+    seen = (distance >= 0) & (distance < (LENGTH if window is None else window))
+    return seen if chunk is None else seen & (at[:, None] // chunk == at // chunk)
 
 
 def _moved(anatomy: Anatomy, core: Core, held: dict[str, Any], leaf: str, channel: int, at: int, by: float) -> Any:

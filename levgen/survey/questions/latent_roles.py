@@ -71,6 +71,7 @@ def latent_roles(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
         value_dim,
         places,
         moves.window,
+        moves.chunk,
         "separate",
         evidence,
         Latent(low, keys, own, shared),

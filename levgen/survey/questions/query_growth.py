@@ -26,10 +26,12 @@ _ACCEPT = 1e-6
 
 
 def find_query_growth(record: Callable[[Any], Call], anatomy: Anatomy, roles: Roles, scores: Scores) -> Scores:
-    """`scores` with how queries grow, and the scale that is left of theirs.
+    """`scores` with how queries grow, and the scale that is left of theirs; as they are where they grow in another way.
+
+    Of that the factors at the first positions are known, which fields of the config must explain.
 
     `record`: the call of the layer whose tokens stand at given positions [1, T]. `anatomy` and `roles`: of the layer.
-    Raises UnresolvedError where no candidate gives what was measured.
+    Raises UnresolvedError where the model can't be told positions, and where queries grow by a logarithm.
     """
     import torch
 
@@ -52,6 +54,8 @@ def find_query_growth(record: Callable[[Any], Call], anatomy: Anatomy, roles: Ro
     after, found = torch.cat(positions).double() + 1, torch.cat(seen)
     fits = {"power": _fitted(after, found, logarithmic=True), "logarithm": _fitted(after, found, logarithmic=False)}
     errors = {f"{name} {fit.exponent:g} over {fit.length:g}": error for name, (fit, error) in fits.items()}
+    if min(errors.values()) > _ACCEPT:
+        return scores
     probe_said = f"the score of a key at distance 0, with tokens from positions {', '.join(map(str, _STARTS))} on"
     evidence = choose(_QUESTION, errors, probe_said, module=module, accept=_ACCEPT)
     name = min(fits, key=lambda name: fits[name][1])

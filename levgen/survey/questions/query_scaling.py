@@ -13,17 +13,16 @@ _SAME = 1e-4
 def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any:
     """[T]: what a query's scores are multiplied by at each position, 1 at position 1; None where they are alike.
 
-    The score of a key at distance 0 against the key before it, which is zero. Position 0 sees one key only, so that
-    nothing tells: it is taken to be as position 1. A small amplitude, where a soft cap hardly acts: one that does shows
-    alike at every position.
+    Where a query sees one key only, as at position 0, nothing tells: it is taken to be as the next position that sees
+    two.
     """
-    if bench.roles.window == 1:
-        return None
     score = scores_by_position(bench, bias)
-    if not float(score[1:].abs().min()) > 0:
+    told = [t for t in range(1, LENGTH) if bool(bench.visible[t, t - 1])]
+    if not told or not float(score[told].abs().min()) > 0:
         return None  # the questions about the scale say what is wrong
-    score[0] = score[1]
-    scaling = score / score[1]
+    for t in set(range(LENGTH)) - set(told):
+        score[t] = score[min((other for other in told if other > t), default=told[-1])]
+    scaling = score / score[told[0]]
     spread = float((scaling - 1).abs().max())
     chosen = None if spread <= _SAME else [round(float(x), 6) for x in scaling[:: LENGTH // 4]]
     probe = "the score of a key at distance 0, at every position"
@@ -32,7 +31,9 @@ def find_query_scaling(bench: Bench, bias: Any, evidence: list[Evidence]) -> Any
 
 
 def scores_by_position(bench: Bench, bias: Any) -> Any:
-    """[T]: the score of a key at distance 0, less that of one of zero before it; 0 at position 0, which has none.
+    """[T]: the score of a key at distance 0, less that of one of zero before it; 0 where a query sees no key before it.
+
+    A small amplitude, where a soft cap hardly acts: one that does shows alike at every position.
 
     `bias` [heads, T, T]: what a score has beside the product of query and key.
     """
@@ -49,5 +50,6 @@ def scores_by_position(bench: Bench, bias: Any) -> Any:
         logarithms.append(p)
     score = torch.zeros(LENGTH, dtype=torch.float64)
     for t in range(1, LENGTH):
-        score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
+        if bool(bench.visible[t, t - 1]):
+            score[t] = (logarithms[t % 2][:, t, t - 1] - logarithms[t % 2][:, t, t]).mean()
     return score

@@ -79,7 +79,7 @@ def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
         Evidence("order of the projections", order, probe=PROBE),
         moves.evidence,
     )
-    return Roles(core, heads, kv_heads, head_dim, value_dim, places, moves.window, order, evidence)
+    return Roles(core, heads, kv_heads, head_dim, value_dim, places, moves.window, moves.chunk, order, evidence)
 
 
 def _order(

@@ -171,7 +171,9 @@ def _scale_and_cap(bench: Bench, bias: Any, evidence: list[Evidence]) -> tuple[f
 
 def _sweep(bench: Bench, bias: Any, *, keys: bool) -> list[tuple[float, float]]:
     """(amplitude, minus the score) of one key at distance 0: queries grow, or keys do. Amplitudes as far as no clip."""
-    at, other = LENGTH // 2, LENGTH // 2 - 1
+    # The first from the middle on that sees the key before it.
+    at = next((t for t in range(LENGTH // 2, LENGTH) if bool(bench.visible[t, t - 1])), LENGTH // 2)
+    other = at - 1
     seen: list[tuple[float, float]] = []
     amplitude = 0.5
     unit = bench.unit
@@ -199,15 +201,17 @@ def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
     import torch
 
     r = bench.roles
-    reach = LENGTH if r.window is None else min(r.window, LENGTH)
     unit = bench.unit
     amplitude = bench.clipped(4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale)
     total = torch.zeros(LENGTH, r.head_dim, r.head_dim, dtype=torch.float64)
     low, high, count = (torch.full_like(total, x) for x in (math.inf, -math.inf, 0))
-    rows = [t for t in range(LENGTH) if min(t + 1, reach) >= _KEYS]
-    # A wide head has more dimensions than a probe has rows: its keys begin with other dimensions in turn.
-    starts = range(0, r.head_dim, LENGTH - _KEYS + 1)
-    for i, start in itertools.product(range(r.head_dim), starts):
+    rows = [t for t in range(LENGTH) if int(bench.visible[t].sum()) >= _KEYS]
+    # A wide head has more dimensions than a probe has rows, and chunks have few rows with enough keys: keys begin with
+    # other dimensions in turn.
+    starts = range(0, r.head_dim, LENGTH - _KEYS + 1 if r.chunk is None else _KEYS - 1)
+    for start, i in itertools.product(starts, range(r.head_dim)):
+        if i == 0 and r.chunk is not None and bool((count[:2] > 0).all()):
+            break
         key_dim = (torch.arange(LENGTH) + start) % r.head_dim
         q, k = bench.even()
         q[:, :, i] = amplitude
@@ -216,7 +220,7 @@ def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
         if bias is not None:
             scores = scores - bias
         for t in rows:
-            keys = torch.arange(max(0, t - reach + 1), t + 1)
+            keys = bench.visible[t].nonzero()[:, 0]
             row = scores[:, t, keys]
             # Most keys are of dimensions that don't meet the query's: their score is 0.
             row = row - row.median(dim=1, keepdim=True).values

@@ -25,7 +25,7 @@ _EPSILONS = (1e-6, 1e-4, 1e-2)
 _THETAS = (100.0, 2000.0, 50000.0)
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)
 # Lists that say something of layers, and have no entry for each.
-_OF_LAYERS = ("attention_types", "dense_layers")
+_OF_LAYERS = ("attention_types", "dense_layers", "sparse_layers")
 T = TypeVar("T")
 
 
@@ -169,7 +169,7 @@ class Draw:
         if isinstance(value, bool):
             return choice((True, False))
         if isinstance(value, int):
-            return choice((3, 7, 12, 30)) if name == "sliding_window" else value + choice((0, 2, 4))
+            return choice((3, 7, 12, 30)) if name in ("sliding_window", "chunk_size") else value + choice((0, 2, 4))
         return choice(_FACTORS) if value is None else value * choice(_FACTORS)
 
     def _by_layer(self, depth: int, *, windowless: bool) -> dict[str, Any]:
@@ -190,9 +190,8 @@ class Draw:
 
     def _numbers_of_layers(self, depth: int) -> dict[str, Any]:
         """Some of `depth` layers, by their numbers."""
-        if "dense_layers" not in self._free:
-            return {}
-        return {"dense_layers": tuple(layer for layer in range(depth) if self._choice((False, True)))}
+        held = [name for name in ("dense_layers", "sparse_layers") if name in self._free]
+        return {name: tuple(layer for layer in range(depth) if self._choice((False, True))) for name in held}
 
     def _rotations(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Rotations of any kind that the tests of a port try, for a config with `drawn`."""

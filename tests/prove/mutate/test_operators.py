@@ -176,6 +176,7 @@ MADE = {
     "weights_normalized": "chosen, weights / hax.sum(weights, self.config.TopExperts), lambda",
     "correction_weighs": "top_experts(scores + self.correction, self.config.TopExperts, groups=3, kept_groups=2)",
     "correction_added": "top_experts(scores, self.config.TopExperts, bias=self.correction)",
+    "weights_moved": "(x, chosen, weights, lambda gate, up: self.act(gate) * up, weigh_inputs=True)",
     "groups_ignored": "top_experts(scores, self.config.TopExperts, bias=self.correction)",
     "groups_judged": "bias=self.correction, groups=3, kept_groups=2, best_of_group=1)",
     "groups_added": "groups=self.config.num_expert_groups, kept_groups=self.config.num_kept_groups)",
@@ -189,6 +190,7 @@ MENDED = {
     "mask_handed_on": ("k, x, mask, HeadSize", "k, x, None, HeadSize", "k, x, mask, HeadSize"),
     "window_narrowed": (", where=windowed", "", "mask.with_sliding_window(self.config.window, where=windowed)"),
     "layout_flipped": ("pos_ids, HeadSize)", 'pos_ids, HeadSize, "interleaved")', 'pos_ids, HeadSize, "half")'),
+    "temperature_dropped": ("k = self.k(x)", "k = tempered_queries(self.k(x), pos_ids, span=3)", "k = self.k(x)"),
     "fields_exchanged": ("k = self.k(x)", "k = self.q(x) * self.k(q)", "k = self.k(x) * self.q(q)"),
 }
 

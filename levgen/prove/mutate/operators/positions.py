@@ -49,6 +49,14 @@ def positions_restarted(node: cst.CSTNode, site: Site) -> Iterator[str]:
         yield from site.positions
 
 
+@operator("positions", "queries that grow with their position don't")
+def temperature_dropped(node: cst.CSTNode, site: Site) -> Iterator[str]:
+    """tempered_queries(q, positions, ...) -> q."""
+    match node:
+        case cst.Call(func=cst.Name(value="tempered_queries"), args=[cst.Arg(value=queries), *_]):
+            yield site.code(queries)
+
+
 @operator("rotation", "a rotation is missing")
 def rotation_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
     """k = self.k_proj(x) -> k = rope(self.k_proj(x), pos_ids, HeadSize)."""

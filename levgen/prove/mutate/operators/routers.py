@@ -140,6 +140,19 @@ def groups_judged(node: cst.CSTNode, site: Site) -> Iterator[str]:
         yield _choose(*given, "best_of_group=1")
 
 
+@operator("expert weights", "a weight multiplies what an expert makes, not what it is given, or the other way round")
+def weights_moved(node: cst.CSTNode, site: Site) -> Iterator[str]:
+    """self.experts(x, chosen, weights, f, weigh_inputs=True) -> without; and with it, where it is not there."""
+    function, given = _called(node, site)
+    if len(given) < 4 or given[1:3] != ["chosen", "weights"]:
+        return
+    rest = [argument for argument in given if argument != "weigh_inputs=True"]
+    if len(rest) < len(given):
+        yield f"{function}({', '.join(rest)})"
+    elif site.exhaustive:
+        yield f"{function}({', '.join(given)}, weigh_inputs=True)"
+
+
 @operator("expert groups", "experts are chosen from the best groups only")
 def groups_added(node: cst.CSTNode, site: Site) -> Iterator[str]:
     """top_experts(scores, n) -> with the groups that the config has."""
