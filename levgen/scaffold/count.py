@@ -47,7 +47,7 @@ def count_modules(architecture: Architecture) -> list[Count]:
 
 def cached_numbers(architecture: Architecture) -> int | None:
     """How many numbers a cache holds of one token, over all layers; None where nobody knows what attention keeps."""
-    if "attention" in (*architecture.stubs, *architecture.unknown):
+    if {"attention", "mixer"} & {*architecture.stubs, *architecture.unknown}:
         return None
     return _Counter(architecture).cached()
 
@@ -129,7 +129,12 @@ class _Counter:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
         sparse = self._sparse_layers(layers)
-        for part, times in (("attention", layers), ("mlp", layers - sparse if self._a.layer.mlp else 0)):
+        mixers = (
+            len(self._values["mixer_types"]) - self._values["mixer_types"].count("full_attention") if view.mixers else 0
+        )
+        if mixers:
+            counts += self._unknown(view.unknown["mixer"], mixers)
+        for part, times in (("attention", layers - mixers), ("mlp", layers - sparse if self._a.layer.mlp else 0)):
             if times and part in view.unknown:
                 counts += self._unknown(view.unknown[part], times)
             elif times:

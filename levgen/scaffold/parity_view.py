@@ -18,7 +18,7 @@ def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
 
 
 # Hyperparameters with one entry for each layer.
-LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas")
+LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas", "mixer_types")
 
 
 class ParityView:
@@ -64,7 +64,9 @@ class ParityView:
         if moe.layers == "stepped":
             changes.append('{"sparse_step": 1, "dense_layers": (1,)}')
         # A reference may ask of routers what they did, and fail where no layer has one.
-        shallow = self._shallow(2 if moe.balance and moe.mixed else 1)
+        # One may want layers of both kinds.
+        both = (moe.balance and moe.mixed) or self._port.architecture.layer.mixer != "none"
+        shallow = self._shallow(2 if both else 1)
         shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
         shallow |= {"activation": '"relu"'} if "activation" in own else {}
         items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())

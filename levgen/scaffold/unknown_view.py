@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _WHAT: dict[UnknownPart, str] = {
     "activation": "The activation of the MLP",
     "mlp": "The channel block",
-    "attention": "Self-attention",
+    "attention": "What mixes positions",
+    "mixer": "What mixes positions in the place of attention, in some layers",
 }
 _WIDTH = 110  # of lines in a docstring, indented
 
@@ -47,7 +48,7 @@ class UnknownView:
     @property
     def parameters(self) -> str:
         """Parameters of its forward, after `x`."""
-        return self._port.layer_parameters if self.part == "attention" else ""
+        return self._port.layer_parameters if self.part in ("attention", "mixer") else ""
 
     @property
     def keys(self) -> list[str]:

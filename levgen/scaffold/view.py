@@ -192,6 +192,8 @@ class PortView:
         said = [positions[a.positions.kind], attention[a.attention.heads], mlp]
         if "attention" in a.unknown:
             said[:2] = ["an attention that is unknown"]
+        if "mixer" in a.unknown:
+            said[1] += " in some layers, an unknown mixer in others"
         if "mlp" in a.unknown:
             said[-1] = "an MLP that is unknown"
         elif "activation" in a.unknown:
@@ -377,6 +379,8 @@ class PortView:
         """Where layers hold unlike things: the config's property with the kind of each, and the two kinds of layers."""
         if self.mixed:
             return "mlp_layer_types", "sparse", "dense"
+        if self.architecture.layer.mixer != "none":
+            return "mixer_kinds", "attention", "mixer"
         odd = self.architecture.layer.odd
         others = {"first": "later", "last": "earlier"}
         return None if odd is None else ("layer_kinds", odd, others[odd])
@@ -437,7 +441,7 @@ class PortView:
     @cached_property
     def layer(self) -> PartView:
         key_map: dict[str, str | None] = {}
-        for role in self.blocks:
+        for role in (*self.blocks, *self.mixers):
             self.field("decoder_layer", role, key_map)
         norms = [
             NormField(
@@ -464,6 +468,11 @@ class PortView:
         return ("attention", "mlp") if self.architecture.layer.mlp else ("attention",)
 
     @cached_property
+    def mixers(self) -> tuple[Literal["mixer"], ...]:
+        """What stands in the place of attention in some layers."""
+        return () if self.architecture.layer.mixer == "none" else ("mixer",)
+
+    @cached_property
     def layer_norm_roles(self) -> list[str]:
         layer = self.architecture.layer
         if not layer.mlp:
@@ -481,7 +490,8 @@ class PortView:
     @cached_property
     def layer_fields(self) -> dict[str, str]:
         """Role -> field of a decoder layer."""
-        return {role: self.field("decoder_layer", role, {}) for role in (*self.blocks, *self.layer_norm_roles)}
+        roles = (*self.blocks, *self.mixers, *self.layer_norm_roles)
+        return {role: self.field("decoder_layer", role, {}) for role in roles}
 
     @cached_property
     def layer_body(self) -> list[str]:
@@ -511,6 +521,13 @@ class PortView:
 
         def attention(x: str) -> str:
             call, bias = f"self.{fields['attention']}({x}{self.layer_arguments})", self.added_bias
+            if "mixer" in fields:
+                own, other = f"self.{fields['attention']}", f"self.{fields['mixer']}"
+                given, arguments = (x, "") if x.isidentifier() else ("h", f"h = {x}")
+                lines.extend([arguments] if arguments else [])
+                lines.extend((f"if {own} is not None:", f"    attended = {own}({given}{self.layer_arguments})"))
+                lines.extend((f"if {other} is not None:", f"    attended = {other}({given}{self.layer_arguments})"))
+                return "attended"
             if bias is None:
                 return call
             if self.layers_with("added_bias")[0] is None:

@@ -8,7 +8,15 @@ from levgen.architecture.schema import Architecture, RopeKind
 from levgen.reference.find import Found
 from levgen.scaffold.complete import DERIVED
 from levgen.scaffold.parts import needed_hyperparameters
-from levgen.survey.assembly.answers import attention_of, head_transform_of, mlp_of, norm_of, positions_of, scale
+from levgen.survey.assembly.answers import (
+    attention_of,
+    head_transform_of,
+    mixer_type,
+    mlp_of,
+    norm_of,
+    positions_of,
+    scale,
+)
 from levgen.survey.assembly.hyperparameters import hyperparameters_of
 from levgen.survey.assembly.names import of_transformers
 from levgen.survey.assembly.rotation import scales_queries
@@ -76,6 +84,7 @@ def assemble(
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "mlp": measures.has_mlp,
+            "mixer": mixer_type(trials, found, measures),
             "residual_scale": scale(found, "residual_scale", 1.0),
             "mlp_output_norm": "sparse" if measures.moe_output_norm else "none",
             **found.in_layers,

@@ -52,6 +52,7 @@ _ORDER = (
     "rope_layers",
     "layer_thetas",
     "attention_types",
+    "mixer_types",
 )
 
 
@@ -144,6 +145,10 @@ def _lists(trials: Trials, found: FieldMap) -> dict[str, Any]:
     for ours, hf in found.lists.items():
         entries = list(trials.fields[hf])
         made[ours] = {"default": entries, "hf": hf} | ({} if is_runs(entries) else {"nano": entries[:4]})
+        if ours == "mixer_types":
+            # Both kinds where there are few layers.
+            mixer = next(e for e in (*entries, *trials.base.values[hf]) if e != "full_attention")
+            made[ours] |= {"nano": 2 * [mixer, "full_attention"], "tiny": [mixer, "full_attention", mixer]}
     return made
 
 

@@ -28,6 +28,15 @@ def _theta(entry: Any) -> bool | None:
     return float(entry) != 0.0 if isinstance(entry, float) and (entry == 0.0 or entry > 1.0) else None
 
 
+def _mixes(entry: Any) -> bool | None:
+    """Whether a type of layers that transformers knows has something else in the place of attention."""
+    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
+
+    if entry == "full_attention":
+        return False
+    return True if entry in ALLOWED_LAYER_TYPES and entry not in ("sliding_attention", "chunked_attention") else None
+
+
 # As a card has them.
 KINDS = (
     ListKind("layer_types", "windowed", _named("sliding_attention", "full_attention")),
@@ -35,6 +44,7 @@ KINDS = (
     ListKind("layer_thetas", "rotating", _theta),
     ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),
     ListKind("attention_types", "windowed", _named("local", "global"), runs=True),
+    ListKind("mixer_types", "mixer", _mixes),
 )
 
 

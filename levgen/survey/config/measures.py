@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from levgen.survey.config.latent_measures import LatentMeasures, latent_norms, maps_up, measure_latent
+from levgen.survey.config.latent_measures import LATENT, LatentMeasures, latent_norms, maps_up, measure_latent
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
 from levgen.survey.mixture.whole import Mixture
@@ -28,7 +28,39 @@ _SOME = {
     **{name: "sparse" for name in (*_OF_CHANNELS, "mlp_inner_norm") if name != "sparse"},
 }
 # One value a layer, which layers may differ in.
-BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse")
+BY_LAYER = ("windowed", "rotating", "rotary_scaling", "frequencies", "missing_norm", "added_bias", "sparse", "mixer")
+
+
+# What is of attention alone.
+_OF_ATTENTION = (
+    *LATENT,
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "window",
+    "rotary_dim",
+    "attention_scale",
+    "attention_softcap",
+    "attention_clip",
+    "attention_bias",
+    "output_bias",
+    "position_kind",
+    "layout",
+    "backwards",
+    "query_scaling",
+    "projections",
+    "attention_transposed",
+    "qk_norm",
+    "norm_after_rotation",
+    "attention_inner_norm",
+    "sinks",
+    "attention_gate",
+    "gate_per",
+    "windowed",
+    "rotating",
+    "frequencies",
+    "rotary_scaling",
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +132,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     rotary_scaling: tuple[float, ...]
     missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
     added_bias: tuple[bool, ...]
+    mixer: tuple[bool, ...]  # something unknown stands in the place of attention
     # weights
     names: Mapping[str, Mapping[str, str | None]]
 
@@ -169,7 +202,7 @@ def measure(structure: Structure) -> Measures:
 
     Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
     """
-    layers = [_measure_layer(structure, layer) for layer in structure.layers]
+    layers = _as_with_attention([_measure_layer(structure, layer) for layer in structure.layers])
     first = layers[0]
     allowed = {
         *BY_LAYER,
@@ -218,8 +251,27 @@ def measure(structure: Structure) -> Measures:
         rotary_scaling=tuple(layer.rotary_scaling[0] for layer in layers),
         missing_norm=tuple(layer.missing_norm[0] for layer in layers),
         added_bias=tuple(layer.added_bias[0] for layer in layers),
+        mixer=tuple(layer.mixer[0] for layer in layers),
         names=_all_names(layers),
     )
+
+
+def _as_with_attention(layers: list[Measures]) -> list[Measures]:
+    """`layers`, those without attention with what was measured of it in another: nothing is known of theirs."""
+    if not any(layer.mixer[0] for layer in layers):
+        return layers
+    other = next((layer for layer in layers if not layer.mixer[0]), None)
+    if other is None:
+        raise UnresolvedError("layers with attention", "no layer has any: in all of them something else stands there")
+    held = {name: getattr(other, name) for name in _OF_ATTENTION}
+    return [replace(layer, **held, names=_with_names_of(layer, other)) if layer.mixer[0] else layer for layer in layers]
+
+
+def _with_names_of(layer: Measures, other: Measures) -> dict[str, dict[str, str | None]]:
+    """The names in a layer without attention, with those of the attention in another."""
+    own = layer.names["decoder_layer"]
+    roles = {**own, "attention": other.names["decoder_layer"]["attention"], "mixer": own["attention"]}
+    return {**layer.names, "decoder_layer": roles, "attention": other.names["attention"]}  # type: ignore[dict-item]
 
 
 def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
@@ -330,6 +382,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         rotary_scaling=(scores.rotary_scaling,),
         missing_norm=(flow.missing,),
         added_bias=(flow.added_bias is not None,),
+        mixer=(layer.mixer,),
         names=module_roles(structure, layer),
         **measure_latent(layer),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),

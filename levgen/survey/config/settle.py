@@ -35,6 +35,7 @@ _FOLLOWS_SIZES = {
     *LATENT,
     "missing_norm",
     "added_bias",
+    "mixer",
 }
 
 # What else may move with a list by layer.
