@@ -1,4 +1,4 @@
-"""An invented decoder of two kinds of layers: a list says which have attention, and which a running mean with a gate."""
+"""An invented decoder of two kinds of layers: a list says which have attention, and which a running mean."""
 
 import torch
 from torch import nn
