@@ -419,8 +419,8 @@ STUBS: tuple[StubKind, ...] = get_args(StubKind)
 
 
 # Parts that a survey may leave unknown, while it finds all that lies around them.
-# `mixer`: what stands in the place of attention in some layers.
-UnknownPart = Literal["activation", "mlp", "attention", "mixer"]
+# `mixer`: what stands in the place of attention in some layers; `decoder_layer`: all that is in a layer.
+UnknownPart = Literal["activation", "mlp", "attention", "mixer", "decoder_layer"]
 # Of sizes of axes: over hyperparameters.
 Size = Annotated[str, matching(EXPRESSION, "a sum, product or quotient of hyperparameters", 100)]
 
@@ -483,6 +483,13 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
         if not self.layer.mlp and (self.moe.layers != "none" or any(self.mlp.differing())):
             raise ValueError("mlp and moe say what a layer's channel block is, and layer.mlp=false leaves it out")
+        if "decoder_layer" in self.unknown:
+            inner = [self.attention, self.mlp, self.moe, self.layer]
+            if len(self.unknown) > 1 or any(any(group.differing()) for group in inner):
+                raise ValueError(
+                    "all that is in a layer is unknown: attention, mlp, moe and layer have no answers, and no part of "
+                    "a layer is unknown beside it"
+                )
         if (self.layer.mixer != "none") != ("mixer" in self.unknown):
             raise ValueError(
                 f"layer.mixer={self.layer.mixer} is known as a stub only, of a survey: it goes with unknown.mixer"

@@ -47,7 +47,7 @@ def count_modules(architecture: Architecture) -> list[Count]:
 
 def cached_numbers(architecture: Architecture) -> int | None:
     """How many numbers a cache holds of one token, over all layers; None where nobody knows what attention keeps."""
-    if {"attention", "mixer"} & {*architecture.stubs, *architecture.unknown}:
+    if {"attention", "mixer", "decoder_layer"} & {*architecture.stubs, *architecture.unknown}:
         return None
     return _Counter(architecture).cached()
 
@@ -119,6 +119,8 @@ class _Counter:
 
     def _layers(self) -> list[Count]:
         view, layers = self._view, self._values["num_layers"]
+        if "decoder_layer" in view.unknown:
+            return self._unknown(view.unknown["decoder_layer"], layers)
         counts: list[Count] = []
         for norm in view.layer.norms:
             times = self._having(norm.role)

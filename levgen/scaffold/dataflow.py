@@ -126,6 +126,9 @@ class _Reader:
 
     def _residuals(self) -> tuple[Residual, ...]:
         layer = self._a.layer
+        if not self._view.blocks:
+            step = Step(self._view.weight("transformer", "layers") or "layers", _UNKNOWN)
+            return (Residual((), (Branch("layer", (step,), (), None, ()),), "x ← layer", ()),)
         own = {
             norm.role: (
                 Step(self._weight("decoder_layer", norm.role), ", ".join(s for s in (self._norm, norm.remark) if s)),

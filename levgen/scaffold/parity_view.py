@@ -33,7 +33,7 @@ class ParityView:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
         changes: list[str]
-        if "attention" in self._port.unknown:
+        if {"attention", "decoder_layer"} & set(self._port.unknown):
             changes = []
         elif answers.heads == "latent":
             changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']

@@ -175,6 +175,8 @@ class PortView:
         a = self.architecture
         if a.stubs:
             return "a decoder whose parts are still to be written"
+        if "decoder_layer" in a.unknown:
+            return "a decoder whose layers are unknown"
         positions = {
             "rotary": "rotary positions",
             "learned": "learned positions",
@@ -207,7 +209,9 @@ class PortView:
     @cached_property
     def positions_in_layers(self) -> bool:
         """Whether a layer is told positions: they enter at queries and keys, not at the embeddings, or nobody knows."""
-        return "attention" in self.architecture.unknown or self.architecture.positions.kind in ("rotary", "alibi")
+        if {"attention", "decoder_layer"} & set(self.architecture.unknown):
+            return True
+        return self.architecture.positions.kind in ("rotary", "alibi")
 
     @cached_property
     def by_layer(self) -> list[str]:
@@ -307,7 +311,7 @@ class PortView:
     @cached_property
     def heads_axis(self) -> str:
         """The name of the axis that tensor parallelism splits attention along."""
-        if "attention" in self.architecture.unknown:
+        if {"attention", "decoder_layer"} & set(self.architecture.unknown):
             return "heads"  # as it will usually be called
         attribute = self.attention.query_axes[0]
         return next(axis.name for axis in self.axes if axis.attribute == attribute)
@@ -464,7 +468,9 @@ class PortView:
 
     @cached_property
     def blocks(self) -> tuple[Literal["attention", "mlp"], ...]:
-        """What a layer adds to the stream, in order."""
+        """What a layer adds to the stream, in order: nothing that is known of one that is unknown."""
+        if "decoder_layer" in self.architecture.unknown:
+            return ()
         return ("attention", "mlp") if self.architecture.layer.mlp else ("attention",)
 
     @cached_property
@@ -475,6 +481,8 @@ class PortView:
     @cached_property
     def layer_norm_roles(self) -> list[str]:
         layer = self.architecture.layer
+        if not self.blocks:
+            return []
         if not layer.mlp:
             return ["attention_norm"]
         if layer.parallel == "shared":

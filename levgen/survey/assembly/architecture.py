@@ -78,9 +78,13 @@ def assemble(
         "ignored": found.ignored,
         "norm": norm_of(found, measures),
         "positions": positions_of(trials, found, measures, hyperparameters),
-        "attention": {} if "attention" in inside.parts else attention_of(trials, found, measures),
+        "attention": {}
+        if {"attention", "decoder_layer"} & set(inside.parts)
+        else attention_of(trials, found, measures),
         "mlp": {} if "mlp" in inside.parts or not measures.has_mlp else mlp_of(trials, found, measures, inside),
-        "layer": {
+        "layer": {}
+        if "decoder_layer" in inside.parts
+        else {
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "mlp": measures.has_mlp,
@@ -147,6 +151,8 @@ def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> No
     for part in ("attention", "mlp"):
         if plugs.of(part) is not None:
             del names[part]
+    if plugs.of("decoder_layer") is not None:
+        del names["attention"], names["decoder_layer"]
     activation = plugs.of("activation")
     if activation is not None:
         above = names["decoder_layer"]["mlp"]

@@ -156,6 +156,9 @@ def alter_every_field(trials: Trials) -> None:
             settled = trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value))
             if settled and not isinstance(value, Mapping) and not (is_int(value) and takes_away(trials, trial)):
                 break
+        # Heads that only two numbers divide.
+        if is_int(trials.base.values[name]) and trials.base.values[name] > 1 and not trials.of(name):
+            trials.attempt({name: 3 * trials.base.values[name]})
     _alter_pairs(trials)
 
 

@@ -62,6 +62,7 @@ _PATTERNS: dict[tuple[str, str], dict[str, str]] = {
 # Of layers that are what mixes positions, and nothing else.
 _ALONE: dict[tuple[str, str], dict[str, str]] = {
     ("pre", "no"): {"attention": "attention_norm", "attention_norm": "x", OUTPUT: "x + S attention"},
+    ("none", "no"): {"attention": "x", OUTPUT: "x + S attention"},  # of what stands for layers that are unknown
 }
 
 

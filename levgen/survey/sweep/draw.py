@@ -134,7 +134,7 @@ class Draw:
             drawn["num_layers"] = choice(_DEPTHS)
         if "num_heads" in self._free:
             drawn["num_heads"] = choice((4, 8) if a.attention.projections == "blocks" else (2, 3, 4, 6))
-        if "attention" in a.unknown:
+        if {"attention", "decoder_layer"} & set(a.unknown):
             drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
             return drawn | ({"intermediate_dim": choice(_WIDTHS) + 4} if "intermediate_dim" in self._free else {})
         heads = drawn.get("num_heads", self.base.num_heads)

@@ -28,7 +28,8 @@ def find_holes(tiny: Tiny) -> Plugs | None:
     except UnresolvedError:
         return None
     layer = chain.layers[0]
-    for holes in itertools.chain(_in_some_layers(chain), _proposed(layer)):
+    whole = (Hole("decoder_layer", ""),)  # where nothing less will do
+    for holes in itertools.chain(_in_some_layers(chain), _proposed(layer), (whole,)):
         plugs = Plugs(chain.name, holes)
         if _open_question(replace(tiny, plugs=plugs)) is None:
             layers = model.get_submodule(chain.name)
@@ -104,6 +105,8 @@ def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
     inside = [name for name, _ in structure.model.named_modules() if plugs.owns(name)]
     below = {name.removeprefix(f"{plugs.stack}.").partition(".")[2] for name in inside}
     false = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
+    if plugs.of("decoder_layer") is not None:
+        false += layer.evidence
     if plugs.of("attention") is not None:
         false += [*layer.roles.evidence, *layer.scores.evidence]
     of_block = () if layer.block is None else layer.block.evidence

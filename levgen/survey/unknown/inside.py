@@ -72,7 +72,7 @@ def _hyperparameter(trials: Trials, hf: str) -> dict[str, Any] | None:
 def _fix_inside(trials: Trials, found: FieldMap, hf: str, seen: list[Trial]) -> None:
     value, default = trials.base.values[hf], trials.fields[hf]
     where = type(trials.tiny.found.config()).__name__
-    if isinstance(value, list | tuple) and value == default:
+    if isinstance(value, list | tuple) and value == getattr(trials.tiny.found.config(), hf, None):
         # However many layers there are it is the same: a constant. A port refuses whatever isn't the class's default.
         found.evidence.append(Evidence(f"field {hf}", f"always its default, {plain(default)}", probe=_altered(seen)))
         return

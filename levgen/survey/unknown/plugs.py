@@ -155,8 +155,18 @@ def _plug_class(part: UnknownPart) -> Any:
             attended = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
             return self.plug_o(attended).reshape(x.shape)
 
+    class DecoderLayer(Attention):
+        def computed(self, x: Any) -> Any:
+            return x + super().computed(x)
+
     class Mixer(Attention):
         stands_for_mixer = True  # by which a layer is told from those with attention
 
-    plugs: dict[UnknownPart, Any] = {"activation": Activation, "mlp": Mlp, "attention": Attention, "mixer": Mixer}
+    plugs: dict[UnknownPart, Any] = {
+        "activation": Activation,
+        "mlp": Mlp,
+        "attention": Attention,
+        "mixer": Mixer,
+        "decoder_layer": DecoderLayer,
+    }
     return plugs[part]
