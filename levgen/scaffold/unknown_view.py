@@ -16,7 +16,7 @@ _WHAT: dict[UnknownPart, str] = {
     "activation": "The activation of the MLP",
     "mlp": "The channel block",
     "attention": "What mixes positions",
-    "mixer": "What mixes positions in the place of attention, in some layers",
+    "mixer": "What stands in the place of attention in some layers",
     "decoder_layer": "One layer, residuals and all",
 }
 _WIDTH = 110  # of lines in a docstring, indented
