@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from levgen.architecture.schema import MixerType
 from levgen.reference.runs import expanded, is_runs
 
 
@@ -29,12 +30,9 @@ def _theta(entry: Any) -> bool | None:
 
 
 def _mixes(entry: Any) -> bool | None:
-    """Whether a type of layers that transformers knows has something else in the place of attention."""
-    from transformers.configuration_utils import ALLOWED_LAYER_TYPES
-
-    if entry == "full_attention":
-        return False
-    return True if entry in ALLOWED_LAYER_TYPES and entry not in ("sliding_attention", "chunked_attention") else None
+    """Whether layers of a type have something else in the place of attention."""
+    kinds = [kind for kind in get_args(MixerType) if kind != "none"]
+    return True if entry in kinds else False if entry == "full_attention" else None
 
 
 # As a card has them.

@@ -101,7 +101,9 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
     mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
     if len(mixing) != 1 or len(pointwise) + len(mixtures) > 1:
-        observed = f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1 and 1)"
+        observed = (
+            f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1, at most 1)"
+        )
         targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
         module = anatomy.probe.calls[targets[0]].module if targets else None
         raise UnresolvedError(question, f"{observed}, before {targets}", module)
