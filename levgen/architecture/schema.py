@@ -388,6 +388,9 @@ class Moe(Answers):
 InLayers = Literal["every", "first", "last", "but_first", "but_last"]
 
 
+MixerType = Literal["none", "linear_attention", "conv", "mamba", "recurrent"]
+
+
 class Layer(Answers):
     """What feeds what in a decoder layer."""
 
@@ -398,6 +401,9 @@ class Layer(Answers):
         "no"  # attention and MLP side by side, with one norm before both or one each
     )
     mlp: bool = True  # a layer has a channel block, an MLP or experts; without one it is what mixes positions, alone
+    # What `mixer_types` calls the layers in which something else stands in the place of attention, full_attention in
+    # others.
+    mixer: MixerType = "none"
     residual_scale: Factor | None = None  # multiplies what a block adds
     # Averaged: the stream is the sum of the embedding and of all blocks so far, over the square root of their number.
     sums: Literal["plain", "averaged"] = "plain"
@@ -440,6 +446,11 @@ class Layer(Answers):
             raise ValueError(
                 f"layer.mlp_output_norm={self.mlp_output_norm} is known with layer.norms=pre and layer.parallel=no, "
                 f"which have none of their own there, and layer.norms is {self.norms}, layer.parallel {self.parallel}"
+            )
+        if self.mixer != "none" and (self.in_some or self.added_bias != "none"):
+            raise ValueError(
+                f"layer.mixer={self.mixer} makes two kinds of layers: they are alike otherwise, with "
+                "layer.attention_norm=every, mlp_norm=every and added_bias=none"
             )
         if len(self._odd) > 1:
             raise ValueError(
@@ -516,7 +527,8 @@ STUBS: tuple[StubKind, ...] = get_args(StubKind)
 
 
 # Parts that a survey may leave unknown, while it finds all that lies around them.
-UnknownPart = Literal["activation", "mlp", "attention"]
+# `mixer`: what stands in the place of attention in some layers; `decoder_layer`: all that is in a layer.
+UnknownPart = Literal["activation", "mlp", "attention", "mixer", "decoder_layer"]
 # Of sizes of axes: over hyperparameters.
 Size = Annotated[str, matching(EXPRESSION, "a sum, product or quotient of hyperparameters", 100)]
 
@@ -580,6 +592,29 @@ class Architecture(Answers, kw_only=True):
             raise ValueError("mlp.activation=xielu has parameters, which experts don't: it needs moe.layers=none")
         if not self.layer.mlp and (self.moe.layers != "none" or any(self.mlp.differing())):
             raise ValueError("mlp and moe say what a layer's channel block is, and layer.mlp=false leaves it out")
+        if "decoder_layer" in self.unknown:
+            inner = [self.attention, self.mlp, self.moe, self.layer]
+            if len(self.unknown) > 1 or any(any(group.differing()) for group in inner):
+                raise ValueError(
+                    "all that is in a layer is unknown: attention, mlp, moe and layer have no answers, and no part of "
+                    "a layer is unknown beside it"
+                )
+        if (self.layer.mixer != "none") != ("mixer" in self.unknown):
+            raise ValueError(
+                f"layer.mixer={self.layer.mixer} is known as a stub only, of a survey: it goes with unknown.mixer"
+            )
+        if self.layer.mixer != "none" and self.moe.mixed:
+            raise ValueError(
+                f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.mixer={self.layer.mixer} would "
+                "make more: it is known with moe.layers=none or every"
+            )
+        if self.layer.mixer != "none" and (
+            self.attention.window not in ("none", "every") or self.positions.layers != "every"
+        ):
+            raise ValueError(
+                f"layer.mixer={self.layer.mixer} is known with attention that is alike in all layers that have it: "
+                "attention.window=none or every, and positions.layers=every"
+            )
         if not self.layer.mlp and {"mlp", "activation"} & set(self.unknown):
             raise ValueError("an MLP is unknown, and layer.mlp=false leaves it out")
         if self.initialization.router_std is not None and self.moe.layers == "none":

@@ -116,6 +116,8 @@ def _answers(architecture: Architecture, survey: "Survey | None") -> Table:
 def _all_answers(architecture: Architecture) -> Iterator[tuple[str, str]]:
     """The answers that there are: none of a part that is unknown."""
     unknown: set[str] = set(architecture.unknown)
+    if "decoder_layer" in unknown:
+        unknown |= {"attention", "mlp", "moe", "layer"}
     if "attention" in unknown and architecture.positions.kind == "none":
         unknown.add("positions")  # nothing is added to the embeddings, and what attention does nobody knows
     for group, answers in architecture.groups().items():

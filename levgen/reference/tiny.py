@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from levgen.errors import LevgenError
 from levgen.reference.find import Found
@@ -164,6 +164,7 @@ def tiny(found: Found) -> Tiny:
         values = _repaired(found, fields, values, problem)
     values = _with_short_windows(found, fields, values)
     values = _with_layer_types(found, fields, values)
+    values = _with_other_mixers(found, fields, values)
     values = _with_dense_layer(found, fields, values)
     values = _without_large(found, fields, values)  # a layer without experts may be as wide as at full size
     values = _with_few_chosen(found, fields, values)
@@ -545,6 +546,23 @@ def _with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str,
             if off is False and _moves(found, values, {**on, name: mixed}) and not _moves(found, values, on):
                 values = on
                 break
+    return values
+
+
+def _with_other_mixers(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with layers of two types in turn, where a list by layer has one alone, and layers of another type, with
+    something else in the place of attention, hold other tensors."""
+    from levgen.architecture.schema import MixerType
+
+    kinds = [kind for kind in get_args(MixerType) if kind != "none"]
+    for name, value in fields.items():
+        if not isinstance(value, list) or len(set(map(str, value))) != 1 or value[0] not in ("full_attention", *kinds):
+            continue
+        base = _shapes(found, values) or {}
+        for kind in kinds if value[0] == "full_attention" else value[:1]:
+            mixed = {**values, name: [(kind, "full_attention")[index % 2] for index in range(DEPTH)]}
+            if set(_shapes(found, mixed) or base) != set(base) and _problem(found, mixed) is None:
+                return mixed
     return values
 
 

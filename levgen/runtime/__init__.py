@@ -13,7 +13,7 @@ from levgen.runtime.config import LmConfig
 from levgen.runtime.experts import Experts
 from levgen.runtime.hf_config.fields import HfField, HfFields
 from levgen.runtime.latent_attention import latent_attention
-from levgen.runtime.layers import averaged, by_layer
+from levgen.runtime.layers import averaged, by_layer, kinds_of_layers
 from levgen.runtime.loss import next_token_loss
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmExample, LmHeadModel
@@ -49,6 +49,7 @@ __all__ = [
     "by_layer",
     "dot_product_attention",
     "grown_queries",
+    "kinds_of_layers",
     "latent_attention",
     "load_balancing_loss",
     "load_hf",

@@ -1,13 +1,15 @@
 """Values that differ from layer to layer, as arrays over the layers: a scan hands each layer its own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import haliax as hax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError, did_you_mean
+
+T = TypeVar("T")
 
 
 def by_layer(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, Any]) -> NamedArray:
@@ -20,6 +22,11 @@ def by_layer(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, Any]) -> N
     Raises:
         LevgenError: there are more or fewer kinds than layers, or one that has no value.
     """
+    return hax.named(jnp.asarray(kinds_of_layers(Layers, kinds, values)), Layers)
+
+
+def kinds_of_layers(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, T]) -> tuple[T, ...]:
+    """The value of each layer's kind, in order; as `by_layer`, for values that are no numbers."""
     if len(kinds) != Layers.size:
         raise LevgenError(
             f"{len(kinds)} layers are described, and the model has {Layers.size}.",
@@ -32,7 +39,7 @@ def by_layer(Layers: Axis, kinds: Sequence[Any], values: Mapping[Any, Any]) -> N
             f"A layer of the kind {unknown[0]!r} is not known.",
             did_you_mean(str(unknown[0]), known) or f"Known are {', '.join(known)}.",
         )
-    return hax.named(jnp.asarray([values[kind] for kind in kinds]), Layers)
+    return tuple(values[kind] for kind in kinds)
 
 
 def averaged(x: NamedArray, added: NamedArray, terms: NamedArray) -> NamedArray:

@@ -1,7 +1,8 @@
 """Layers that are not all alike: one scan for each run of layers that are, or for what repeats."""
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -90,6 +91,18 @@ class Runs(eqx.Module):
             for first in range(turn):
                 one = stack if turn == 1 else eqx.tree_at(lambda s: s.stacked, stack, stack.stacked.layers[first])
                 yield range(start + first, start + size, turn), one
+
+    def mapped(self, change: Callable[[range, Any], Any]) -> "Runs":
+        """The same with `change(numbers of its layers, layers)` for the layers of each stack of one kind, stacked."""
+        stacks = []
+        for start, size, turn, stack in self._placed():
+            if turn == 1:
+                changed = change(range(start, start + size), stack.stacked)
+            else:
+                layers = enumerate(stack.stacked.layers)
+                changed = Turn(tuple(change(range(start + at, start + size, turn), layer) for at, layer in layers))
+            stacks.append(dataclasses.replace(stack, stacked=changed))
+        return Runs(tuple(stacks), self.sizes, self.turns, self.Block)
 
     def _placed(self) -> Iterator[tuple[int, int, int, Any]]:
         """(number of its first layer, how many it has, how many of them are scanned together, stack)"""

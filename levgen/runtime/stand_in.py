@@ -5,8 +5,9 @@ torch is imported where it is used.
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -18,9 +19,11 @@ from jax.lax import stop_gradient
 from levgen.errors import LevgenError
 from levgen.runtime.model import LmHeadModel
 from levgen.runtime.parity import Ported, first_tensor
+from levgen.runtime.runs import Runs
 from levgen.runtime.testing import to_torch
 
 M = TypeVar("M", bound=LmHeadModel)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,41 +79,78 @@ def stand_in(ported: Ported[M], stubs: Iterable[Stub], tokens: NamedArray) -> Po
     model, reference = ported.model, copy.deepcopy(ported.reference)
     modules = dict(reference.named_modules())
     for stub in stubs:
-        Layers = _stack_of(model, stub.module)
-        paths = [stub.path.format(layer) for layer in range(Layers.size)]
+        Layers, numbers = _layers_of(model, stub.module)
+        paths = [stub.path.format(layer) for layer in numbers]
         missing = [path for path in paths if path not in modules]
         if missing:
             raise LevgenError(f"{type(reference).__name__} has no module {missing[0]!r}")
         recorded = _record(ported.reference, paths, tokens)
         axes = (*tokens.axes, stub.axis)
-        given, gave = (
-            hax.stack(Layers, [hax.named(recorded[path][i].reshape([a.size for a in axes]), axes) for path in paths])
-            for i in (0, 1)
-        )
-        model = _replaced(model, stub.module, StandIn(given, gave))
+        standing = partial(_stand_in, stub, recorded, Layers, axes)
+        model = _standing(model, stub.module, standing)
         for path in paths:
             modules[path].register_forward_hook(_standing_in(*recorded[path]), with_kwargs=True)
     return dataclasses.replace(ported, model=model, reference=reference)
 
 
-def _stack_of(model: Any, module: type[Any]) -> Axis:
-    from haliax.nn.scan import Stacked
+def _stand_in(stub: Stub, recorded: Any, Layers: Axis, axes: tuple[Axis, ...], numbers: range) -> StandIn:
+    """What stands in for `stub` in the layers of these `numbers`. `recorded`: by `_record`; `axes`: of each array."""
 
-    stacks = [
-        leaf for leaf in jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, Stacked)) if isinstance(leaf, Stacked)
-    ]
-    for stack in stacks:
-        if any(isinstance(leaf, module) for leaf in _with_leaves(stack.stacked, module)):
-            return stack.Block
+    def stacked(which: int) -> NamedArray:
+        arrays = [recorded[stub.path.format(number)][which].reshape([a.size for a in axes]) for number in numbers]
+        return hax.stack(Layers.resize(len(numbers)), [hax.named(array, axes) for array in arrays])
+
+    return StandIn(stacked(0), stacked(1))
+
+
+def _layers_of(model: Any, module: type[Any]) -> tuple[Axis, list[int]]:
+    """The axis of the layers of a stack, and the numbers of those that hold a `module`."""
+    numbers: list[int] = []
+    for stack in jax.tree.leaves(model, is_leaf=_is_stack):
+        if _is_stack(stack):
+            for own, layers in _placed(stack):
+                numbers += own if _holds(layers, module) else []
+            if numbers:
+                return stack.Block, sorted(numbers)
     raise LevgenError(f"no stack of layers of {type(model).__name__} holds a {module.__name__}")
 
 
-def _with_leaves(tree: Any, module: type[Any]) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, module))
+def _is_stack(tree: Any) -> bool:
+    from haliax.nn.scan import Stacked
+
+    return isinstance(tree, Stacked | Runs)
 
 
-def _replaced(model: M, module: type[Any], new: eqx.Module) -> M:
-    found: M = jax.tree.map(
+def _placed(stack: Any) -> Iterator[tuple[range, Any]]:
+    """(the numbers of its layers, layers) for each kind of layers of a stack."""
+    if not isinstance(stack, Runs):
+        return iter([(range(stack.Block.size), stack.stacked)])
+    return ((numbers, own.stacked) for numbers, own in stack.placed())
+
+
+def _holds(tree: Any, module: type[Any]) -> bool:
+    return any(isinstance(leaf, module) for leaf in jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, module)))
+
+
+def _standing(model: M, module: type[Any], of_layers: Callable[[range], StandIn]) -> M:
+    """`model` with `of_layers(numbers of the layers)` in the place of each `module` in its stacks."""
+
+    def change(numbers: range, layers: Any) -> Any:
+        return _replaced(layers, module, of_layers(numbers)) if _holds(layers, module) else layers
+
+    def changed(stack: Any) -> Any:
+        if isinstance(stack, Runs):
+            return stack.mapped(change)
+        if _is_stack(stack):
+            return dataclasses.replace(stack, stacked=change(range(stack.Block.size), stack.stacked))
+        return stack
+
+    found: M = jax.tree.map(changed, model, is_leaf=_is_stack)
+    return found
+
+
+def _replaced(model: T, module: type[Any], new: eqx.Module) -> T:
+    found: T = jax.tree.map(
         lambda x: new if isinstance(x, module) else x, model, is_leaf=lambda x: isinstance(x, module)
     )
     return found

@@ -47,7 +47,7 @@ def count_modules(architecture: Architecture) -> list[Count]:
 
 def cached_numbers(architecture: Architecture) -> int | None:
     """How many numbers a cache holds of one token, over all layers; None where nobody knows what attention keeps."""
-    if "attention" in (*architecture.stubs, *architecture.unknown):
+    if {"attention", "mixer", "decoder_layer"} & {*architecture.stubs, *architecture.unknown}:
         return None
     return _Counter(architecture).cached()
 
@@ -125,6 +125,8 @@ class _Counter:
 
     def _layers(self) -> list[Count]:
         view, layers = self._view, self._values["num_layers"]
+        if "decoder_layer" in view.unknown:
+            return self._unknown(view.unknown["decoder_layer"], layers)
         counts: list[Count] = []
         for norm in view.layer.norms:
             times = self._having(norm.role)
@@ -135,7 +137,12 @@ class _Counter:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
         sparse = self._sparse_layers(layers)
-        for part, times in (("attention", layers), ("mlp", layers - sparse if self._a.layer.mlp else 0)):
+        mixers = (
+            len(self._values["mixer_types"]) - self._values["mixer_types"].count("full_attention") if view.mixers else 0
+        )
+        if mixers:
+            counts += self._unknown(view.unknown["mixer"], mixers)
+        for part, times in (("attention", layers - mixers), ("mlp", layers - sparse if self._a.layer.mlp else 0)):
             if times and part in view.unknown:
                 counts += self._unknown(view.unknown[part], times)
             elif times:

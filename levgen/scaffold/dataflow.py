@@ -78,6 +78,7 @@ class _Reader:
                 ("rotation", self._by_layer_rope),
                 ("heads" if self._a.attention.local_kv_multiple > 1 else "sinks", self._a.attention.uneven),
                 ("experts", self._view.mixed),
+                ("what mixes positions", bool(self._view.mixers)),
                 (f"what the {self._a.layer.odd} one holds", self._a.layer.odd is not None),
             )
             if yes
@@ -126,6 +127,9 @@ class _Reader:
 
     def _residuals(self) -> tuple[Residual, ...]:
         layer = self._a.layer
+        if not self._view.blocks:
+            step = Step(self._view.weight("transformer", "layers") or "layers", _UNKNOWN)
+            return (Residual((), (Branch("layer", (step,), (), None, ()),), "x ← layer", ()),)
         own = {
             norm.role: (
                 Step(self._weight("decoder_layer", norm.role), ", ".join(s for s in (self._norm, norm.remark) if s)),
@@ -139,6 +143,9 @@ class _Reader:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
             added = (Step(f"+ {self._weight('decoder_layer', 'added_bias')}", self._view.layers_with("added_bias")[1]),)
             bias = added if part == "attention" and layer.added_bias != "none" else ()
+            if part == "attention" and self._view.mixers:
+                place = f"{_UNKNOWN}; in the place of attention in layers that mixer_types calls {layer.mixer}"
+                bias = (Step(self._weight("decoder_layer", "mixer"), place),)
             output = (*bias, *own.get(f"{part}_output_norm", ()), *scale)
             if part in self._a.unknown:
                 unknown = Step(self._weight("decoder_layer", part), _UNKNOWN)

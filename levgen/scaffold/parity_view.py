@@ -18,7 +18,7 @@ def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
 
 
 # Hyperparameters with one entry for each layer.
-LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas")
+LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas", "mixer_types")
 
 
 class ParityView:
@@ -33,7 +33,7 @@ class ParityView:
         """Other configs to compare with the reference: Python source of changes to `TINY`."""
         answers, own = self._port.architecture.attention, self._own
         changes: list[str]
-        if "attention" in self._port.unknown:
+        if {"attention", "decoder_layer"} & set(self._port.unknown):
             changes = []
         elif answers.heads == "latent":
             changes = ['{"num_heads": 1}', '{"num_heads": 2, "qk_rope_head_dim": 12, "v_head_dim": 18}']
@@ -67,7 +67,9 @@ class ParityView:
         if moe.layers == "stepped":
             changes.append('{"sparse_step": 1, "dense_layers": (1,)}')
         # A reference may ask of routers what they did, and fail where no layer has one.
-        shallow = self._shallow(2 if moe.balance and moe.mixed else 1)
+        # One may want layers of both kinds.
+        both = (moe.balance and moe.mixed) or self._port.architecture.layer.mixer != "none"
+        shallow = self._shallow(2 if both else 1)
         shallow |= {"norm_eps": "1e-6"} if "norm_eps" in own else {}
         shallow |= {"activation": '"relu"'} if "activation" in own else {}
         items = ", ".join(f'"{name}": {value}' for name, value in shallow.items())

@@ -134,11 +134,17 @@ def _specified(name: str, *, choices_of: str | None = None, **spec: Any) -> Hype
     return HyperparameterSpec(name=spec.pop("as", name), **spec)
 
 
+# What a layer that is unknown as a whole leaves no place for.
+_IN_LAYERS = {"attention", "mlp", "moe"}
+
+
 def classes_of(architecture: Architecture) -> list[str]:
     """The parts that the file of `architecture` has a class for, in order."""
     absent = set() if architecture.layer.mlp else {"mlp"}
     if architecture.attention.indexer == "none" or "attention" in (*architecture.stubs, *architecture.unknown):
         absent.add("indexer")
+    if "decoder_layer" in architecture.unknown:
+        absent |= _IN_LAYERS
     if architecture.moe.layers == "none":
         absent.add("moe")
     elif architecture.moe.layers == "every" and architecture.moe.shared == "none":
@@ -187,7 +193,8 @@ def needed_hyperparameters(architecture: Architecture) -> dict[str, Hyperparamet
 
 
 def _known_parts(architecture: Architecture) -> list[Part]:
-    return [part for part in all_parts() if part.name not in architecture.unknown]
+    without = {*architecture.unknown, *(_IN_LAYERS if "decoder_layer" in architecture.unknown else ())}
+    return [part for part in all_parts() if part.name not in without]
 
 
 def needed_axes(architecture: Architecture) -> list[AxisSpec]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from levgen.architecture.schema import UnknownPart, UnknownWeight
 from levgen.scaffold.fields import shape
-from levgen.scaffold.parts import attribute
+from levgen.scaffold.parts import attribute, class_name
 
 if TYPE_CHECKING:
     from levgen.scaffold.view import PortView
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _WHAT: dict[UnknownPart, str] = {
     "activation": "The activation of the MLP",
     "mlp": "The channel block",
-    "attention": "Self-attention",
+    "attention": "What mixes positions",
+    "mixer": "What stands in the place of attention in some layers",
+    "decoder_layer": "One layer, residuals and all",
 }
 _WIDTH = 110  # of lines in a docstring, indented
 
@@ -39,7 +41,7 @@ class UnknownView:
         self._port = port
         self._own = port.architecture.unknown[part]
         self.what = _WHAT[part]
-        self.class_name = port.Name + part.title()
+        self.class_name = class_name(part, port.Name)
         self.axis = "Mlp" if part == "activation" else "Embed"
         self.key_map: dict[str, str | None] = {}
         self.fields = [*self._linear(), *self._arrays()]
@@ -47,7 +49,14 @@ class UnknownView:
     @property
     def parameters(self) -> str:
         """Parameters of its forward, after `x`."""
-        return self._port.attention_parameters if self.part == "attention" else ""
+        told = self.part in ("attention", "mixer")
+        return (
+            self._port.attention_parameters
+            if told
+            else self._port.layer_parameters
+            if self.part == "decoder_layer"
+            else ""
+        )
 
     @property
     def keys(self) -> list[str]:
@@ -65,6 +74,8 @@ class UnknownView:
     def path(self) -> str:
         """The reference's module, with `{}` for the number of the layer."""
         view = self._port
+        if self.part == "decoder_layer":
+            return ".".join(step for step in (view.weight("transformer", "layers"), "{}") if step)
         below = [view.weight("decoder_layer", "mlp" if self.part == "activation" else self.part)]
         below += [view.weight("mlp", "act")] if self.part == "activation" else []
         return ".".join(step for step in (view.weight("transformer", "layers"), "{}", *below) if step)

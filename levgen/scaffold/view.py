@@ -181,6 +181,8 @@ class PortView:
         a = self.architecture
         if a.stubs:
             return "a decoder whose parts are still to be written"
+        if "decoder_layer" in a.unknown:
+            return "a decoder whose layers are unknown"
         positions = {
             "rotary": "rotary positions",
             "learned": "learned positions",
@@ -198,6 +200,8 @@ class PortView:
         said = [positions[a.positions.kind], attention[a.attention.heads], mlp]
         if "attention" in a.unknown:
             said[:2] = ["an attention that is unknown"]
+        if "mixer" in a.unknown:
+            said[1] += " in some layers, an unknown mixer in others"
         if "mlp" in a.unknown:
             said[-1] = "an MLP that is unknown"
         elif "activation" in a.unknown:
@@ -213,7 +217,8 @@ class PortView:
         """Whether a layer is told positions: they enter at queries and keys, not at the embeddings, or nobody knows."""
         a = self.architecture
         counted = a.attention.local == "chunk" or a.positions.temperature != "none"
-        return "attention" in a.unknown or a.positions.kind in ("rotary", "alibi") or counted
+        unknown = bool({"attention", "decoder_layer"} & set(a.unknown))
+        return unknown or a.positions.kind in ("rotary", "alibi") or counted
 
     @cached_property
     def told_attention(self) -> list[str]:
@@ -327,7 +332,7 @@ class PortView:
     @cached_property
     def heads_axis(self) -> str:
         """The name of the axis that tensor parallelism splits attention along."""
-        if "attention" in self.architecture.unknown:
+        if {"attention", "decoder_layer"} & set(self.architecture.unknown):
             return "heads"  # as it will usually be called
         attribute = self.attention.query_axes[0]
         return next(axis.name for axis in self.axes if axis.attribute == attribute)
@@ -403,6 +408,8 @@ class PortView:
         """Where layers hold unlike things: the config's property with the kind of each, and the two kinds of layers."""
         if self.mixed:
             return "mlp_layer_types", "sparse", "dense"
+        if self.architecture.layer.mixer != "none":
+            return "mixer_kinds", "attention", "mixer"
         odd = self.architecture.layer.odd
         others = {"first": "later", "last": "earlier"}
         return None if odd is None else ("layer_kinds", odd, others[odd])
@@ -489,7 +496,7 @@ class PortView:
     @cached_property
     def layer(self) -> PartView:
         key_map: dict[str, str | None] = {}
-        for role in self.blocks:
+        for role in (*self.blocks, *self.mixers):
             self.field("decoder_layer", role, key_map)
         norms = [
             NormField(
@@ -512,12 +519,21 @@ class PortView:
 
     @cached_property
     def blocks(self) -> tuple[Literal["attention", "mlp"], ...]:
-        """What a layer adds to the stream, in order."""
+        """What a layer adds to the stream, in order: nothing that is known of one that is unknown."""
+        if "decoder_layer" in self.architecture.unknown:
+            return ()
         return ("attention", "mlp") if self.architecture.layer.mlp else ("attention",)
+
+    @cached_property
+    def mixers(self) -> tuple[Literal["mixer"], ...]:
+        """What stands in the place of attention in some layers."""
+        return () if self.architecture.layer.mixer == "none" else ("mixer",)
 
     @cached_property
     def layer_norm_roles(self) -> list[str]:
         layer = self.architecture.layer
+        if not self.blocks:
+            return []
         if not layer.mlp:
             return ["attention_norm"]
         if layer.parallel == "shared":
@@ -533,7 +549,8 @@ class PortView:
     @cached_property
     def layer_fields(self) -> dict[str, str]:
         """Role -> field of a decoder layer."""
-        return {role: self.field("decoder_layer", role, {}) for role in (*self.blocks, *self.layer_norm_roles)}
+        roles = (*self.blocks, *self.mixers, *self.layer_norm_roles)
+        return {role: self.field("decoder_layer", role, {}) for role in roles}
 
     @cached_property
     def layer_body(self) -> list[str]:
@@ -563,6 +580,13 @@ class PortView:
 
         def attention(x: str) -> str:
             call, bias = f"self.{fields['attention']}({x}{self.attention_arguments})", self.added_bias
+            if "mixer" in fields:
+                own, other = f"self.{fields['attention']}", f"self.{fields['mixer']}"
+                given, arguments = (x, "") if x.isidentifier() else ("h", f"h = {x}")
+                lines.extend([arguments] if arguments else [])
+                lines.extend((f"if {own} is not None:", f"    attended = {own}({given}{self.attention_arguments})"))
+                lines.extend((f"if {other} is not None:", f"    attended = {other}({given}{self.attention_arguments})"))
+                return "attended"
             if bias is None:
                 return call
             if self.layers_with("added_bias")[0] is None:

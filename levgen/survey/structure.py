@@ -31,6 +31,12 @@ class LayerFindings:
     block: ChannelBlock | Mixture | None
 
     @property
+    def mixer(self) -> bool:
+        """Whether an attention that was put there stands in the place of something unknown, in some layers only."""
+        modules = self.anatomy.module.modules()
+        return any(getattr(module, "stands_for_mixer", False) for module in modules)
+
+    @property
     def evidence(self) -> list[Evidence]:
         gate = () if self.gate is None else (self.gate.evidence,)
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
@@ -51,7 +57,7 @@ class Structure:
 
     @property
     def evidence(self) -> list[Evidence]:
-        first = self.layers[0].evidence
+        first = next((layer for layer in self.layers if not layer.mixer), self.layers[0]).evidence
         of_experts = next((layer.block.evidence for layer in self.layers if isinstance(layer.block, Mixture)), ())
         # What was asked of some layers only.
         asked = {entry.question for entry in first}

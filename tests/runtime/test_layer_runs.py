@@ -109,3 +109,20 @@ def test_layers_by_number(which: str) -> None:
 def test_other_than_one_kind_for_each_layer_is_refused() -> None:
     with pytest.raises(LevgenError, match="4 layers are described, and the model has 5"):
         Runs.init(Layers, KINDS["runs"][:4], Layer, None, key=jax.random.PRNGKey(0))
+
+
+@pytest.mark.parametrize("which", KINDS)
+def test_layers_are_changed_kind_by_kind(which: str) -> None:
+    seen: list[tuple[list[int], bool]] = []
+
+    def doubled(numbers: range, layers: Layer) -> Layer:
+        seen.append((list(numbers), layers.shift is not None))
+        return jax.tree.map(lambda array: 2 * array, layers)
+
+    before = _layers(which)
+    after = before.mapped(doubled)
+    assert sorted(number for numbers, _ in seen for number in numbers) == list(range(Layers.size))
+    for numbers, sparse in seen:
+        assert {KINDS[which][number] for number in numbers} == {"sparse" if sparse else "dense"}
+    for old, new in zip(before.unstacked(), after.unstacked(), strict=True):
+        np.testing.assert_array_equal(2 * old.gain.array, new.gain.array)

@@ -1,5 +1,6 @@
 """Modules that a survey didn't understand: what is known of them is written, what is not is said, and nothing else."""
 
+import dataclasses
 import re
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ from haliax import Axis
 from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import get
 from levgen.architecture.schema import Architecture
+from levgen.architecture.settings import apply_settings
+from levgen.errors import LevgenError
 from levgen.importing import import_file
 from levgen.plain_yaml import load_yaml
 from levgen.project import find_project
@@ -150,3 +153,107 @@ def test_what_calls_a_stub_is_expected_to_fail_and_nothing_else(part: str, tmp_p
         f"test_{other}_equals_reference" for other in ("attention", "mlp") if {part, other} != {"activation", "mlp"}
     }
     assert proven - {f"test_{part}_equals_reference"} <= every - marked
+
+
+def _of_two_kinds(**layer: Any) -> Architecture:
+    """Llama with something unknown in the place of attention in every second layer."""
+    data = as_data(get("llama"))
+    depth = data["hyperparameters"]["num_layers"]["default"]
+    kinds = [("conv", "full_attention")[index % 2] for index in range(depth)]
+    data["hyperparameters"] |= {"mixer_types": {"default": kinds, "hf": "layer_types"}, "breadth": OWN["breadth"]}
+    data["layer"] = {**data.get("layer", {}), "mixer": "conv", **layer}
+    data["names"].setdefault("decoder_layer", {})["mixer"] = "short"
+    weights = [{"name": "narrow.weight", "axes": ["breadth", "embed"], "fresh": "inputs", "mean": 2.0}]
+    stub = {"observed": OBSERVED, "where": WHERE, "weights": weights, "axes": {"breadth": "breadth"}}
+    data["unknown"] = {"mixer": {**stub, "reads": ["breadth"]}}
+    return complete(parse_card(data, source="a test"))
+
+
+def test_unknown_mixer_is_in_the_layers_that_the_list_says(tmp_path: Path) -> None:
+    architecture = _of_two_kinds()
+    module = _imported(tmp_path, architecture, "in_some")
+    kinds = ("conv", "full_attention", "conv")
+    config = module.InSomeConfig(
+        hidden_dim=16,
+        intermediate_dim=24,
+        num_layers=3,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=8,
+        breadth=48,
+        mixer_types=kinds,
+    )
+    model = _shapes_of(module.InSomeLMHeadModel, config)
+    names = {tensor.name for tensor in hf_tensors(model)}
+    for layer, kind in enumerate(kinds):
+        path = f"model.layers.{layer}"
+        assert (f"{path}.short.narrow.weight" in names) == (kind == "conv")
+        assert (f"{path}.self_attn.q_proj.weight" in names) == (kind != "conv")
+    stub = module.InSomeMixer.init(config, key=jrandom.PRNGKey(0))
+    assert 1.9 < float(hax.mean(stub.narrow_weight).array) < 2.1
+    assert abs(float(hax.std(stub.narrow_weight).array) - (3 * 16) ** -0.5) < 0.02
+    with pytest.raises(LevgenError, match="layer of the kind 'linear_attention' is not known"):
+        dataclasses.replace(config, mixer_types=("linear_attention",) * 3).mixer_kinds  # noqa: B018
+    counted = {count.module: count.times for count in count_modules(architecture)}
+    depth = architecture.hyperparameters["num_layers"].default
+    assert isinstance(depth, int)
+    assert counted["model.layers.*.short.narrow.weight"] == counted["model.layers.*.self_attn.q_proj"] == depth // 2
+    assert "short" in str(dataflow_of(architecture))
+
+
+def test_tests_of_an_unknown_mixer_expect_only_what_needs_it_to_fail(tmp_path: Path) -> None:
+    source = render_tests(_of_two_kinds(), model_name("in_some"), find_project(tmp_path))
+    assert re.search(r"xfail[^@]*InSomeMixer[^@]*def test_mixer_equals_reference", source)
+    assert re.search(r"xfail[^@]*InSomeMixer[^@]*def test_logits_and_loss_equal_reference", source)
+    assert not re.search(r'InSomeMixer"\)\ndef test_(attention|mlp|decoder_layer)_equals_reference', source)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"), [({"added_bias": "last"}, "makes two kinds"), ({"mixer": "none"}, "goes with unknown.mixer")]
+)
+def test_layers_of_a_third_kind_are_refused(layer: dict[str, str], said: str) -> None:
+    with pytest.raises(LevgenError, match=said):
+        _of_two_kinds(**layer)
+
+
+def _of_layers_alone() -> Architecture:
+    """Llama whose layers are unknown as a whole."""
+    data = as_data(get("llama"))
+    for part in ("attention", "mlp", "layer"):
+        data.pop(part, None)
+    data["names"] = {part: names for part, names in data["names"].items() if part in ("embeddings", "transformer")}
+    data["positions"] = {"kind": "none"}
+    weights = [{"name": "mixer.narrow.weight", "axes": ["breadth", "embed"], "fresh": "initializer_range"}]
+    stub = {"observed": OBSERVED, "where": WHERE, "weights": weights, "axes": {"breadth": "breadth"}}
+    data["hyperparameters"]["breadth"] = OWN["breadth"]
+    data["unknown"] = {"decoder_layer": {**stub, "linear": {"mixer.narrow": True}, "reads": ["breadth"]}}
+    return complete(parse_card(data, source="a test"))
+
+
+def test_unknown_layers_leave_all_around_them(tmp_path: Path) -> None:
+    architecture = _of_layers_alone()
+    module = _imported(tmp_path, architecture, "bare")
+    config = module.BareConfig(hidden_dim=16, num_layers=2, breadth=24)
+    assert not hasattr(module, "BareAttention")
+    assert not hasattr(config, "num_heads")
+    model = _shapes_of(module.BareLMHeadModel, config)
+    shapes = {tensor.name: tensor.shape for tensor in hf_tensors(model)}
+    assert shapes["model.layers.1.mixer.narrow.weight"] == (24, 16)
+    assert "model.norm.weight" in shapes
+    source = render_tests(architecture, model_name("bare"), find_project(tmp_path))
+    assert re.search(r"xfail[^@]*BareDecoderLayer[^@]*def test_decoder_layer_equals_reference", source)
+    assert "test_attention" not in source
+    assert "test_mlp" not in source
+    assert {count.module for count in count_modules(architecture)} >= {"model.layers.*.mixer.narrow.weight"}
+    assert "unknown" in str(dataflow_of(architecture))
+
+
+def test_layers_without_a_channel_block_hold_attention_alone(tmp_path: Path) -> None:
+    architecture = complete(apply_settings(get("llama"), ["layer.mlp=false", "mlp.bias=false"]))
+    module = _imported(tmp_path, architecture, "alone")
+    config = module.AloneConfig(hidden_dim=16, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=8)
+    names = {tensor.name for tensor in hf_tensors(_shapes_of(module.AloneLMHeadModel, config))}
+    own = {name.removeprefix("model.layers.0.") for name in names if name.startswith("model.layers.0.")}
+    assert own == {"input_layernorm.weight", *(f"self_attn.{one}_proj.weight" for one in "qkvo")}
+    assert not any("mlp" in count.module for count in count_modules(architecture))
+    assert "test_mlp" not in render_tests(architecture, model_name("alone"), find_project(tmp_path))

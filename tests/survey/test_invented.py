@@ -203,12 +203,32 @@ KNOWN: dict[str, dict[str, object]] = {
         "head.scale": "fade**-1",
     },
 }
-# Latent attention beside experts takes minutes.
-LONG = ("bittern",)
+# Latent attention beside experts takes minutes; of layers of two kinds every one is examined.
+LONG = ("bittern", "teasel")
 SAME = {"gelu_new": "gelu_pytorch_tanh"}  # two names of one function
 # Mechanisms that levgen has no answer for: what is asked, what was observed, and the stub that stands for it: its part,
 # the module and its line in the folder, and the axes of what it holds.
 FOREIGN = {
+    "bramble": Foreign(
+        "what feeds what in a layer: the input of trail.decay is columns of another output",
+        "attention",
+        "thicket.{}.trail",
+        "bramble.py:22",
+        {
+            "sweet": ("roots",),
+            "tip.weight": ("tip_out", "embed"),
+            "berry.weight": ("embed", "roots"),
+            "decay.weight": ("roots", "prickles"),
+            "decay.bias": (),
+        },
+    ),
+    "teasel": Foreign(
+        "queries, keys and values: no channel behaves as one of [k]",
+        "mixer",
+        "stem.{}.spine",
+        "teasel.py:46",
+        {"dip.weight": ("dip_out", "embed"), "rise.weight": ("embed", "spines")},
+    ),
     "foxglove": Foreign(
         "how a router weighs experts: no candidate reproduces what was recorded",
         "mlp",
@@ -278,13 +298,15 @@ def test_known_parts_under_unlike_names_are_rebuilt(name: str) -> None:
         assert SAME.get(value, value) == expected, answer
 
 
-@pytest.fixture(scope="module", params=FOREIGN)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=pytest.mark.exhaustive if n in LONG else pytest.mark.slow) for n in FOREIGN],
+)
 def foreign(request: pytest.FixtureRequest) -> tuple[str, Survey]:
     """A folder with a foreign mechanism, by name, and its survey."""
     return request.param, survey_model(INVENTED / request.param, trust_remote_code=True)
 
 
-@pytest.mark.slow
 def test_foreign_mechanism_is_stubbed_in_the_right_place(foreign: tuple[str, Survey]) -> None:
     name, found = foreign
     expected = FOREIGN[name]
@@ -304,7 +326,6 @@ def test_foreign_mechanism_is_stubbed_in_the_right_place(foreign: tuple[str, Sur
     assert not any("plug" in f"{entry.question} {entry.chosen} {entry.runner_up}" for entry in found.evidence)
 
 
-@pytest.mark.slow
 def test_what_is_around_a_foreign_mechanism_is_generated_and_proven(
     foreign: tuple[str, Survey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

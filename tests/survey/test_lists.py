@@ -14,7 +14,7 @@ def _measures(**held: Any) -> Any:
     yes = next(iter(held.values()))
     return SimpleNamespace(
         num_layers=len(yes),
-        **{"windowed": (False,) * len(yes), "rotating": (True,) * len(yes), "sparse": (False,) * len(yes)} | held,
+        **{name: (name == "rotating",) * len(yes) for name in ("windowed", "rotating", "sparse", "mixer")} | held,
     )
 
 
@@ -26,6 +26,9 @@ def _measures(**held: Any) -> Any:
         ([500.0, 0.0], {"rotating": (True, False)}, "layer_thetas"),
         ([[["global", "local"], 2]], {"windowed": (False, True, False, True)}, "attention_types"),
         (["dense", "sparse"], {"sparse": (False, True)}, "mlp_layer_types"),
+        ([FULL, "conv"], {"mixer": (False, True)}, "mixer_types"),
+        (["linear_attention", FULL], {"mixer": (True, False)}, "mixer_types"),
+        ([LOCAL, "conv"], {"mixer": (False, True)}, None),
         (["dense", "dense"], {"sparse": (False, True)}, None),
         ([LOCAL, FULL], {"windowed": (False, True)}, None),
         ([FULL, CHUNKED], {"windowed": (False, True)}, "layer_types"),

@@ -206,6 +206,22 @@ def _window(found: FieldMap, measures: Measures) -> str:
     return "every"
 
 
+def mixer_type(trials: Trials, found: FieldMap, measures: Measures) -> str:
+    """What the list of layers calls those with something else in the place of attention; none where there are none.
+
+    Raises UnresolvedError where no list says which they are, or where they are of several types.
+    """
+    if not any(measures.mixer):
+        return "none"
+    if "mixer_types" not in found.lists:
+        raise UnresolvedError("which layers have attention", f"{measures.mixer}: as no list by layer says")
+    hf = found.lists["mixer_types"]
+    kinds = {entry for values in (trials.fields, trials.base.values) for entry in values[hf]} - {"full_attention"}
+    if len(kinds) != 1:
+        raise UnresolvedError("which layers have attention", f"{hf} has others of {len(kinds)} types: {sorted(kinds)}")
+    return str(kinds.pop())
+
+
 def mlp_of(trials: Trials, found: FieldMap, measures: Measures, inside: Inside) -> dict[str, Any]:
     """The answers about the MLP. Raises UnresolvedError where its width follows no field."""
     mlp: dict[str, Any] = {

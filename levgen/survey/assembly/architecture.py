@@ -11,6 +11,7 @@ from levgen.scaffold.parts import needed_hyperparameters
 from levgen.survey.assembly.answers import (
     attention_of,
     head_transform_of,
+    mixer_type,
     mlp_of,
     norm_of,
     positions_of,
@@ -80,12 +81,17 @@ def assemble(
         "given": given_of(reference, found),
         "norm": norm_of(found, measures),
         "positions": positions_of(trials, found, measures, hyperparameters),
-        "attention": {} if "attention" in inside.parts else attention_of(trials, found, measures),
+        "attention": {}
+        if {"attention", "decoder_layer"} & set(inside.parts)
+        else attention_of(trials, found, measures),
         "mlp": {} if "mlp" in inside.parts or not measures.has_mlp else mlp_of(trials, found, measures, inside),
-        "layer": {
+        "layer": {}
+        if "decoder_layer" in inside.parts
+        else {
             "norms": measures.layer_norms,
             "parallel": measures.parallel,
             "mlp": measures.has_mlp,
+            "mixer": mixer_type(trials, found, measures),
             "residual_scale": scale(found, "residual_scale", 1.0),
             "sums": sums_of(trials),
             "mlp_output_norm": "sparse" if measures.moe_output_norm else "none",
@@ -155,6 +161,8 @@ def _name_unknown(names: dict[str, dict[str, str | None]], trials: Trials) -> No
     for part in ("attention", "mlp"):
         if plugs.of(part) is not None:
             del names[part]
+    if plugs.of("decoder_layer") is not None:
+        del names["attention"], names["decoder_layer"]
     activation = plugs.of("activation")
     if activation is not None:
         above = names["decoder_layer"]["mlp"]

@@ -56,6 +56,7 @@ _ORDER = (
     "attention_types",
     "temperature_span",
     "temperature_scale",
+    "mixer_types",
 )
 
 
@@ -159,6 +160,10 @@ def _lists(trials: Trials, found: FieldMap) -> dict[str, Any]:
     for ours, hf in found.lists.items():
         entries = list(trials.fields[hf])
         made[ours] = {"default": entries, "hf": hf} | ({} if is_runs(entries) else {"nano": entries[:4]})
+        if ours == "mixer_types":
+            # Both kinds where there are few layers.
+            mixer = next(e for e in (*entries, *trials.base.values[hf]) if e != "full_attention")
+            made[ours] |= {"nano": 2 * [mixer, "full_attention"], "tiny": [mixer, "full_attention", mixer]}
     return made
 
 

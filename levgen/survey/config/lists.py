@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from levgen.architecture.schema import MixerType
 from levgen.reference.runs import expanded, is_runs
 
 
@@ -28,6 +29,12 @@ def _theta(entry: Any) -> bool | None:
     return float(entry) != 0.0 if isinstance(entry, float) and (entry == 0.0 or entry > 1.0) else None
 
 
+def _mixes(entry: Any) -> bool | None:
+    """Whether layers of a type have something else in the place of attention."""
+    kinds = [kind for kind in get_args(MixerType) if kind != "none"]
+    return True if entry in kinds else False if entry == "full_attention" else None
+
+
 # As a card has them.
 KINDS = (
     ListKind("layer_types", "windowed", _named("sliding_attention", "full_attention")),
@@ -36,6 +43,7 @@ KINDS = (
     ListKind("layer_thetas", "rotating", _theta),
     ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),
     ListKind("attention_types", "windowed", _named("local", "global"), runs=True),
+    ListKind("mixer_types", "mixer", _mixes),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from levgen.survey.config.latent_measures import LatentMeasures, latent_norms, maps_up, measure_latent
+from levgen.survey.config.latent_measures import LATENT, LatentMeasures, latent_norms, maps_up, measure_latent
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
 from levgen.survey.mixture.whole import Mixture
@@ -49,6 +49,49 @@ BY_LAYER = (
     "terms",
     "sunk",
     "sparse",
+    "mixer",
+)
+
+
+# What is of attention alone.
+_OF_ATTENTION = (
+    *LATENT,
+    "num_heads",
+    "num_kv_heads",
+    "local_kv_multiple",
+    "head_dim",
+    "window",
+    "chunk",
+    "rotary_dim",
+    "attention_scale",
+    "value_scale",
+    "attention_softcap",
+    "attention_clip",
+    "attention_bias",
+    "output_bias",
+    "position_kind",
+    "layout",
+    "backwards",
+    "query_scaling",
+    "growth_length",
+    "growth_exponent",
+    "projections",
+    "attention_transposed",
+    "qk_norm",
+    "qk_norm_weight",
+    "norm_after_rotation",
+    "attention_inner_norm",
+    "sinks",
+    "attention_gate",
+    "gate_per",
+    "gate_bias",
+    "windowed",
+    "rotating",
+    "normed",
+    "tempered",
+    "frequencies",
+    "rotary_scaling",
+    "sunk",
 )
 
 
@@ -132,6 +175,7 @@ class Measures(LatentMeasures, MixtureMeasures):
     added_bias: tuple[bool, ...]
     sunk: tuple[bool, ...]  # which have sinks
     terms: tuple[int | None, ...]  # of how many what a layer is given is made up, where sums are averaged
+    mixer: tuple[bool, ...]  # something unknown stands in the place of attention
     # weights
     names: Mapping[str, Mapping[str, str | None]]
 
@@ -221,7 +265,7 @@ def measure(structure: Structure) -> Measures:
 
     Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
     """
-    layers = [_measure_layer(structure, layer) for layer in structure.layers]
+    layers = _as_with_attention([_measure_layer(structure, layer) for layer in structure.layers])
     first = layers[0]
     allowed = {
         *BY_LAYER,
@@ -302,8 +346,27 @@ def measure(structure: Structure) -> Measures:
         missing_norm=tuple(layer.missing_norm[0] for layer in layers),
         added_bias=tuple(layer.added_bias[0] for layer in layers),
         terms=tuple(layer.terms[0] for layer in layers),
+        mixer=tuple(layer.mixer[0] for layer in layers),
         names=_all_names(layers),
     )
+
+
+def _as_with_attention(layers: list[Measures]) -> list[Measures]:
+    """`layers`, those without attention with what was measured of it in another: nothing is known of theirs."""
+    if not any(layer.mixer[0] for layer in layers):
+        return layers
+    other = next((layer for layer in layers if not layer.mixer[0]), None)
+    if other is None:
+        raise UnresolvedError("layers with attention", "no layer has any: in all of them something else stands there")
+    held = {name: getattr(other, name) for name in _OF_ATTENTION}
+    return [replace(layer, **held, names=_with_names_of(layer, other)) if layer.mixer[0] else layer for layer in layers]
+
+
+def _with_names_of(layer: Measures, other: Measures) -> dict[str, dict[str, str | None]]:
+    """The names in a layer without attention, with those of the attention in another."""
+    own = layer.names["decoder_layer"]
+    roles = {**own, "attention": other.names["decoder_layer"]["attention"], "mixer": own["attention"]}
+    return {**layer.names, "decoder_layer": roles, "attention": other.names["attention"]}  # type: ignore[dict-item]
 
 
 def _with_both(dense: Measures | None, sparse: Measures | None) -> Measures:
@@ -425,6 +488,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         missing_norm=(flow.missing,),
         added_bias=(flow.added_bias is not None,),
         terms=(flow.terms,),
+        mixer=(layer.mixer,),
         names=module_roles(structure, layer),
         **({"v_head_dim": roles.value_dim} | measure_latent(layer)),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),

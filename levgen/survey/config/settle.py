@@ -40,6 +40,7 @@ _FOLLOWS_SIZES = {
     "local_kv_multiple",
     "missing_norm",
     "added_bias",
+    "mixer",
 }
 
 # What else may move with a list by layer.

@@ -96,7 +96,7 @@ class Trials:
                 base = self.base.measures
                 assert base is not None
                 # Of layers with experts and others, the first is not all that there is to see.
-                mixed = len(set(base.sparse)) > 1
+                mixed = len(set(base.sparse)) > 1 or any(base.mixer)
                 measures = measure(find_structure(model, ids, every_layer=mixed))
                 unlike = measures.sparse[0] != base.sparse[0]
                 # Where layers hold unlike things, which one is unlike may go with their number.
@@ -156,6 +156,9 @@ def alter_every_field(trials: Trials) -> None:
             settled = trial is not None and trial.moved > ROUNDING and (trial.measures is not None or _is_bool(value))
             if settled and not isinstance(value, Mapping) and not (is_int(value) and takes_away(trials, trial)):
                 break
+        # Heads that only two numbers divide.
+        if is_int(trials.base.values[name]) and trials.base.values[name] > 1 and not trials.of(name):
+            trials.attempt({name: 3 * trials.base.values[name]})
     _alter_pairs(trials)
 
 

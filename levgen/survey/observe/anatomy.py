@@ -51,6 +51,7 @@ class Anatomy:
     evidence: list[Evidence] = field(default_factory=list)
     loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
     learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
+    module: Any = None
     held: dict[str, Any] = field(default_factory=dict)  # leaf -> what it gives [T, N] in every experiment
 
     def raw(self, leaf: str) -> Any:
@@ -110,7 +111,7 @@ def dissect(call: Call) -> Anatomy:
     probe = Probe(call, {name: every[name] for name in leaves})
     evidence = [own.evidence for own in learned.values()]
     evidence += mixture.evidence if mixture is not None else ()
-    anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned)
+    anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module)
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy

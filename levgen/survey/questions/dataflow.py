@@ -65,6 +65,7 @@ _PATTERNS: dict[tuple[str, str], dict[str, str]] = {
 # Of layers that are what mixes positions, and nothing else.
 _ALONE: dict[tuple[str, str], dict[str, str]] = {
     ("pre", "no"): {"attention": "attention_norm", "attention_norm": "x", OUTPUT: "x + S attention"},
+    ("none", "no"): {"attention": "x", OUTPUT: "x + S attention"},  # of what stands for layers that are unknown
 }
 
 
@@ -104,7 +105,9 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
     mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
     if len(mixing) != 1 or len(pointwise) + len(mixtures) > 1:
-        observed = f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1 and 1)"
+        observed = (
+            f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1, at most 1)"
+        )
         targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
         module = anatomy.probe.calls[targets[0]].module if targets else None
         raise UnresolvedError(question, f"{observed}, before {targets}", module)

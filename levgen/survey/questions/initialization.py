@@ -206,8 +206,8 @@ def _check_activation(tiny: Tiny, measures: Measures, found: FieldMap) -> None:
         found.unknown.append(Unknown("initialisation", f"a fresh {measures.activation[0]} holds {theirs}, not {ours}"))
 
 
-def _in_layer(measures: Measures, *path: str | None) -> str:
-    return ".".join(step for step in (measures.names["transformer"]["layers"], "0", *path) if step)
+def _in_layer(measures: Measures, *path: str | None, index: int = 0) -> str:
+    return ".".join(step for step in (measures.names["transformer"]["layers"], str(index), *path) if step)
 
 
 def _weights(measures: Measures) -> dict[str, str]:
@@ -217,7 +217,9 @@ def _weights(measures: Measures) -> dict[str, str]:
     for part in ("attention", "mlp"):
         for role, name in names.get(part, {}).items():
             if "norm" not in role:
-                roles[role] = _in_layer(measures, names["decoder_layer"][part], name, "weight")
+                index = measures.mixer.index(False) if part == "attention" else 0
+                path = (names["decoder_layer"][part], name, "weight")
+                roles[role] = _in_layer(measures, *path, index=index)
     for role in ("token", "position"):
         if role in names["embeddings"]:
             roles[role] = f"{names['embeddings'][role]}.weight"

@@ -136,7 +136,7 @@ class Draw:
         if "num_heads" in self._free:
             even = a.attention.projections == "blocks" or a.attention.local_kv_multiple > 1
             drawn["num_heads"] = choice((4, 8) if even else (2, 3, 4, 6))
-        if "attention" in a.unknown:
+        if {"attention", "decoder_layer"} & set(a.unknown):
             drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
             return drawn | ({"intermediate_dim": choice(_WIDTHS) + 4} if "intermediate_dim" in self._free else {})
         heads = drawn.get("num_heads", self.base.num_heads)

@@ -10,7 +10,7 @@ from levgen.reference.record import Call, record
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.config.measures import measure
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
-from levgen.survey.observe.chain import find_chain
+from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.observe.leaves import is_elementwise
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.structure import Structure, find_structure
@@ -28,11 +28,46 @@ def find_holes(tiny: Tiny) -> Plugs | None:
     except UnresolvedError:
         return None
     layer = chain.layers[0]
-    for holes in _proposed(layer):
+    whole = (Hole("decoder_layer", ""),)  # where nothing less will do
+    for holes in itertools.chain(_in_some_layers(chain), _proposed(layer), (whole,)):
         plugs = Plugs(chain.name, holes)
         if _open_question(replace(tiny, plugs=plugs)) is None:
-            return Plugs(chain.name, tuple(_with_observation(tiny, plugs, hole, layer.module) for hole in holes))
+            layers = model.get_submodule(chain.name)
+            found = []
+            for hole in holes:
+                held = next(layer for layer in layers.children() if hole.is_in(layer))
+                found.append(_with_observation(tiny, plugs, hole, held))
+            return Plugs(chain.name, tuple(found))
     return None
+
+
+def _in_some_layers(chain: Chain) -> Iterator[tuple[Hole, ...]]:
+    """What some layers hold and others don't: one of two things may stand in the place of the other."""
+    children = [{name for name, _ in call.module.named_children()} for call in chain.layers]
+    everywhere = set.intersection(*children)
+    found = []
+    for name in dict.fromkeys(name for call in chain.layers for name, _ in call.module.named_children()):
+        if name in everywhere:
+            continue
+        layer = next(call for call in chain.layers if hasattr(call.module, name))
+        for one in _calls_of(layer, name):
+            if any(True for _ in one.module.children()) and any(True for _ in one.module.parameters()):
+                found.append(name)
+    yield from ((Hole("mixer", name),) for name in found)
+    # Both may be unknown; what is less of an attention comes first in a stack.
+    yield from ((Hole("mixer", one), Hole("attention", other)) for one, other in itertools.combinations(found, 2))
+
+
+def _calls_of(layer: Call, name: str) -> list[Call]:
+    """The one call of a module of a layer, where it gives what it takes; else none."""
+    module = layer.module
+    calls = record(lambda: module(*layer.args, **layer.kwargs), {name: module.get_submodule(name)})
+    shaped = [one for one in calls if one.input is not None and one.output is not None]
+    return (
+        shaped
+        if len(calls) == 1 and [one.input.shape for one in shaped] == [one.output.shape for one in shaped]
+        else []
+    )
 
 
 def _proposed(layer: Call) -> Iterator[tuple[Hole, ...]]:
@@ -66,10 +101,12 @@ def _nested(one: str, other: str) -> bool:
 
 def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
     """The evidence in the structure of a plugged model, without what it says of plugs: that is true of no reference."""
-    layer = structure.layers[0]
+    layer = next((layer for layer in structure.layers if not layer.mixer), structure.layers[0])
     inside = [name for name, _ in structure.model.named_modules() if plugs.owns(name)]
     below = {name.removeprefix(f"{plugs.stack}.").partition(".")[2] for name in inside}
     false = [entry for entry in layer.anatomy.evidence if entry.question.rpartition(" ")[2] in below]
+    if plugs.of("decoder_layer") is not None:
+        false += layer.evidence
     if plugs.of("attention") is not None:
         false += [*layer.roles.evidence, *layer.scores.evidence]
     of_block = () if layer.block is None else layer.block.evidence

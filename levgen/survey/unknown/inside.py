@@ -41,8 +41,8 @@ def fields_inside(trials: Trials, found: FieldMap) -> dict[str, dict[str, Any]]:
             continue
         parameter = _hyperparameter(trials, hf) if seen else None
         del found.ignored[hf]
-        if parameter is not None:
-            made[hf] = parameter
+        if parameter is not None and hf.lower() not in made:
+            made[hf.lower()] = parameter
             found.evidence.append(Evidence(f"field {hf}", "acts in what is unknown alone", probe=_altered(seen)))
         else:
             _fix_inside(trials, found, hf, seen)
@@ -57,7 +57,7 @@ def _altered(seen: list[Trial]) -> str:
 def _hyperparameter(trials: Trials, hf: str) -> dict[str, Any] | None:
     """A field as a hyperparameter of a card; None for one that decides what the module is, rather than how large."""
     value, default = trials.base.values[hf], trials.fields[hf]
-    if not hf.isidentifier() or hf != hf.lower() or hf.startswith("_"):
+    if not hf.isidentifier() or hf.startswith("_"):
         return None
     if isinstance(default, Mapping) and default and rotation_refusal(default) is None and "rope_theta" in default:
         rotation = as_rotary(default, 2048)
@@ -72,6 +72,10 @@ def _hyperparameter(trials: Trials, hf: str) -> dict[str, Any] | None:
 def _fix_inside(trials: Trials, found: FieldMap, hf: str, seen: list[Trial]) -> None:
     value, default = trials.base.values[hf], trials.fields[hf]
     where = type(trials.tiny.found.config()).__name__
+    if isinstance(value, list | tuple) and value == getattr(trials.tiny.found.config(), hf, None):
+        # However many layers there are it is the same: a constant. A port refuses whatever isn't the class's default.
+        found.evidence.append(Evidence(f"field {hf}", f"always its default, {plain(default)}", probe=_altered(seen)))
+        return
     if isinstance(value, list | tuple) or value != default:
         raise UnresolvedError(
             QUESTION, f"field {hf} of {where} acts in it by {plain(value)}, which a stub would not be told"

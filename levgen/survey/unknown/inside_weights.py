@@ -1,8 +1,9 @@
 """What does an unknown module hold? Its tensors, their names in checkpoints, its linear maps, how each is drawn."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from levgen.reference.randomize import token_ids
@@ -29,15 +30,17 @@ def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, in
     follows no field."""
     real = replace(trials.tiny, plugs=None)
     model = real.build()
-    samples = list(_samples(trials, found, hole, plugs))
-    variables = found.sizes | {hf: hf for hf in inside.hyperparameters}
+    inner = [str(parameter["hf"]) for parameter in inside.hyperparameters.values()]
+    samples = list(_samples(trials, found, hole, plugs, [hf for hf in inner if is_int(trials.base.values[hf])]))
+    variables = found.sizes | {ours: parameter["hf"] for ours, parameter in inside.hyperparameters.items()}
     numbers = {ours: hf for ours, hf in variables.items() if all(is_int(sample.values.get(hf)) for sample in samples)}
     stored = _stored_names(real.build(random=False), hole, plugs)
-    fresh = _tensors(real.build(random=False), hole, plugs, 0)
+    first = plugs.layers(model, hole)[0]
+    fresh = _tensors(real.build(random=False), hole, plugs, first)
     linear, gives = _linear_maps(model, hole, plugs)
     linear = {name: out_first for name, out_first in linear.items() if _is_drawn_as_usual(fresh, name)}
     names = AxisNames(hole)
-    trained = {name for name, _ in model.get_submodule(hole.path(plugs.stack, 0)).named_parameters()}
+    trained = {name for name, _ in model.get_submodule(hole.path(plugs.stack, first)).named_parameters()}
     weights = []
     for name in dict.fromkeys(itertools.chain.from_iterable(sample.shapes for sample in samples)):
         when = _presence(found, samples, name)
@@ -91,39 +94,56 @@ def _tensors(model: Any, hole: Hole, plugs: Plugs, layer: int) -> dict[str, Any]
     return dict(model.get_submodule(hole.path(plugs.stack, layer)).state_dict())
 
 
-def _samples(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs) -> Iterator[Sample]:
-    """The tiny config, those in which a number or a switch was altered, and the one at full size."""
-    import torch
+def _samples(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, numbers: list[str]) -> Iterator[Sample]:
+    """The tiny config, those in which a number or a switch was altered, and the one at full size.
 
+    `numbers`: fields that act in unknown modules alone. They are altered two at a time too: sums of their products can
+    be equal in all others.
+    """
     real = replace(trials.tiny, plugs=None)
     switches = set(found.switches.values())
     for trial in (trials.base, *trials.done):
         if any(not is_int(value) and hf not in switches for hf, value in trial.changes.items()):
             continue
+        if set(trial.changes) & set(found.fixed):  # a port refuses it
+            continue
         try:
             model = real.build(random=False, **trial.changes)
         except Exception:  # the plug took what the module itself doesn't
             continue
-        yield Sample(trial.values, _shapes(model, hole, plugs))
+        yield from _sampled(trial.values, model, hole, plugs)
+    others = {hf: trial.changes[hf] for hf in numbers for trial in reversed(trials.of(hf))}
+    pairs = [dict(pair) for pair in itertools.combinations(others.items(), 2)]
+    for config in (*(partial(real.config, **pair) for pair in pairs), real.found.config):
+        yield from _bare(trials, config, hole, plugs)
+
+
+def _bare(trials: Trials, config: Callable[[], Any], hole: Hole, plugs: Plugs) -> Iterator[Sample]:
+    """A config's shapes alone; nothing where there is no such config, or none without sizes of its own."""
+    import torch
+
     try:
-        config = real.found.config()
+        made = config()
         with torch.device("meta"):
-            whole = real.found.model_class(config)
-        yield Sample({hf: getattr(config, hf, None) for hf in trials.fields}, _shapes(whole, hole, plugs))
+            whole = trials.tiny.found.model_class(made)
+        yield from _sampled({hf: getattr(made, hf, None) for hf in trials.fields}, whole, hole, plugs)
     except UnresolvedError:
         raise
     except Exception:
-        return  # there is no such config without sizes of its own
+        return
 
 
-def _shapes(model: Any, hole: Hole, plugs: Plugs) -> dict[str, tuple[int, ...]]:
-    layers = [name for name, _ in model.get_submodule(plugs.stack).named_children()]
-    found = [{name: tuple(t.shape) for name, t in _tensors(model, hole, plugs, int(layer)).items()} for layer in layers]
-    for index, shapes in enumerate(found):
+def _sampled(values: Mapping[str, Any], model: Any, hole: Hole, plugs: Plugs) -> Iterator[Sample]:
+    """One config, or nothing where none of its layers has the hole."""
+    layers = plugs.layers(model, hole)
+    found = [{name: tuple(t.shape) for name, t in _tensors(model, hole, plugs, layer).items()} for layer in layers]
+    for number, shapes in zip(layers, found, strict=True):
         if shapes != found[0]:
             differing = sorted(dict(shapes.items() ^ found[0].items()))
-            raise UnresolvedError(QUESTION, f"layers 0 and {index} hold unlike tensors: {differing[:4]}", model)
-    return found[0]
+            said = f"layers {layers[0]} and {number} hold unlike tensors: {differing[:4]}"
+            raise UnresolvedError(QUESTION, said, model)
+    if found:
+        yield Sample(values, found[0])
 
 
 def _stored_names(model: Any, hole: Hole, plugs: Plugs) -> dict[str, str]:
@@ -132,9 +152,10 @@ def _stored_names(model: Any, hole: Hole, plugs: Plugs) -> dict[str, str]:
 
     held = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     saved = {tensor.data_ptr(): name for name, tensor in checkpoint_names(model, held).items()}
-    path = hole.path(plugs.stack, 0)
+    first = plugs.layers(model, hole)[0]
+    path = hole.path(plugs.stack, first)
     made = {}
-    for name in _tensors(model, hole, plugs, 0):
+    for name in _tensors(model, hole, plugs, first):
         full = saved.get(held[f"{path}.{name}"].data_ptr(), "")
         if not full.endswith(f"{hole.below}.{name}".lstrip(".")):
             raise UnresolvedError("names in a checkpoint", f"{path}.{name} is stored as {full or 'other tensors'}")
@@ -146,7 +167,7 @@ def _linear_maps(model: Any, hole: Hole, plugs: Plugs) -> tuple[dict[str, bool],
     """Modules in the hole that are linear maps, whether their weights lie {out, in}; and those that give its output."""
     import torch
 
-    module = model.get_submodule(hole.path(plugs.stack, 0))
+    module = model.get_submodule(hole.path(plugs.stack, plugs.layers(model, hole)[0]))
     inner = {name: child for name, child in module.named_modules() if name and any(True for _ in child.parameters())}
     calls = record(lambda: model(token_ids(VOCAB, LENGTH)), {"": module, **inner})
     whole = next(call for call in calls if call.name == "")

@@ -24,6 +24,10 @@ class Hole:
     below: str
     unknown: Unknown = field(default=Unknown("", ""))
 
+    def is_in(self, layer: Any) -> bool:
+        """Whether a layer has it: some may have something else in its place."""
+        return not self.below or any(name == self.below for name, _ in layer.named_modules())
+
     def path(self, stack: str, layer: int | str) -> str:
         """Its name in the model, in one layer of `stack`."""
         return f"{stack}.{layer}" + (f".{self.below}" if self.below else "")
@@ -40,6 +44,11 @@ class Plugs:
         """The hole that is the model's `part`."""
         return next((hole for hole in self.holes if hole.part == part), None)
 
+    def layers(self, model: Any, hole: Hole) -> list[int]:
+        """The numbers of the layers that have `hole`."""
+        children = model.get_submodule(self.stack).named_children()
+        return [int(number) for number, layer in children if hole.is_in(layer)]
+
     def owns(self, parameter: str) -> bool:
         """Whether a parameter of a plugged model belongs to a plug."""
         _, _, rest = parameter.removeprefix(f"{self.stack}.").partition(".")
@@ -49,9 +58,10 @@ class Plugs:
     def fill(self, model: Any) -> None:
         """Replaces the modules in `model`, which needs to run as it is."""
         paths = {
-            hole.path(self.stack, layer): hole
-            for layer, _ in model.get_submodule(self.stack).named_children()
+            hole.path(self.stack, number): hole
+            for number, layer in model.get_submodule(self.stack).named_children()
             for hole in self.holes
+            if hole.is_in(layer)
         }
         seen = _widths(model, list(paths))
         for path, hole in paths.items():
@@ -145,5 +155,18 @@ def _plug_class(part: UnknownPart) -> Any:
             attended = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
             return self.plug_o(attended).reshape(x.shape)
 
-    plugs: dict[UnknownPart, Any] = {"activation": Activation, "mlp": Mlp, "attention": Attention}
+    class DecoderLayer(Attention):
+        def computed(self, x: Any) -> Any:
+            return x + super().computed(x)
+
+    class Mixer(Attention):
+        stands_for_mixer = True  # by which a layer is told from those with attention
+
+    plugs: dict[UnknownPart, Any] = {
+        "activation": Activation,
+        "mlp": Mlp,
+        "attention": Attention,
+        "mixer": Mixer,
+        "decoder_layer": DecoderLayer,
+    }
     return plugs[part]
