@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -109,9 +108,8 @@ def canonical_name(hf_class: type[Any], name: str) -> str:
     return str(getattr(hf_class, "attribute_map", {}).get(name, name))
 
 
-@functools.cache
-def class_defaults(hf_class: type[Any]) -> Mapping[str, Any]:
-    """The values of a config that nothing is given to; not to be changed."""
+def class_defaults(hf_class: type[Any]) -> dict[str, Any]:
+    """The values of a config that nothing is given to."""
     try:
         return dict(hf_class().to_dict())
     except Exception:  # some classes want arguments: their own fields' defaults are all that is known
