@@ -161,6 +161,18 @@ KNOWN: dict[str, dict[str, object]] = {
         "attention.window": "by_layer",
         "attention.inner_norm": True,
     },
+    "plover": {
+        "positions.layers": "every",
+        "positions.query_scaling": False,
+        "positions.temperature": "every",
+        "positions.temperature_switch": True,
+        "attention.qk_norm": "head",
+        "attention.qk_norm_weight": False,
+        "attention.qk_norm_layers": "every",
+        "attention.norm_after_rotation": False,
+        "attention.window": "every",
+        "attention.local": "chunk",
+    },
     "puffin": {"attention.clip": "snap", "attention.sinks": True},
     "sedge": {
         "attention.qk_norm": "head",
@@ -203,8 +215,8 @@ KNOWN: dict[str, dict[str, object]] = {
         "head.scale": "fade**-1",
     },
 }
-# Latent attention beside experts takes minutes; of layers of two kinds every one is examined.
-LONG = ("bittern", "teasel")
+# Latent attention beside experts, and layers of several kinds, take minutes: CI's time for slow tests is full.
+LONG = ("bittern", "plover", "teasel")
 SAME = {"gelu_new": "gelu_pytorch_tanh"}  # two names of one function
 # Mechanisms that levgen has no answer for: what is asked, what was observed, and the stub that stands for it: its part,
 # the module and its line in the folder, and the axes of what it holds.

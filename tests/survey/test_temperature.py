@@ -21,7 +21,7 @@ def _trials(*runs: tuple[int, float, tuple[float, ...] | None]) -> Any:
     trials = [
         SimpleNamespace(
             values={"floor": span, "factor": scale, "depth": 4},
-            measures=SimpleNamespace(query_scaling=scaling, has_temperature=scaling is not None),
+            measures=SimpleNamespace(chunk=None, query_scaling=scaling, has_temperature=scaling is not None),
         )
         for span, scale, scaling in runs
     ]

@@ -54,9 +54,12 @@ def _deciding(trials: Trials, known: Callable[[Any], bool]) -> list[str]:
 def _error(trial: Trial, span: str, scale: str, *, early: int = 0) -> float:
     """How far what two fields say is from what was measured, relatively. `early`: by so many positions too early."""
     every, factor = trial.values.get(span), trial.values.get(scale)
-    measured = None if trial.measures is None else trial.measures.query_scaling
+    if trial.measures is None:
+        return math.inf
+    measured, chunk = trial.measures.query_scaling, trial.measures.chunk
     if not isinstance(every, int) or every < 1 or not isinstance(factor, float) or measured is None:
         return math.inf
     said = [1 + factor * math.log1p((position + 1 + early) // every) for position in range(LENGTH)]
-    # Measured in parts of that of position 1, the first that sees two keys. Position 0 is taken to be like it.
-    return max(abs(one / said[1] - seen) / abs(seen) for one, seen in zip(said[1:], measured[1:], strict=True))
+    # Measured in parts of that of position 1, the first that sees two keys. Where one key is seen nothing tells.
+    told = [at for at in range(1, LENGTH) if chunk is None or at % chunk]
+    return max((abs(said[at] / said[1] - measured[at]) / abs(measured[at]) for at in told), default=math.inf)
