@@ -114,7 +114,8 @@ def _samples(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, numbers:
         yield from _sampled(trial.values, model, hole, plugs)
     others = {hf: trial.changes[hf] for hf in numbers for trial in reversed(trials.of(hf))}
     pairs = [dict(pair) for pair in itertools.combinations(others.items(), 2)]
-    for config in (*(partial(real.config, **pair) for pair in pairs), real.found.config):
+    configs: list[Callable[[], Any]] = [*(partial(real.config, **pair) for pair in pairs), real.found.config]
+    for config in configs:
         yield from _bare(trials, config, hole, plugs)
 
 
@@ -228,4 +229,5 @@ def _freshness(trials: Trials, found: FieldMap, tensor: Any) -> dict[str, Any]:
 def _is_centred(values: Any) -> bool:
     """Whether the mean of what was drawn is 0 as far as so many values tell."""
     error = float(values.std()) / values.numel() ** 0.5
-    return abs(float(values.mean())) <= _CENTRED * error
+    mean = abs(float(values.mean()))
+    return mean <= _CENTRED * error
