@@ -10,49 +10,52 @@ from levgen.reference.find import Found
 _MISSING = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 _VALUES = (1.0, 1, True, "")
 _MOST = 4
+_BUILDS = ""
 
 
 def with_given(found: Found) -> Found:
     """`found` with values for fields without which its class builds no model, of the config or of one in it; the same
-    where it builds, or fails for another reason."""
+    where it builds without them, or doesn't with them."""
     given: dict[str, Any] = {}
-    for _ in range(_MOST):
-        missing = _missing(found, given)
-        if missing is None:
-            break
-        further = (value for value in _VALUES if _missing(found, {**given, missing: value}) != missing)
-        value = next(further, None)
-        if value is None:
-            break
-        given[missing] = value
-    if not given or _missing(found, given) is not None:
+    missing = _missing(found, given)
+    while missing and len(given) < _MOST:
+        tried = [({**given, missing: value}, _missing(found, {**given, missing: value})) for value in _VALUES]
+        further = next(((more, left) for more, left in tried if left is not None and left != missing), None)
+        if further is None:
+            return found
+        given, missing = further
+    if not given or missing != _BUILDS:
         return found
-    held: dict[str, Any] = dict(found.values)
+    values: Mapping[str, Any] = found.values
     for path, value in given.items():
-        *above, last = path.split(".")
-        inside = held
-        for name in above:
-            inside[name] = dict(inside.get(name) or {})
-            inside = inside[name]
-        inside[last] = value
-    return replace(found, values=held, given=(*found.given, *given))
+        values = _stated(values, path.split("."), value)
+    return replace(found, values=dict(values), given=(*found.given, *given))
+
+
+def _stated(held: Mapping[str, Any] | None, path: list[str], value: Any) -> dict[str, Any]:
+    """What a `config.json` holds, with `value` where `path` leads."""
+    first, *rest = path
+    own = dict(held or {})
+    return {**own, first: _stated(own.get(first), rest, value) if rest else value}
 
 
 def _missing(found: Found, given: Mapping[str, Any]) -> str | None:
-    """The path of a field that isn't there as a model is built; None where that isn't why it fails."""
+    """The path of a field that isn't there as a model is built, nothing where it is built; None where it fails
+    otherwise."""
     import torch
 
-    config = found.config(**given)
+    try:
+        config = found.config(**given)
+    except Exception:  # whatever a config class refuses
+        return None
     try:
         with torch.device("meta"):
             found.model_class(config)
     except AttributeError as error:
         seen = _MISSING.search(str(error))
-        if seen is None:
-            return None
-        holders = {type(config).__name__: "", **{type(v).__name__: f"{n}." for n, v in vars(config).items()}}
-        above = holders.get(seen[1])
-        return None if above is None else f"{above}{seen[2]}"
+        inside = {type(held).__name__: f"{name}." for name, held in vars(config).items() if hasattr(held, "to_dict")}
+        above = {**inside, type(config).__name__: ""}.get(seen[1]) if seen else None
+        return None if seen is None or above is None else f"{above}{seen[2]}"
     except Exception:  # whatever else a reference wants is for those who look for a tiny config
         return None
-    return None
+    return _BUILDS

@@ -166,3 +166,11 @@ def test_yaml_of_a_card_is_read_as_its_config(model_type: str, tmp_path: Path) -
         model = abstract_model(rendered.model_class, sized, Vocab.size)
         assert eqx.filter_eval_shape(lambda model, ids: model(ids), model, tokens(8)).axes[-1] == Vocab
     assert all(array.axes == (config.Layers,) for array in (getattr(config, name) for name in rendered.view.by_layer))
+
+
+@pytest.mark.parametrize("model_type", known_types())
+def test_a_fresh_config_is_written_and_read(model_type: str, tmp_path: Path) -> None:
+    """At full size: the reference's config class takes what a card writes, and gives it back."""
+    config_class = type(render(complete(get(model_type)), model_type, tmp_path).tiny)
+    config = config_class()
+    assert config_class.from_hf_config(config.to_hf_config(Vocab.size)) == config

@@ -22,6 +22,11 @@ def test_a_class_that_names_what_it_reads_is_given_nothing() -> None:
     assert with_given(found) is found
 
 
+@pytest.mark.parametrize("model_type", ["llama4", "musicgen"])
+def test_a_class_that_builds_no_model_all_the_same_is_given_nothing(model_type: str) -> None:
+    assert with_given(find_type(model_type)).given == ()
+
+
 def test_an_entry_of_a_mapping_in_a_config_in_the_config() -> None:
     found = find_type("dbrx")
     assert own_fields(found)["ffn_config.ffn_act_fn.name"] == "silu"
