@@ -34,8 +34,8 @@ def _lists(value: Any) -> Any:
 def _repeated(values: tuple[Any, ...]) -> str:
     """Python source of a tuple, a long one as its shortest repeating period: `("full", "full", "sliding") * 8`.
 
-    Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`. Numbers in even steps are
-    a range: `tuple(range(1, 48, 2))`.
+    Where it doesn't repeat from its start, what comes before: `("dense", *("sparse",) * 46)`; and what comes after.
+    Numbers in even steps are a range: `tuple(range(1, 48, 2))`.
     """
     if len(values) <= _SHORT:
         return _double_quoted(values)
@@ -50,11 +50,38 @@ def _repeated(values: tuple[Any, ...]) -> str:
     if times == 1:
         alike = len(list(next(itertools.groupby(reversed(values)))[1]))
         if alike <= _SHORT:
-            return _double_quoted(values)
+            return _repeated_within(values)
         first = _double_quoted(values[:-alike]).strip("()").rstrip(",")
         return f"({first}, *{_double_quoted(values[-1:])} * {alike})"
     repeated = f"{_double_quoted(values[:period])} * {times}"
     return f"(*{repeated}, {_double_quoted(values[-rest:])[1:]}" if rest else repeated
+
+
+def _repeated_within(values: tuple[Any, ...]) -> str:
+    """The same of a tuple that repeats neither from its start nor to its end: what repeats, between all others.
+
+    It is written out where that leaves more than half of it.
+    """
+    count = len(values)
+
+    def times(start: int, period: int) -> int:
+        turn, found = values[start : start + period], 1
+        while values[start + found * period : start + (found + 1) * period] == turn:
+            found += 1
+        return found
+
+    ways = [
+        (count - (found - 1) * period, start, period, found)
+        for start in range(count)
+        for period in range(1, (count - start) // 2 + 1)
+        if (found := times(start, period)) > 1
+    ]
+    written, start, period, found = min(ways, default=(count, 0, count, 1))
+    if 2 * written > count:
+        return _double_quoted(values)
+    first, turn, last = values[:start], values[start : start + period], values[start + period * found :]
+    parts = [repr(entry) for entry in first] + [f"*{turn!r} * {found}"] + [repr(entry) for entry in last]
+    return f"({', '.join(parts)})".replace("'", '"')
 
 
 # How many entries of a tuple are written out.

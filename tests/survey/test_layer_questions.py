@@ -8,13 +8,19 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from attentions import DIM, HEADS, KV, WIDTH, Block, Mix
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from levgen.reference.find import Found
+from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
+from levgen.reference.tiny import VOCAB, tiny
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
+from levgen.survey.observe.chain import find_chain
 from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.questions import channels
 from levgen.survey.questions.activation import find_channel_block
-from levgen.survey.questions.channels import Roles
+from levgen.survey.questions.channels import Roles, move_channels
 from levgen.survey.questions.dataflow import find_dataflow
 from levgen.survey.questions.output_gate import find_output_gate
 from levgen.survey.questions.query_growth import find_query_growth
@@ -344,3 +350,30 @@ def test_an_activation_of_no_name_is_unknown(act: Any) -> None:
     anatomy = _dissect(Block(Mix(), act=act))
     with pytest.raises(UnresolvedError):
         find_channel_block(anatomy, find_dataflow(anatomy).mlp_core)
+
+
+def test_channels_move_alike_one_by_one_and_several_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(Found("plain", LlamaConfig, LlamaForCausalLM, {})).build()
+    anatomy = dissect(find_chain(model, lambda: model(token_ids(VOCAB, LENGTH))).layers[0])
+    core = find_dataflow(anatomy).attention_core
+    forwards: list[Any] = []
+    run = anatomy.probe.run
+    monkeypatch.setattr(anatomy.probe, "run", lambda *given, **named: (forwards.append(1), run(*given, **named))[1])
+    together = move_channels(anatomy, core)
+    several = len(forwards)
+    monkeypatch.setattr("levgen.survey.questions.channels._takes_several", lambda *given: False)
+    assert move_channels(anatomy, core) == together
+    assert 4 * several < len(forwards) - several
+    assert {leaf: {role for role, _ in moved} for leaf, moved in together.kinds.items()} == {
+        "self_attn.q_proj": {"q"},
+        "self_attn.k_proj": {"k"},
+        "self_attn.v_proj": {"v"},
+    }
+
+
+def test_a_layer_that_takes_one_text_is_found_out_one_by_one() -> None:
+    anatomy = _dissect(Block(Mix()))
+    core = find_dataflow(anatomy).attention_core
+    held = {leaf: anatomy.gave[leaf] for leaf in core.sources}
+    assert not channels._takes_several(anatomy, core, held, 5)
+    assert find_roles(anatomy, core).heads == HEADS

@@ -6,6 +6,7 @@ does not is a channel block's activation.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +63,29 @@ class Anatomy:
         """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
         shaped = {name: native(tensor, self.raw(name)) for name, tensor in {**self.held, **replaced}.items()}
         return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
+
+    def run_each(self, replaced: Sequence[dict[str, Any]], want: str) -> list[Any]:
+        """What `run` gives for each of `replaced`, of the same leaves: in one forward, as of so many texts.
+
+        Raises UnresolvedError where a leaf or the layer doesn't take several texts at once.
+        """
+        import torch
+
+        count, batch = len(replaced), {}
+        every = [{**self.held, **one} for one in replaced]
+        for name, first in every[0].items():
+            like = self.raw(name)
+            if like.dim() < 3 or like.shape[0] != 1:
+                raise UnresolvedError("several texts at once", f"{name} gives {list(like.shape)}")
+            if all(one[name] is first for one in every):
+                batch[name] = native(first, like).expand(count, *like.shape[1:])
+            else:
+                batch[name] = torch.cat([native(one[name], like) for one in every])
+        input = self.probe.input.expand(count, *self.probe.input.shape[1:])
+        out = self.probe.run(batch, input=input, want=None if want == OUTPUT else want)
+        if out.shape[0] != count:
+            raise UnresolvedError("several texts at once", f"{count} of them come out as {list(out.shape)}")
+        return [canonical(out[index : index + 1]) for index in range(count)]
 
     def cores(self, *, mixing: bool) -> list[Core]:
         return [item for item in self.inputs.values() if isinstance(item, Core) and item.mixes == mixing]

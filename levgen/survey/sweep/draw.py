@@ -147,11 +147,18 @@ class Draw:
             if {"hidden_dim", "num_heads"} & self._free:
                 drawn["hidden_dim"] = heads * choice(_HEAD_DIMS)
         else:
-            drawn |= {"head_dim": choice(_HEAD_DIMS)} if "head_dim" in self._free else {}
+            drawn |= {"head_dim": choice(self._head_dims())} if "head_dim" in self._free else {}
             drawn |= {"hidden_dim": choice(_WIDTHS)} if "hidden_dim" in self._free else {}
         if "intermediate_dim" in self._free:
             drawn["intermediate_dim"] = choice(_WIDTHS) + 4
         return drawn
+
+    def _head_dims(self) -> list[int]:
+        """Widths of a head of which the part that turns is made up of pairs, where that is a fraction."""
+        held = [getattr(self.base, name) for name in ("rope", "local_rope") if hasattr(self.base, name)]
+        fractions = [rotary.fraction for rotary in held if rotary.fraction is not None]
+        turning = {dim: [int(dim * part) for part in fractions] for dim in _HEAD_DIMS}
+        return [dim for dim in _HEAD_DIMS if all(n and n % 2 == 0 for n in turning[dim])] or list(_HEAD_DIMS)
 
     def _value(self, name: str, value: Any) -> Any:
         from levgen.scaffold.parts import load_part
