@@ -232,4 +232,4 @@ def _is_centred(values: Any) -> bool:
     """Whether the mean of what was drawn is 0 as far as so many values tell."""
     error = float(values.std()) / values.numel() ** 0.5
     mean = abs(float(values.mean()))
-    return mean <= _CENTRED * error
+    return bool(mean <= _CENTRED * error)
