@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from levgen.reference.tiny import is_int
 from levgen.survey.config.fields import FieldMap, as_rotary, rotation_refusal
 from levgen.survey.config.settle import find_gates, idle, plain, reason
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, seen_from_outside
@@ -47,7 +48,33 @@ def fields_inside(trials: Trials, found: FieldMap) -> dict[str, dict[str, Any]]:
         else:
             _fix_inside(trials, found, hf, seen)
     find_gates(real, found, still)
+    return made | _bound(trials, real, found)
+
+
+def _bound(trials: Trials, real: Trials, found: FieldMap) -> dict[str, dict[str, Any]]:
+    """The numbers that act in unknown modules alone, and that the config class lets be altered with another only."""
+    made: dict[str, dict[str, Any]] = {}
+    known = {*found.mapped(), *found.derived, *found.ignored}
+    for hf in bound_fields(trials):
+        joint = [trial for trial in trials.done if hf in trial.changes and not known & set(trial.changes)]
+        if hf in known or not joint or not all(idle(trials, trial) for trial in joint):
+            continue
+        tried = [real.attempt(trial.changes, examine=False) for trial in joint]
+        seen = [trial for trial in tried if trial is not None and trial.moved > ROUNDING]
+        parameter = _hyperparameter(trials, hf) if seen else None
+        if parameter is None or hf.lower() in made:
+            continue
+        made[hf.lower()] = parameter
+        found.fixed.pop(hf, None)
+        found.unknown[:] = [one for one in found.unknown if one.question != f"field {hf}"]
+        found.evidence.append(Evidence(f"field {hf}", "acts in what is unknown alone", probe=_altered(seen)))
     return made
+
+
+def bound_fields(trials: Trials) -> list[str]:
+    """The numbers that can't be altered alone, but with others."""
+    alone = {hf for hf, value in trials.base.values.items() if is_int(value) and not trials.of(hf)}
+    return [hf for hf in trials.fields if any(hf in trial.changes for trial in trials.done) and hf in alone]
 
 
 def _altered(seen: list[Trial]) -> str:

@@ -1,7 +1,7 @@
 """Which axes has a tensor of an unknown module? Each size as an expression over hyperparameters, and a name for it."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,11 @@ class Sample:
     shapes: dict[str, tuple[int, ...]]
 
 
-def size_of(samples: list[Sample], name: str, dim: int, numbers: Mapping[str, str]) -> str:
-    """A size as an expression over hyperparameters that holds in every config. Raises UnresolvedError for none."""
+def size_of(samples: list[Sample], name: str, dim: int, numbers: Mapping[str, str], bound: Collection[str] = ()) -> str:
+    """A size as an expression over hyperparameters that holds in every config. Raises UnresolvedError for none.
+
+    `bound`: hyperparameters that can't be altered alone.
+    """
     sizes = [sample.shapes[name][dim] for sample in samples]
     values = [{ours: sample.values[hf] for ours, hf in numbers.items()} for sample in samples]
     for text, names, value in _expressions(list(numbers)):
@@ -51,7 +54,7 @@ def size_of(samples: list[Sample], name: str, dim: int, numbers: Mapping[str, st
             return text
     if len(set(sizes)) == 1:
         return str(sizes[0])
-    total = size_as_sum(sizes, values)
+    total = size_as_sum(sizes, values, bound)
     if total is not None:
         return total
     raise UnresolvedError(QUESTION, f"dimension {dim} of {name} follows no field: {sizes[:6]}")

@@ -1,7 +1,8 @@
 """Is a size a sum? Of numbers and of products of two, as where several things come out of one map."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 # Of each term, how often it may come.
 _TIMES = (1, 2)
@@ -11,8 +12,11 @@ Column = tuple[int, ...]  # a value in each config
 Terms = tuple[str, ...]
 
 
-def size_as_sum(sizes: Sequence[int], values: Sequence[Mapping[str, int]]) -> str | None:
+def size_as_sum(sizes: Sequence[int], values: Sequence[Mapping[str, int]], bound: Collection[str] = ()) -> str | None:
     """An expression over hyperparameters that is the size in every config; None where there is none, or two.
+
+    `bound`: hyperparameters that can't be altered alone. Where products of them are equal in every config, the config
+    class sees to it, and the first stands for all.
 
     `values`: of the hyperparameters in each config. Only those that were altered stand in it, so that each term shows.
     The fewest terms win, and of those the ones with the fewest numbers.
@@ -20,7 +24,7 @@ def size_as_sum(sizes: Sequence[int], values: Sequence[Mapping[str, int]]) -> st
     target = tuple(sizes)
     varied = [name for name in values[0] if len({row[name] for row in values}) > 1]
     columns = {name: tuple(row[name] for row in values) for name in varied}
-    terms = list(_terms(columns, target))
+    terms = _without_twins(list(_terms(columns, target)), bound)
     by_column: dict[Column, list[str]] = {}
     for text, column in terms:
         by_column.setdefault(column, []).append(text)
@@ -32,6 +36,15 @@ def size_as_sum(sizes: Sequence[int], values: Sequence[Mapping[str, int]]) -> st
             # Where two sums were the same in all configs that were tried, nothing says which one it is.
             return " + ".join(best[0]) if len(best) == 1 else None
     return None
+
+
+def _without_twins(terms: Sequence[tuple[str, Column]], bound: Collection[str]) -> list[tuple[str, Column]]:
+    """`terms` without those that are made of `bound` hyperparameters and equal one that is, too, in every config."""
+    kept: dict[Any, tuple[str, Column]] = {}
+    for text, column in terms:
+        tied = all(name in bound or name.isdigit() for name in text.split(" * "))
+        kept.setdefault(column if tied else text, (text, column))
+    return list(kept.values())
 
 
 def _numbers(terms: Terms) -> int:

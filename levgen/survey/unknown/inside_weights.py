@@ -16,7 +16,7 @@ from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.leaves import Affine, identify
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.initialization import near
-from levgen.survey.unknown.inside import QUESTION, Inside
+from levgen.survey.unknown.inside import QUESTION, Inside, bound_fields
 from levgen.survey.unknown.inside_axes import AxisNames, Sample, size_of
 from levgen.survey.unknown.plugs import Hole, Plugs
 
@@ -34,6 +34,8 @@ def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, in
     samples = list(_samples(trials, found, hole, plugs, [hf for hf in inner if is_int(trials.base.values[hf])]))
     variables = found.sizes | {ours: parameter["hf"] for ours, parameter in inside.hyperparameters.items()}
     numbers = {ours: hf for ours, hf in variables.items() if all(is_int(sample.values.get(hf)) for sample in samples)}
+    alone = set(bound_fields(trials))
+    bound = {ours for ours, hf in numbers.items() if hf in alone}
     stored = _stored_names(real.build(random=False), hole, plugs)
     first = plugs.layers(model, hole)[0]
     fresh = _tensors(real.build(random=False), hole, plugs, first)
@@ -52,7 +54,7 @@ def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, in
         if len({len(sample.shapes[name]) for sample in having}) > 1:
             raise UnresolvedError(QUESTION, f"{name} has unlike numbers of dimensions")
         places = _places(len(having[0].shapes[name]), linear.get(module) if kind == "weight" else None)
-        sizes = [size_of(having, name, dim, numbers) for dim in range(len(places))]
+        sizes = [size_of(having, name, dim, numbers, bound) for dim in range(len(places))]
         weights.append(
             {
                 "name": stored[name],
@@ -230,4 +232,4 @@ def _is_centred(values: Any) -> bool:
     """Whether the mean of what was drawn is 0 as far as so many values tell."""
     error = float(values.std()) / values.numel() ** 0.5
     mean = abs(float(values.mean()))
-    return mean <= _CENTRED * error
+    return bool(mean <= _CENTRED * error)
