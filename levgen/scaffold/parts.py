@@ -77,6 +77,7 @@ class AxisSpec:
     alias: str | None = None  # the property that it is an alias of
     when: str | None = None
     comment: str | None = None
+    above: str | None = None  # the same on a line of its own, for a property that fills its line
 
     @property
     def source(self) -> str:
@@ -118,7 +119,7 @@ def load_part(name: str) -> Part:
             spec.get("as", key),
             spec["name"],
             str(spec.get("size", "")),
-            *(spec.get(entry) for entry in ("alias", "when", "comment")),
+            *(spec.get(entry) for entry in ("alias", "when", "comment", "above")),
         )
         for key, spec in data.get("axes", {}).items()
     )
