@@ -61,7 +61,9 @@ class ParityView:
             "sliding_window": ', "layer_types": ("full_attention",) * TINY.num_layers' if "layer_types" in own else ""
         }
         changes += [f'{{"{name}": None{whole.get(name, "")}}}' for name in own if self._port.optional(name)]
-        if "head_dim" in own and "head_dim" not in self._port.architecture.derived:
+        # What a stub reads keeps its size: whether others go together nobody knows.
+        inside = {name for unknown in self._port.architecture.unknown.values() for name in unknown.reads}
+        if "head_dim" in own and "head_dim" not in {*self._port.architecture.derived, *inside}:
             changes.append('{"head_dim": 12}')
         moe = self._port.architecture.moe
         if moe.layers == "stepped":

@@ -20,6 +20,7 @@ from levgen.runtime.hf_config.values import (
     has_attribute,
     made,
     no_attribute,
+    numbers_read,
     plain,
     put_attribute,
     to_hf,
@@ -200,7 +201,7 @@ class HfFields:
             )
         if given is None:
             return hf_config
-        return made(self.hf_class().from_dict, copy.deepcopy(dict(given)))
+        return made(self.hf_class().from_dict, copy.deepcopy(numbers_read(dict(given))))
 
     def _unknown_attributes(self, hf_class: type[Any], defaults: Mapping[str, Any]) -> list[str]:
         """What the table writes and `hf_class` has not; what is said to be absent at times (`unset`) is left out."""

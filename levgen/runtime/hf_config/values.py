@@ -108,6 +108,15 @@ def canonical_name(hf_class: type[Any], name: str) -> str:
     return str(getattr(hf_class, "attribute_map", {}).get(name, name))
 
 
+def numbers_read(value: Any) -> Any:
+    """What JSON holds with the numbers that it has none of: transformers writes {"__float__": "Infinity"} for one."""
+    if isinstance(value, dict):
+        if set(value) == {"__float__"}:
+            return float(value["__float__"])
+        return {key: numbers_read(item) for key, item in value.items()}
+    return [numbers_read(item) for item in value] if isinstance(value, list) else value
+
+
 def class_defaults(hf_class: type[Any]) -> dict[str, Any]:
     """The values of a config that nothing is given to."""
     try:
