@@ -10,6 +10,7 @@ from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.questions.activation import ChannelBlock, find_channel_block
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.indexer import Indexer, find_indexer
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.questions.roles import find_roles
@@ -26,11 +27,13 @@ class LayerFindings:
     roles: Roles
     scores: Scores
     block: ChannelBlock | Mixture
+    indexer: Indexer | None = None
 
     @property
     def evidence(self) -> list[Evidence]:
         gate = () if self.gate is None else (self.gate.evidence,)
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
+        found += () if self.indexer is None else self.indexer.evidence
         # That of a mixture is the anatomy's: it was found there as a whole.
         return found if isinstance(self.block, Mixture) else [*found, *self.block.evidence]
 
@@ -73,6 +76,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             mixing, core = gate.opened(anatomy, core)
         roles = find_roles(mixing, core)
         scores = find_scores(mixing, roles)
+        indexer = find_indexer(mixing, dataflow, roles, scores)
         unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias})
         if unclaimed:
             raise UnresolvedError(
@@ -85,7 +89,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block))
+        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
 
 
