@@ -10,7 +10,8 @@ def add_module(
     kind: Annotated[
         str,
         typer.Argument(
-            help="attention, mla (its latent kind), mlp, moe, norm, decoder-layer, transformer, embeddings or lm-head."
+            help="attention, mla (its latent kind), indexer, mlp, moe, norm, decoder-layer, transformer, embeddings or "
+            "lm-head."
         ),
     ],
     to: Annotated[

@@ -63,9 +63,10 @@ class _Counter:
         return [*self._embeddings(), *self._layers(), *self._head()]
 
     def cached(self) -> int:
-        """Keys and values of each head, or the two vectors that latent attention makes them from."""
+        """Keys and values of each head, or what latent attention makes them from; the key of an indexer, too."""
         if self._a.attention.heads == "latent":
             of_layer = self._sizes["KvLatent"] + self._sizes["RopeHeadSize"]
+            of_layer += self._sizes.get("IndexHeadSize", 0)
         else:
             own = self._view.attention
             of_layer = sum(math.prod(self._sizes[axis] for axis in axes) for axes in (own.key_axes, own.value_axes))
@@ -147,6 +148,8 @@ class _Counter:
                 counts += self._unknown(view.unknown[part], times)
             elif times:
                 counts += self._known(part, times)
+        if "indexer" in view.classes:
+            counts += self._indexer(layers)
         return [*counts, *self._mixture(sparse)] if sparse else counts
 
     def _having(self, answer: str) -> int:
@@ -186,6 +189,17 @@ class _Counter:
         local = replace(projection, shape=re.sub(r"\b(KVHeads|QHeadsPerGroup)\b", r"Local\1", projection.shape))
         windowed = self._windowed_layers()
         return [(one, count) for one, count in ((projection, times - windowed), (local, windowed)) if count]
+
+    def _indexer(self, layers: int) -> list[Count]:
+        view = self._view
+        above = self._below("attention", "attention", "indexer")
+        counts = [
+            self._projection(f"{above}.{view.weight('indexer', p.role)}", p, layers) for p in view.indexer.projections
+        ]
+        for norm in view.indexer.norms:
+            name = f"{above}.{view.weight('indexer', norm.role)}"
+            counts.append(Count(name, norm.axis, 2 * self._product(norm.axis), times=layers))
+        return counts
 
     def _sparse_layers(self, layers: int) -> int:
         """How many layers have experts."""

@@ -254,6 +254,9 @@ class _Reader:
         said.append(f"scores * {self._said(answers.scale)}")
         if answers.softcap is not None:
             said.append(self._softcap(answers.softcap).name)
+        if answers.indexer != "none":
+            chosen, heads = self._values["index_topk"], self._values["index_num_heads"]
+            said.append(f"of these the {chosen} that {self._weight('attention', 'indexer')} chooses with {heads} heads")
         if self._a.positions.kind == "alibi":
             said.append("less the distance * a slope of the head (ALiBi)")
         if answers.sinks:

@@ -26,8 +26,10 @@ class IndexerView(PartView):
             Projection(port.field("indexer", role, self.key_map), role, inputs, outputs, axes, "False", "std", True)
             for role, inputs, outputs, axes in _MAPS
         ]
-        eps = port.value(answers.indexer_norm_eps, "config")
-        call = f"LayerNorm.init(config.IndexHeadSize, eps={eps})"
+        eps = answers.indexer_norm_eps
+        own = "" if eps == port.architecture.norm.eps else "  # whatever norm_eps is"
+        self.key_eps = f"{port.value(eps, 'config')}{own}"
+        call = "LayerNorm.init(config.IndexHeadSize, eps=key_eps)"
         self.norms = [NormField(port.field("indexer", "k_norm", self.key_map), "k_norm", "IndexHeadSize", call)]
 
     @property

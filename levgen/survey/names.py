@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from levgen.reference.record import nth_call
+from levgen.survey.config.indexer_measures import indexer_names
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.questions.activation import ChannelBlock
@@ -59,7 +60,9 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
     whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
     for part, roles in names.items():
         for role, name in roles.items():
-            if part in ("attention", "mlp"):
+            if part == "indexer":
+                path = in_layer_0(prefix["attention"], names["attention"]["indexer"], name)
+            elif part in ("attention", "mlp"):
                 path = in_layer_0(prefix[part], name)
             elif part == "decoder_layer":
                 if role in prefix:
@@ -81,6 +84,9 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
         below = _prefix(whole[part].values())
         result["decoder_layer"][part] = below or None
         result[part] = _below(whole[part], below)
+    if "indexer" in names:
+        above = ".".join(step for step in (f"{stack}.0", result["decoder_layer"]["attention"]) if step)
+        result["indexer"] = _below(whole["indexer"], f"{above}.{result['attention']['indexer']}")
     return result
 
 
@@ -117,6 +123,8 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         attention["inner_norm"] = flow.attention_core.target
     if layer.scores.sinks is not None:
         attention["sinks"] = layer.scores.sinks
+    if layer.indexer is not None:
+        attention["indexer"] = layer.indexer.name
     mlp: dict[str, str] = {}
     if isinstance(block, ChannelBlock) and flow.mlp_output is not None:
         mlp = {"up": block.up, "down": flow.mlp_output}
@@ -148,6 +156,7 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
             **added,
         },
         "attention": _below(attention, attention_prefix),
+        **({} if layer.indexer is None else {"indexer": indexer_names(layer.indexer)}),
         **({"mlp": _below(mlp, mlp_prefix)} if mlp else {}),
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},

@@ -120,7 +120,7 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
         if noise <= _NOISE:
             break
     ported = Ported(reference, _loaded(architecture, port, reference))
-    if architecture.moe.layers != "none":
+    if _chooses(architecture):
         ids = _settled(ported, ids.shape[1])
         with torch.no_grad():
             expected = reference(ids).logits.float().numpy()
@@ -187,12 +187,25 @@ def _forward(reference: Any, lengths: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def _settled(ported: Any, length: int) -> Any:
-    """Token ids [1, T] on which no choice of a router hangs on rounding."""
+    """Token ids [1, T] on which no choice hangs on rounding."""
     import numpy as np
     import torch
 
     drawn = ported.settled(lambda seed: _tokens(token_ids(VOCAB, length, seed=seed)))
     return torch.from_numpy(np.asarray(drawn.array).astype(np.int64))
+
+
+def _chooses(architecture: Architecture) -> bool:
+    """Whether experts or keys are chosen: rounding may then choose others."""
+    return architecture.moe.layers != "none" or architecture.attention.indexer != "none"
+
+
+def _only_chooses(architecture: Architecture, name: str) -> bool:
+    """Whether a parameter is an indexer's: a choice has no gradient, and the rebuilt model has none by it either."""
+    if architecture.attention.indexer == "none":
+        return False
+    steps = [architecture.names["decoder_layer"]["attention"], architecture.names["attention"]["indexer"]]
+    return f".{'.'.join(step for step in steps if step)}." in name
 
 
 def _tokens(ids: Any) -> Any:
@@ -213,7 +226,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     from levgen.runtime import parity
     from levgen.runtime.testing import gradients_by_hf_name, hf_gradients
 
-    ids = token_ids(VOCAB, LONG, seed=1) if architecture.moe.layers == "none" else _settled(ported, LONG)
+    ids = _settled(ported, LONG) if _chooses(architecture) else token_ids(VOCAB, LONG, seed=1)
     around = _around(architecture, port, ported, ids)
     reference, model = around.reference, around.model
     tokens = _tokens(ids)
@@ -225,6 +238,7 @@ def _gradients(architecture: Architecture, port: Any, ported: Any) -> tuple[floa
     trained = {name: p for name, p in reference.named_parameters() if p.requires_grad}
     unused = tuple(n for n, p in trained.items() if p.grad is None and not any(m(n) for m in passed))
     lost = _without_idle_experts(architecture, (*dead, *unused), [*theirs, *trained])
+    lost = tuple(name for name in lost if not _only_chooses(architecture, name))
     ours = gradients_by_hf_name(parity.loss_gradients(model, tokens))
     # A gradient far below the largest is noise: it is compared on the scale of 1e-3 of it.
     errors = [

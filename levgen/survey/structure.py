@@ -12,6 +12,7 @@ from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.questions.activation import ChannelBlock, find_channel_block
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.indexer import Indexer, find_indexer
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.questions.query_growth import find_query_growth
@@ -29,6 +30,7 @@ class LayerFindings:
     roles: Roles
     scores: Scores
     block: ChannelBlock | Mixture | None
+    indexer: Indexer | None = None
 
     @property
     def mixer(self) -> bool:
@@ -40,6 +42,7 @@ class LayerFindings:
     def evidence(self) -> list[Evidence]:
         gate = () if self.gate is None else (self.gate.evidence,)
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
+        found += () if self.indexer is None else self.indexer.evidence
         # That of a mixture is the anatomy's: it was found there as a whole.
         return [*found, *self.block.evidence] if isinstance(self.block, ChannelBlock) else found
 
@@ -88,6 +91,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         scores = find_scores(mixing, roles)
         if scores.query_scaling is not None and scores.layout is None:
             scores = find_query_growth(partial(_call_at, model, ids, index), mixing, roles, scores)
+        indexer = find_indexer(mixing, dataflow, roles, scores)
         of_gate = None if gate is None else gate.bias
         unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias, of_gate})
         if unclaimed:
@@ -101,7 +105,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block))
+        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
 
 

@@ -126,6 +126,13 @@ def test_unknown_type_names_the_nearest() -> None:
         ),
         ({"attention": {"heads": "latent"}, "positions": {"kind": "alibi"}}, "it needs positions.kind=rotary"),
         ({"attention": {"latent_norm_eps": 1e-6}}, "belongs to attention.heads=latent, and attention.heads is grouped"),
+        ({"attention": {"indexer": "every"}}, "attention.indexer needs queries of low rank, attention.heads=latent"),
+        (
+            {"attention": {"heads": "latent", "indexer_layout": "interleaved"}},
+            "attention.indexer_layout needs layers with an indexer: attention.indexer=every",
+        ),
+        ({"derived": {"kinds": "['a b'] * n"}}, "is not a sum or product of HF fields"),
+        ({"derived": {"kinds": "['a'] * n'"}}, "is not a sum or product of HF fields"),
         ({"attention": {"scale": "hidden_dim**-0.5 * "}}, "is not a number, a hyperparameter, or a power of one"),
         ({"positions": {"kind": "learned", "offset": 99}}, "positions.offset: expected int <= 16, for 99"),
         ({"norm": {"eps": None}}, "norm.eps: expected float | str, got null"),

@@ -67,10 +67,12 @@ def test_yarn_scales_the_scores_past_its_trained_length(rendered: Rendered) -> N
         ("youtu", 32 * (512 + 64) * 2),
         ("deepseek_v2", 32 * (512 + 64) * 2),
         ("minicpm3", 62 * (256 + 32) * 2),
+        ("deepseek_v32", 61 * (512 + 64 + 128) * 2),
+        ("glm_moe_dsa", 78 * (512 + 64 + 128) * 2),
     ],
 )
 def test_cache_at_full_size_in_bfloat16(rendered: Rendered, model_type: str, bytes_a_token: int) -> None:
-    """The latent and the part of the key that all heads share, and nothing for each head."""
+    """The latent, the part of the key that all heads share, an indexer's key, and nothing for each head."""
     config = type(rendered.tiny)()
     model = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16),

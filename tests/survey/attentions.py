@@ -176,7 +176,8 @@ class LowMix(nn.Module):
 
     def forward(self, x: Any) -> Any:
         t = x.shape[1]
-        q = self.b(self.n(self.a(x)) if self.low else x).view(t, HEADS, OWN + SHARED)
+        y = self.n(self.a(x)) if self.low else x
+        q = self.b(y).view(t, HEADS, OWN + SHARED)
         down = self.c(x)[0]
         shared = self.f(x)[0] if self.twist == "a map of its own" else down[:, RANK:]
         factor = 2.0 if self.twist == "a factor" else 1.0
@@ -197,8 +198,49 @@ class LowMix(nn.Module):
         s = s * (OWN + SHARED) ** -0.5
         if self.twist == "scale by head":
             s = s * torch.arange(1, HEADS + 1).double()[:, None, None]
-        p = s.masked_fill(torch.ones(t, t).triu(1).bool(), -math.inf).softmax(-1)
+        p = s.masked_fill(self._hidden(x, y), -math.inf).softmax(-1)
         return self.e(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
+
+    def _hidden(self, x: Any, y: Any) -> Any:
+        """[T, T] bool: True where a query doesn't see a key. `y`: what queries are made of."""
+        return torch.ones(x.shape[1], x.shape[1]).triu(1).bool()
+
+
+INDEX_HEADS, INDEX_DIM, CHOSEN = 3, 8, 6
+
+
+class Chooser(nn.Module):
+    """`j` makes queries, `k` and `l` keys, `w` weights: the positions [1, T, CHOSEN] with the largest scores."""
+
+    def __init__(self, turned: Any, *, form: str, offset: int, bias: bool) -> None:
+        super().__init__()
+        self.turned, self.form, self.offset = turned, form, offset
+        self.j = nn.Linear(Q_RANK, INDEX_HEADS * INDEX_DIM, bias=bias)
+        self.k, self.l = nn.Linear(WIDTH, INDEX_DIM, bias=False), nn.LayerNorm(INDEX_DIM, eps=1e-4)
+        self.w = nn.Linear(WIDTH, INDEX_HEADS, bias=False)
+
+    def forward(self, x: Any, y: Any) -> Any:
+        t = x.shape[1]
+        q, k, n = self.j(y).view(t, INDEX_HEADS, INDEX_DIM), self.l(self.k(x))[0], self.offset
+        q, k = (torch.cat((z[..., :n], self.turned(z[..., n : n + SHARED]), z[..., n + SHARED :]), -1) for z in (q, k))
+        s = torch.einsum("thd,sd->ths", q, k)
+        s = {"relu": torch.relu, "linear": torch.Tensor.clone, "softmax": lambda z: z.softmax(-1)}[self.form](s)
+        s = torch.einsum("th,ths->ts", self.w(x)[0], s).masked_fill(torch.ones(t, t).triu(1).bool(), -math.inf)
+        return s.topk(CHOSEN, dim=-1).indices[None]
+
+
+class ChoosyMix(LowMix):
+    """A query sees the keys that `z` chooses. `offset`: of the dimensions that turn."""
+
+    def __init__(self, *, form: str = "relu", offset: int = 0, bias: bool = False, **more: Any) -> None:
+        super().__init__(**more)
+        self.z = Chooser(self._turned, form=form, offset=offset, bias=bias)
+        self.double()
+
+    def _hidden(self, x: Any, y: Any) -> Any:
+        hidden = super()._hidden(x, y)
+        unchosen = torch.ones_like(hidden).scatter(-1, self.z(x, y)[0], False)
+        return hidden | unchosen
 
 
 class Block(nn.Module):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from levgen.survey.config.fields import FieldMap, _unset_holds
-from levgen.survey.config.settle import _follower, _repeated
+from levgen.survey.config.settle import _follower, _one_word, _repeated
 
 FOUND = FieldMap(sizes={"num_layers": "depth", "num_heads": "heads"})
 
@@ -44,6 +44,21 @@ def test_a_list_that_repeats_a_size(held: tuple[list[int], ...], expression: str
     runs = [{"each": each, "heads": h, "depth": d} for each, (h, d) in zip(held, sizes, strict=True)]
     full = {"each": [48] * 40, "heads": 48, "depth": 40}
     assert _repeated(_trials(full, *runs), FOUND, "each") == expression
+
+
+@pytest.mark.parametrize(
+    ("held", "full", "expression"),
+    [
+        ((["whole"] * 4, ["whole"] * 3), ["whole"] * 40, "['whole'] * depth"),
+        ((["whole"] * 4, ["whole", "whole", "part"]), ["whole"] * 40, None),
+        ((["whole"] * 4, ["whole"] * 3), ["part", *["whole"] * 39], None),
+        ((["whole"] * 4, ["whole"] * 3), ["whole"] * 39, None),
+        (([1] * 4, [1] * 3), [1] * 40, None),
+    ],
+)
+def test_a_list_of_one_word(held: tuple[list[Any], ...], full: list[Any], expression: str | None) -> None:
+    runs = [{"each": each, "heads": 2, "depth": depth} for each, depth in zip(held, (4, 3), strict=True)]
+    assert _one_word(_trials({"each": full, "heads": 16, "depth": 40}, *runs), FOUND, "each") == expression
 
 
 @pytest.mark.parametrize(

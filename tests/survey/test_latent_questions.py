@@ -8,7 +8,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from attentions import HEADS, OWN, Q_RANK, RANK, SHARED, VALUE, WIDTH, Block, LowMix
+from attentions import (
+    CHOSEN,
+    HEADS,
+    INDEX_DIM,
+    INDEX_HEADS,
+    OWN,
+    Q_RANK,
+    RANK,
+    SHARED,
+    VALUE,
+    WIDTH,
+    Block,
+    ChoosyMix,
+    LowMix,
+)
 
 from levgen.reference.record import record
 from levgen.survey.evidence import UnresolvedError
@@ -16,12 +30,13 @@ from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
+from levgen.survey.questions.indexer import Indexer, find_indexer
 from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
 
-def _dissect(**answers: Any) -> Anatomy:
-    block = Block(LowMix(**answers), order=answers.pop("order", "pre"))
+def _dissect(mix: Any = LowMix, **answers: Any) -> Anatomy:
+    block = Block(mix(**answers))
     x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     (call,) = record(lambda: block(x), {"layer": block}, arguments=True)
     return dissect(call)
@@ -98,3 +113,48 @@ def test_nothing_turns() -> None:
     _, _, scores = _attention(twist="nothing turns")
     assert scores.layout is None
     assert math.isclose(scores.scale, (OWN + SHARED) ** -0.5, rel_tol=1e-6)
+
+
+def _indexer(**answers: Any) -> Indexer | None:
+    anatomy = _dissect(ChoosyMix, **answers)
+    flow = find_dataflow(anatomy)
+    roles = find_roles(anatomy, flow.attention_core)
+    return find_indexer(anatomy, flow, roles, find_scores(anatomy, roles))
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_what_chooses_keys_is_told_from_attention(layout: str) -> None:
+    found = _indexer(layout=layout)
+    assert found is not None
+    assert (found.name, found.q, found.k, found.k_norm, found.weights) == ("m.z", "j", "k", "l", "w")
+    assert (found.heads, found.head_dim, found.count, found.layout) == (INDEX_HEADS, INDEX_DIM, CHOSEN, layout)
+    assert found.eps == pytest.approx(1e-4, rel=1e-2)
+    form, seen = found.evidence
+    assert (form.chosen, form.error) == (f"{layout}, relu, weighed", 0.0)
+    assert form.runner_up_error > 1e-2
+    assert seen.error < 1e-6
+    assert seen.runner_up_error > 1e-2
+
+
+def test_attention_around_what_chooses_is_as_if_nothing_did() -> None:
+    anatomy = _dissect(ChoosyMix)
+    roles = find_roles(anatomy, find_dataflow(anatomy).attention_core)
+    assert find_scores(anatomy, roles).scale == pytest.approx((OWN + SHARED) ** -0.5)
+    plain = _dissect()
+    assert plain.chooser is None
+    assert find_indexer(plain, find_dataflow(plain), roles, find_scores(anatomy, roles)) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "observed"),
+    [
+        ({"form": "linear"}, "by half, linear, weighed, where relu, weighed is known"),
+        ({"form": "softmax"}, "no candidate reproduces"),
+        ({"offset": 2}, "by half of the last, relu, weighed"),
+        ({"offset": 1}, "no candidate reproduces"),
+        ({"bias": True}, "each with a map of its own"),
+    ],
+)
+def test_what_chooses_in_another_way_is_unknown(answers: dict[str, Any], observed: str) -> None:
+    with pytest.raises(UnresolvedError, match=observed):
+        _indexer(**answers)

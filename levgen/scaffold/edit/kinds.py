@@ -56,6 +56,7 @@ class Kind:
 
 _KINDS = (
     Kind("attention", "attention", ("attention", "positions", "norm", "initialization")),
+    Kind("indexer", "indexer", ("attention", "positions", "initialization"), usual="sparse"),
     Kind("mlp", "mlp", ("mlp", "initialization")),
     Kind("moe", "moe", ("moe", "mlp", "initialization"), usual="softmax"),
     Kind("norm", "norm", ("norm",)),

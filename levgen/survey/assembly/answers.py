@@ -7,6 +7,7 @@ from levgen.architecture.schema import Activation
 from levgen.survey.assembly.names import own_name
 from levgen.survey.assembly.rotation import scales_queries
 from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.indexer_measures import indexer_answers
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
@@ -114,6 +115,7 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         eps = found.factors["latent_norm_eps"]
         latent = {"heads": "latent", "head_dim": "free"}
         latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
+        latent |= indexer_answers(measures, found.factors.get("indexer_norm_eps"))
     return {
         **(latent or _usual_heads(trials, found, measures)),
         "projections": measures.projections,

@@ -41,6 +41,9 @@ SIZES = {
     "qk_nope_head_dim": "qk_nope_head_dim",
     "qk_rope_head_dim": "qk_rope_head_dim",
     "v_head_dim": "v_head_dim",
+    "index_num_heads": "index_num_heads",
+    "index_head_dim": "index_head_dim",
+    "index_topk": "index_topk",
 }
 # What no hyperparameter is where keys and values are made from a vector of low rank.
 _OF_OTHER_HEADS = ("num_kv_heads", "head_dim", "rotary_dim")
@@ -55,6 +58,7 @@ NEUTRAL: dict[str, float | None] = {
     "growth_length": None,
     "growth_exponent": None,
     "value_scale": 1.0,
+    "indexer_norm_eps": None,
     "residual_scale": 1.0,
     "moe_scale": 1.0,
     "moe_norm_order": None,
@@ -341,7 +345,7 @@ def _map_factors(trials: Trials, found: FieldMap) -> None:
         base = measured[id(trials.base)]
         if base is None and all(v is None for v in measured.values()):
             continue
-        tolerance = 1e-3 if name in ("norm_eps", "latent_norm_eps") else 1e-5
+        tolerance = 1e-3 if name.endswith("norm_eps") else 1e-5
         for factor, held, hf in _factor_hypotheses(trials, found, neutral):
             runs = _factor_runs(trials, found, name, hf, measured)
             values = [held(t) for t in runs]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from levgen.survey.config.indexer_measures import IndexerMeasures, measure_indexer
 from levgen.survey.config.latent_measures import LATENT, LatentMeasures, latent_norms, maps_up, measure_latent
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
@@ -96,7 +97,7 @@ _OF_ATTENTION = (
 
 
 @dataclass(frozen=True)
-class Measures(LatentMeasures, MixtureMeasures):
+class Measures(LatentMeasures, IndexerMeasures, MixtureMeasures):
     """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
 
     # sizes
@@ -491,6 +492,7 @@ def _measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mixer=(layer.mixer,),
         names=module_roles(structure, layer),
         **({"v_head_dim": roles.value_dim} | measure_latent(layer)),
+        **measure_indexer(layer.indexer),
         **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from levgen.reference.runs import expanded, is_runs
 from levgen.reference.tiny import is_int
 from levgen.survey.config.fields import FieldMap, field_of, rotation_refusal, sizes_in
+from levgen.survey.config.indexer_measures import INDEXED
 from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
@@ -37,6 +38,7 @@ _FOLLOWS_SIZES = {
     "embedding_scale",
     *MIXTURE,
     *LATENT,
+    *INDEXED,
     "local_kv_multiple",
     "missing_norm",
     "added_bias",
@@ -78,6 +80,7 @@ def settle(trials: Trials, found: FieldMap) -> None:
             continue
         own = trials.of(hf)
         gate = _absence(trials, found, hf) or _follower(trials, found, hf) or _repeated(trials, found, hf)
+        gate = gate or (None if own else _one_word(trials, found, hf))
         if gate is not None:
             found.derived[hf] = gate
         elif own and all(idle(trials, trial) for trial in own):
@@ -148,6 +151,18 @@ def _repeated(trials: Trials, found: FieldMap, hf: str) -> str | None:
         if all(own == repeated for own, repeated in held) and len({repeated[0] for _, repeated in held[1:]}) > 1:
             return f"[{other}] * {layers}"
     return None
+
+
+def _one_word(trials: Trials, found: FieldMap, hf: str) -> str | None:
+    """The word that a list holds as often as there are layers, in every config: no other was tried, and none passes."""
+    layers, default = found.sizes.get("num_layers"), trials.fields[hf]
+    if layers is None or not isinstance(default, list) or not default or not isinstance(default[0], str):
+        return None
+    word = default[0]
+    runs = [trial.values for trial in trials.examined]
+    holds = all(values[hf] == [word] * values[layers] for values in (trials.fields, *runs))
+    varied = len({values[layers] for values in runs}) > 1
+    return f"['{word}'] * {layers}" if holds and varied and word.isidentifier() else None
 
 
 def _sum(values: Mapping[str, Any], names: Iterable[str]) -> int | None:

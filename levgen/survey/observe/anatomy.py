@@ -15,7 +15,7 @@ from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.chain import parts_with_parameters
 from levgen.survey.observe.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
-from levgen.survey.observe.shapes import canonical, native, random_like
+from levgen.survey.observe.shapes import LENGTH, canonical, native, random_like
 from levgen.survey.observe.sums import Sum, explain
 from levgen.survey.questions.learned_activation import Learned, identify_learned
 
@@ -54,6 +54,7 @@ class Anatomy:
     learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
     module: Any = None
     held: dict[str, Any] = field(default_factory=dict)  # leaf -> what it gives [T, N] in every experiment
+    chooser: Call | None = None  # the module that says which keys a query sees; in every experiment it says all
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -62,6 +63,8 @@ class Anatomy:
     def run(self, replaced: dict[str, Any], want: str, *, input: Any = None) -> Any:
         """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
         shaped = {name: native(tensor, self.raw(name)) for name, tensor in {**self.held, **replaced}.items()}
+        if self.chooser is not None:
+            shaped[self.chooser.name] = _everywhere(self.chooser.output)
         return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
 
     def run_each(self, replaced: Sequence[dict[str, Any]], want: str) -> list[Any]:
@@ -81,6 +84,9 @@ class Anatomy:
                 batch[name] = native(first, like).expand(count, *like.shape[1:])
             else:
                 batch[name] = torch.cat([native(one[name], like) for one in every])
+        if self.chooser is not None:
+            chosen = _everywhere(self.chooser.output)
+            batch[self.chooser.name] = chosen.expand(count, *chosen.shape[1:])
         input = self.probe.input.expand(count, *self.probe.input.shape[1:])
         out = self.probe.run(batch, input=input, want=None if want == OUTPUT else want)
         if out.shape[0] != count:
@@ -99,13 +105,17 @@ def dissect(call: Call) -> Anatomy:
     mixture = find_mixture(module, _by_name(made))
     if mixture is not None:  # it is one leaf: what it calls is a part of it
         made = [c for c in made if not c.name.startswith(f"{mixture.bank.name}.")]
+    chooser = _find_chooser(made, holding_parameters=_holding(module))
+    if chooser is not None:  # it is asked about when all else is known
+        made = [c for c in made if c.name != chooser.name and not c.name.startswith(f"{chooser.name}.")]
     made = _call_by_call(made)
     every |= {c.name: c.module for c in made}
     called = [c.name for c in made]
     holding = parts_with_parameters(module, set(called))
     if "" in holding or not holding:
         raise UnresolvedError("what a layer is made of", "it has parameters and calls no module that has", module)
-    loose = {n: p for n, p in module.named_parameters() if not any(n.startswith(f"{leaf}.") for leaf in holding)}
+    known = [*holding, *(() if chooser is None else (chooser.name,))]
+    loose = {n: p for n, p in module.named_parameters() if not any(n.startswith(f"{leaf}.") for leaf in known)}
     by_name = _by_name(made)
     bare = [name for name in dict.fromkeys(called) if name not in holding and _may_be_norm(name, by_name, holding)]
     names = [name for name in dict.fromkeys(called) if name in holding or name in bare]
@@ -132,10 +142,13 @@ def dissect(call: Call) -> Anatomy:
             learned[name] = _learned(one, error)
             continue
         given[name], gave[name] = x, y
-    probe = Probe(call, {name: every[name] for name in leaves})
+    watched = [*leaves, *(() if chooser is None else (chooser.name,))]
+    probe = Probe(call, {name: every[name] for name in watched})
     evidence = [own.evidence for own in learned.values()]
     evidence += mixture.evidence if mixture is not None else ()
-    anatomy = Anatomy(probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module)
+    anatomy = Anatomy(
+        probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module, chooser=chooser
+    )
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
@@ -152,6 +165,31 @@ def _call_by_call(calls: list[Call]) -> list[Call]:
         apart = times[call.name] > 1 and not any(True for _ in call.module.parameters())
         named.append(replace(call, name=f"{call.name}@{number}") if apart else call)
     return named
+
+
+def _find_chooser(made: list[Call], holding_parameters: set[str]) -> Call | None:
+    """The module whose output is whole numbers, some positions for each; the outermost one."""
+    found = [c for c in made if c.name in holding_parameters and _are_positions(c.output)]
+    return min(found, key=lambda c: len(c.name), default=None)
+
+
+def _holding(module: Any) -> set[str]:
+    return {name for name, child in module.named_modules() if any(True for _ in child.parameters())}
+
+
+def _are_positions(output: Any) -> bool:
+    if output is None or output.is_floating_point() or output.is_complex() or output.dim() < 2:
+        return False
+    length = output.shape[-2]
+    return bool(length == LENGTH and output.numel() and int(output.min()) >= 0 and int(output.max()) < length)
+
+
+def _everywhere(chosen: Any) -> Any:
+    """All positions for each, in place of `chosen` [..., T, count]."""
+    import torch
+
+    length = chosen.shape[-2]
+    return torch.arange(length, dtype=chosen.dtype).expand(*chosen.shape[:-1], length)
 
 
 def _by_name(calls: list[Call]) -> dict[str, list[Call]]:

@@ -328,18 +328,18 @@ def _compare(anatomy: Anatomy, bench: Bench, scores: Scores, bias: Any, evidence
         variants["without rotation"] = replace(scores, layout=None)
     variants["scale off by 1%"] = replace(scores, scale=scores.scale * 1.01)
     recorded = anatomy.run(held, roles.core.target).double()
-    errors = {name: relative(_attended(variant, bench, held, bias), recorded) for name, variant in variants.items()}
+    errors = {name: relative(attended(variant, bench, held, bias), recorded) for name, variant in variants.items()}
     evidence.append(choose("attention as a whole", errors, "recorded queries, keys and values", module=bench.module))
     # Scores of about +-_LOUD: what cuts them off makes the largest ones equal.
     factor = math.sqrt(_LOUD / scores.scale / math.sqrt(roles.head_dim))
     loud = {leaf: factor * x / x.std() for leaf, x in held.items()}
-    error = relative(_attended(scores, bench, loud, bias), anatomy.run(loud, roles.core.target).double())
+    error = relative(attended(scores, bench, loud, bias), anatomy.run(loud, roles.core.target).double())
     if not error <= _LOUD_ERROR:
         raise bench.unresolved("attention as a whole", f"off by {error:.1e} where scores are about {_LOUD:g}")
     evidence.append(Evidence("attention of large scores", "as found", error, probe=f"scores of about {_LOUD:g}"))
 
 
-def _attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> Any:
+def attended(scores: Scores, bench: Bench, held: dict[str, Any], bias: Any) -> Any:
     """[T, heads * dim]: what `scores` make of the outputs `held` of the projections."""
     import torch
 
@@ -359,7 +359,7 @@ def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> A
     if bench.query_scaling is not None:
         q = q * bench.query_scaling[:, None, None]
     if scores.layout is not None:
-        q, k = (_turn(x, scores) for x in (q, k))
+        q, k = (turn(x, scores) for x in (q, k))
     s = torch.einsum("thd,shd->hts", q, k.repeat_interleave(group, dim=1)) * scores.scale
     if scores.softcap is not None:
         s = scores.softcap * torch.tanh(s / scores.softcap)
@@ -372,7 +372,7 @@ def _probabilities(scores: Scores, bench: Bench, q: Any, k: Any, bias: Any) -> A
     return torch.cat([s, sinks], dim=-1).softmax(-1)[..., :-1]
 
 
-def _turn(x: Any, scores: Scores) -> Any:
+def turn(x: Any, scores: Scores) -> Any:
     """`x` [T, heads, dim] rotated by its positions."""
     import torch
 

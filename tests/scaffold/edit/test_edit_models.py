@@ -219,6 +219,19 @@ def test_latent_attention_fills_a_stub(project_with):
     assert_in_style(project)
 
 
+def test_an_indexer_comes_before_the_attention_that_is_made_of_it(project_with):
+    project = project_with("llama")
+    with pytest.raises(LevgenError, match="LlamaLatentAttention is made of a LlamaIndexer") as refused:
+        add(project, "llama", "mla", "attention.indexer=every")
+    assert refused.value.hint == "add that first: levgen add-module indexer"
+    assert add(project, "llama", "indexer")[0] == "adds LlamaIndexer"
+    add(project, "llama", "mla", "attention.indexer=every")
+    model, tests = texts(project, "llama")
+    assert model.index("class LlamaIndexer") < model.index("class LlamaLatentAttention")
+    assert "def test_indexer_chooses_as_many_keys_as_it_may" in tests
+    assert_in_style(project)
+
+
 def test_latent_attention_is_refused_where_it_does_not_fit(project_with):
     project = project_with("gemma2")
     before = texts(project, "gemma2")
