@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from levgen.survey.config.indexer_measures import IndexerMeasures, measure_indexer
+from levgen.survey.config.indexer_measures import INDEXED, IndexerMeasures, measure_indexer
 from levgen.survey.config.latent_measures import LATENT, LatentMeasures, latent_norms, maps_up, measure_latent
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures, dense_layers, measure_mixture
@@ -57,6 +57,7 @@ BY_LAYER = (
 # What is of attention alone.
 _OF_ATTENTION = (
     *LATENT,
+    *INDEXED,
     "num_heads",
     "num_kv_heads",
     "local_kv_multiple",
