@@ -201,7 +201,7 @@ class PortView:
         if "attention" in a.unknown:
             said[:2] = ["an attention that is unknown"]
         if "mixer" in a.unknown:
-            said[1] += " in some layers, an unknown mixer in others"
+            said[-2] += " or an unknown mixer"
         if "mlp" in a.unknown:
             said[-1] = "an MLP that is unknown"
         elif "activation" in a.unknown:
