@@ -18,6 +18,7 @@ from levgen.runtime.hf_config.values import (
     field_default,
     get_attribute,
     has_attribute,
+    leaves_out_fraction,
     made,
     no_attribute,
     numbers_read,
@@ -25,6 +26,7 @@ from levgen.runtime.hf_config.values import (
     put_attribute,
     to_hf,
     to_ours,
+    with_fraction,
 )
 
 C = TypeVar("C")
@@ -117,7 +119,7 @@ class HfFields:
         hf = self.standard(cls, hf_config)
         problems: list[str] = []
         values: dict[str, Any] = {}
-        kinds = typing.get_type_hints(cls)
+        kinds, defaults = typing.get_type_hints(cls), class_defaults(type(hf))
         # The length comes first: rotary positions are read with it.
         for ours, field in sorted(self.fields.items(), key=lambda item: item[0] != "max_seq_len"):
             if ours not in kinds:
@@ -128,10 +130,16 @@ class HfFields:
                 value = None if absent else get_attribute(hf, field.name)
                 if value is None and field.unset is not None:
                     value = field.unset(hf)
+                if leaves_out_fraction(defaults, field.name, value):
+                    raise HfConfigError(
+                        f"{field.name} doesn't say which part of a head turns (partial_rotary_factor), and what the "
+                        "model takes then is not known",
+                        "write it into the config",
+                    )
                 values[ours] = to_ours(value, kinds[ours], values.get("max_seq_len"))
             except LevgenError as error:
                 problems.append(f"{ours}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        problems += self._unhandled(hf)
+        problems += self._unhandled(hf, defaults)
         if problems:
             raise _listed(f"{type(hf).__name__} does not fit {cls.__name__}", problems)
         return cls(**values)
@@ -159,7 +167,9 @@ class HfFields:
 
         keywords: dict[str, Any] = {"vocab_size": vocab_size}
         for ours, entry in self.fields.items():
-            put_attribute(keywords, entry.name, to_hf(getattr(config, ours)))
+            value = to_hf(getattr(config, ours))
+            value = with_fraction(value) if leaves_out_fraction(defaults, entry.name, value) else value
+            put_attribute(keywords, entry.name, value)
         known = SimpleNamespace(**keywords)
         for name, value in (*self.fixed.items(), *self.given.items()):
             put_attribute(keywords, name, value(known) if callable(value) else copy.deepcopy(value))
@@ -212,7 +222,7 @@ class HfFields:
         known = {*defaults, *COMMON_FIELDS}
         return [n for n in names if canonical_name(hf_class, n) not in known and not hasattr(hf_class, n)]
 
-    def _unhandled(self, hf: Any) -> list[str]:
+    def _unhandled(self, hf: Any, defaults: Mapping[str, Any]) -> list[str]:
         """What is wrong with the attributes that the table doesn't map to a field."""
         hf_class = type(hf)
         problems = []
@@ -233,7 +243,6 @@ class HfFields:
             (inside.setdefault(canonical_name(hf_class, first), set()) if rest else whole).add(
                 rest.partition(".")[0] or canonical_name(hf_class, first)
             )
-        defaults = class_defaults(hf_class)
         for name, value in hf.to_dict().items():
             if name in whole or name in COMMON_FIELDS:
                 continue

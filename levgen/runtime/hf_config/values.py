@@ -96,6 +96,25 @@ def to_hf(value: Any) -> Any:
     return [to_hf(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+_FRACTION = "partial_rotary_factor"
+
+
+def leaves_out_fraction(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether `value`, of the attribute `name`, doesn't say which part of a head turns, and the class's default does.
+
+    What a reference takes then is a matter of its code: all of a head, or that default.
+    """
+    usual: Any = defaults
+    for step in name.split("."):
+        usual = usual.get(step) if isinstance(usual, Mapping) else None
+    return isinstance(usual, Mapping) and _FRACTION in usual and isinstance(value, Mapping) and _FRACTION not in value
+
+
+def with_fraction(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a rotation that say that all of a head turns."""
+    return {**value, _FRACTION: 1.0}
+
+
 def plain(value: Any) -> Any:
     """A value that compares equal to what the same value becomes in JSON."""
     if isinstance(value, Mapping):

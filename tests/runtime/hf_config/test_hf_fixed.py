@@ -152,3 +152,29 @@ def test_unhandled_value_within_a_config_is_refused() -> None:
     hf.attn_config.alibi_bias_max = 4
     with pytest.raises(LevgenError, match=r"attn_config\.alibi_bias_max=4"):
         NestedConfig.from_hf_config(hf)
+
+
+@dataclass(frozen=True)
+class PartlyTurnedConfig(LmConfig):
+    """A config whose class in transformers turns half of a head where nothing else is said."""
+
+    max_seq_len: int = 64
+    rope: Rotary = Rotary(theta=500.0)
+    hf_fields = HfFields("PhiConfig", {"max_seq_len": "max_position_embeddings", "rope": "rope_parameters"})
+
+    @property
+    def model_type(self):
+        raise NotImplementedError
+
+
+def test_a_rotation_of_whole_heads_says_so_where_the_class_turns_a_part() -> None:
+    hf = PartlyTurnedConfig().to_hf_config(97)
+    assert hf.rope_parameters["partial_rotary_factor"] == 1.0
+    assert PartlyTurnedConfig.from_hf_config(hf).rope == Rotary(theta=500.0, fraction=1.0)
+
+
+def test_a_rotation_that_leaves_out_what_turns_is_refused_where_the_class_says_it() -> None:
+    hf = PartlyTurnedConfig().to_hf_config(97)
+    del hf.rope_parameters["partial_rotary_factor"]
+    with pytest.raises(LevgenError, match=r"rope_parameters doesn't say which part of a head turns"):
+        PartlyTurnedConfig.from_hf_config(hf)
