@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import resource
 import statistics
 import time
@@ -54,14 +55,15 @@ def processor_seconds() -> float:
 
 
 def interleaved(what: str, runners: Mapping[str, Runner], rounds: int) -> dict[str, Timing]:
-    """Every runner once a round, each round starting with another of them. One round before goes untimed.
+    """Every runner once a round, in an order drawn anew for each. One round before goes untimed.
 
-    Nobody pays for what another leaves behind: garbage is collected between the runs, and results are freed there.
+    Nobody pays for what another leaves behind: garbage is collected between the runs, and results are freed there. What
+    the kernel has to do for the memory of the one before falls on all alike, since nobody always comes after the same.
 
     What counts is the time on the wall, or with `PROCESSOR_TIME` set in the environment the processor's.
     """
     clock = processor_seconds if PROCESSOR_TIME in os.environ else time.perf_counter
-    names = list(runners)
+    names, order = list(runners), random.Random(0)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for round_number in track(
         range(rounds + 1),
@@ -70,8 +72,7 @@ def interleaved(what: str, runners: Mapping[str, Runner], rounds: int) -> dict[s
         transient=True,
         disable=not Console().is_terminal,
     ):
-        first = round_number % len(names)
-        for name in names[first:] + names[:first]:
+        for name in order.sample(names, len(names)):
             runners[name].prepare()
             gc.collect()
             start = clock()

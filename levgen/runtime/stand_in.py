@@ -90,6 +90,7 @@ def stand_in(ported: Ported[M], stubs: Iterable[Stub], tokens: NamedArray) -> Po
         model = _standing(model, stub.module, standing)
         for path in paths:
             modules[path].register_forward_hook(_standing_in(*recorded[path]), with_kwargs=True)
+            modules[path].requires_grad_(False)  # ours has no parameters there either
     return dataclasses.replace(ported, model=model, reference=reference)
 
 
