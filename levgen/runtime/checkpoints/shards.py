@@ -15,7 +15,7 @@ from levgen.runtime.checkpoints.names import HfTensor
 
 _ALIGNMENT = 64  # bytes: the CPU backend takes a buffer so aligned as it is, without a copy
 _READERS = 4  # threads
-_PIECE = 16 * 2**20  # bytes that a thread reads at once: the pages of 2 MB stay with it, and few files are opened
+PIECE = 16 * 2**20  # bytes that a thread reads at once: the pages of 2 MB stay with it, and few files are opened
 _CHUNK = 2**20  # bytes of a tensor at once where its values are copied on the way
 
 Slices = tuple[slice, ...]  # with a start and a stop each
@@ -63,7 +63,7 @@ def _pieces(view: np.ndarray[Any, Any]) -> Iterator[tuple[np.ndarray[Any, Any], 
         yield view, 0
         return
     row = math.prod(view.shape[1:])
-    for first, last in _blocks(view.shape[0], row * view.dtype.itemsize, _PIECE):
+    for first, last in _blocks(view.shape[0], row * view.dtype.itemsize, PIECE):
         yield view[first:last], first * row
 
 
