@@ -12,7 +12,8 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.runs import is_runs
 from levgen.reference.tiny import VOCAB, Tiny, is_int, own_fields
 from levgen.survey.config.lists import altered
-from levgen.survey.config.measures import Measures, measure
+from levgen.survey.config.measures import Measures
+from levgen.survey.config.model_measures import measure
 from levgen.survey.evidence import Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.measures import MIXTURE
 from levgen.survey.observe.shapes import LENGTH
