@@ -34,15 +34,15 @@ class Found:
         values = {**self.values, **{name: value for name, value in changes.items() if "." not in name}}
         for path, value in changes.items():
             if "." in path:
-                values = _with_entry(values, path.split("."), value)
+                values = with_entry(values, path.split("."), value)
         return self.config_class(**values)
 
 
-def _with_entry(held: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
+def with_entry(held: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
     """A mapping, or a config, as one in which `path` leads to `value`."""
     values = {**(held.to_dict() if hasattr(held, "to_dict") else held or {})}
     first, *rest = path
-    values[first] = _with_entry(values.get(first), rest, value) if rest else value
+    values[first] = with_entry(values.get(first), rest, value) if rest else value
     return values
 
 

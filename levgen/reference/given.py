@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from levgen.reference.find import Found
+from levgen.reference.find import Found, with_entry
 
 _MISSING = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 _VALUES = (1.0, 1, True, "")
@@ -26,17 +26,10 @@ def with_given(found: Found) -> Found:
         given, missing = further
     if not given or missing != _BUILDS:
         return found
-    values: Mapping[str, Any] = found.values
+    values = found.values
     for path, value in given.items():
-        values = _stated(values, path.split("."), value)
-    return replace(found, values=dict(values), given=(*found.given, *given))
-
-
-def _stated(held: Mapping[str, Any] | None, path: list[str], value: Any) -> dict[str, Any]:
-    """What a `config.json` holds, with `value` where `path` leads."""
-    first, *rest = path
-    own = dict(held or {})
-    return {**own, first: _stated(own.get(first), rest, value) if rest else value}
+        values = with_entry(values, path.split("."), value)
+    return replace(found, values=values, given=(*found.given, *given))
 
 
 def _missing(found: Found, given: Mapping[str, Any]) -> str | None:

@@ -542,7 +542,13 @@ def _averaged(before: Callable[[int], int], *, kept: bool = True) -> Change:
 
 
 STREAMS = [
-    Oddity("a stream averaged over its terms", _averaged(lambda i: 2 * i + 1), right={"layer.sums": "averaged"}),
+    # The norms that read the stream take its scale away, all but their eps.
+    Oddity(
+        "a stream averaged over its terms",
+        _averaged(lambda i: 2 * i + 1),
+        right={"layer.sums": "averaged"},
+        same=True,
+    ),
     Oddity("a stream averaged from two terms on", _averaged(lambda i: 2 * i + 2), rare=True),
     Oddity("a stream averaged anew in each layer", _averaged(lambda i: 1), rare=True),
     Oddity("a stream that fades by depth", _averaged(lambda i: 2 * i + 1, kept=False), rare=True),

@@ -265,8 +265,8 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
     anatomy.inputs[name] = found
 
 
-# Of what a rotation in fp32 leaves as it is.
-_SAME, _ROTATED = 1e-9, 3e-7
+# What rotates in fp32 rounds even what it leaves as it is, by half of that type's eps at most.
+_SAME, _ROTATED = 1e-9, 2**-23
 
 
 def _columns(target: Any, earlier: dict[str, Any], accept: float = _SAME) -> Columns | None:
