@@ -171,6 +171,26 @@ def module_from_torch(template: T, hf_module: Any) -> T:
     return _filled(template, hf_module.state_dict(), type(hf_module).__name__)
 
 
+def unlike_shapes(model: Any, hf_model: Any) -> list[str]:
+    """The tensors that our model and a transformers model don't share, or have in other shapes: a line for each.
+
+    Both may be without their weights: shapes in the place of arrays, and tensors on the device `meta`.
+    """
+    ours = {tensor.name: tensor.shape for tensor in hf_tensors(model)}
+    named = checkpoint_names(hf_model, dict(hf_model.named_parameters()))
+    theirs = {name: tuple(tensor.shape) for name, tensor in named.items()}
+    problems = [f"{name}: only the reference has it" for name in theirs.keys() - ours.keys()]
+    # Buffers are stored too; a tied parameter is stored under two names and is one.
+    stored = checkpoint_names(hf_model, dict(hf_model.named_parameters()) | dict(hf_model.named_buffers()))
+    problems += [f"{name}: only ours has it" for name in ours.keys() - stored.keys()]
+    problems += [
+        f"{name}: ours {ours[name]}, the reference {theirs[name]}"
+        for name in ours.keys() & theirs.keys()
+        if ours[name] != theirs[name]
+    ]
+    return sorted(problems)
+
+
 def hf_gradients(hf_model: Any) -> dict[str, Array]:
     """The gradient of each trained parameter by its name in the checkpoint, after `backward`. Tied ones have one name.
 

@@ -2,17 +2,15 @@
 
 import math
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from levgen.architecture.schema import Architecture
-from levgen.importing import import_file
 from levgen.reference.randomize import token_ids
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.observe.shapes import LONG
+from levgen.survey.port import with_weights
 
 # In fp32. Gradients are of sums of many terms, and of the loss.
 LOGITS, GRADIENTS = 1e-4, 1e-3
@@ -43,18 +41,6 @@ class Rebuilt:
     def holds(self) -> bool:
         gradients = 0.0 if self.gradients is None else self.gradients
         return self.logits <= LOGITS and gradients <= GRADIENTS and not self.dead
-
-
-def load_port(architecture: Architecture) -> Any:
-    """The model file of `architecture`, rendered and imported."""
-    from levgen.scaffold.names import model_name
-    from levgen.scaffold.port import render_model
-
-    name = model_name("surveyed")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "surveyed.py"
-        path.write_text(render_model(architecture, name), encoding="utf-8")
-        return import_file(path, "levgen_surveyed")
 
 
 @dataclass(frozen=True)
@@ -119,7 +105,7 @@ def pair(architecture: Architecture, port: Any, tiny: Tiny, changes: Mapping[str
             noise = max(noise, relative_error(other, expected))
         if noise <= _NOISE:
             break
-    ported = Ported(reference, _loaded(architecture, port, reference))
+    ported = Ported(reference, with_weights(architecture, port, reference))
     if _chooses(architecture):
         ids = _settled(ported, ids.shape[1])
         with torch.no_grad():
@@ -271,32 +257,3 @@ def _passed_by(architecture: Architecture) -> list[Callable[[str], Any]]:
 
     owns = PortView(architecture, model_name("surveyed")).unknown.values()
     return [re.compile(re.escape(own.path).replace(r"\{\}", r"\d+") + r"\.").match for own in owns]
-
-
-def _loaded(architecture: Architecture, port: Any, reference: Any) -> Any:
-    """The port with the config and the weights of `reference`."""
-    from levgen.runtime.testing import load_from_torch
-
-    if architecture.reference is not None:
-        return load_from_torch(port.SurveyedLMHeadModel, reference)
-    from levgen.reference.hf_config import _unset
-    from levgen.runtime.abstract import abstract_model
-    from levgen.runtime.rotary import Rotary
-    from levgen.runtime.testing import module_from_torch
-
-    values: dict[str, Any] = {}
-    for name, parameter in architecture.hyperparameters.items():
-        value: Any = parameter.default
-        if parameter.hf is not None:
-            value = getattr(reference.config, parameter.hf.partition(".")[0], None)
-            for key in parameter.hf.split(".")[1:]:
-                value = value[key]
-            if value is None and parameter.unset is not None:
-                value = _unset(parameter.unset)(reference.config)
-            if isinstance(value, Mapping):
-                value = Rotary.from_hf(value, max_seq_len=LONG)
-        elif isinstance(value, dict):
-            value = Rotary(**value)
-        values[name] = tuple(value) if isinstance(value, list) else value
-    config = port.SurveyedConfig(**values)
-    return module_from_torch(abstract_model(port.SurveyedLMHeadModel, config, VOCAB), reference)

@@ -20,11 +20,12 @@ from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off
 from levgen.survey.mixture.balance import find_balance
 from levgen.survey.mixture.stepped import find_numbered, find_stepped
 from levgen.survey.observe.shapes import LENGTH
+from levgen.survey.port import load_port, unlike_at_full_size
 from levgen.survey.questions.initialization import find_initialization
 from levgen.survey.questions.score_scaling import find_score_scaling
 from levgen.survey.questions.uneven import find_uneven
 from levgen.survey.questions.vocabulary import find_vocabulary
-from levgen.survey.rebuild import Rebuilt, load_port, rebuild
+from levgen.survey.rebuild import Rebuilt, rebuild
 from levgen.survey.report import Survey
 from levgen.survey.unknown.holes import evidence_around, find_holes
 from levgen.survey.unknown.inside import Inside, fields_inside
@@ -50,6 +51,8 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
 
     `around`: where that lies in one module of each layer, go on around it (`Survey.stubbed`).
     """
+    from levgen.scaffold.complete import complete
+
     start = time.monotonic()
     evidence: list[Evidence] = []
     unknown: list[Unknown] = []
@@ -77,12 +80,17 @@ def survey_found(found: Found, *, around: bool = True) -> Survey:
         evidence += fields.evidence
         unknown += fields.unknown
         assembled = assemble(trials, fields, init, inside, balance)
-        rebuilt = _rebuilt(assembled, trials, fields)
+        port = load_port(complete(assembled))
+        rebuilt = _rebuilt(assembled, port, trials, fields)
         errors = tuple(one.logits for one in rebuilt)
         gradient = rebuilt[0].gradients
         differing = [one for one in rebuilt if not one.holds]
         unknown += [Unknown("the rebuilt model", _failure(one)) for one in differing]
-        if not differing:
+        unlike = unlike_at_full_size(assembled, port, found)
+        if unlike:
+            more = f", and {len(unlike) - 1} more" if len(unlike) > 1 else ""
+            unknown.append(Unknown("the rebuilt model", f"at the config class's defaults: {unlike[0]}{more}"))
+        if not differing and not unlike:
             architecture = assembled
     except UnresolvedError as error:
         unknown.append(error.unknown)
@@ -120,14 +128,12 @@ def _begin(reference: Tiny, unknown: list[Unknown], *, around: bool) -> tuple[Tr
     return begin(replace(reference, plugs=plugs)), plugs
 
 
-def _rebuilt(architecture: Architecture, trials: Trials, fields: FieldMap) -> list[Rebuilt]:
+def _rebuilt(architecture: Architecture, port: Any, trials: Trials, fields: FieldMap) -> list[Rebuilt]:
     """The model rebuilt in the tiny config, gradients too, and in one where every mapped field has another value.
 
     Modules that are unknown are stood in for by the reference's own: it is compared as it is, with nothing plugged.
     """
-    from levgen.scaffold.complete import complete
-
-    port, reference = load_port(complete(architecture)), replace(trials.tiny, plugs=None)
+    reference = replace(trials.tiny, plugs=None)
     varied = _varied(trials, fields)
     base = rebuild(architecture, port, reference, {}, gradients=True)
     return [base, *([rebuild(architecture, port, reference, varied, gradients=False)] if varied else [])]

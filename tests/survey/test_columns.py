@@ -14,7 +14,7 @@ from levgen.reference.find import find_type
 from levgen.reference.tiny import Tiny, tiny
 from levgen.scaffold.complete import complete
 from levgen.scaffold.project import project_files
-from levgen.survey.rebuild import load_port
+from levgen.survey.port import load_port
 from levgen.survey.sweep import columns
 from levgen.survey.sweep.draw import draw, hf_fields
 

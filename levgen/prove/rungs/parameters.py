@@ -7,6 +7,7 @@ from levgen.prove.bench import LENGTH, Bench, abstract
 from levgen.prove.outcome import Case, Outcome, failed, passed
 from levgen.prove.rungs.traces import FULL_VOCAB
 from levgen.runtime.checkpoints.names import hf_tensors
+from levgen.runtime.testing import unlike_shapes
 
 
 def parameters(bench: Bench) -> Outcome:
@@ -35,23 +36,11 @@ def _at_full_size(model_class: Any, config: Any) -> tuple[int, list[str]]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from levgen.runtime.checkpoints.from_torch import checkpoint_names
     from levgen.runtime.parity import reference_config
 
-    ours = {tensor.name: tensor.shape for tensor in hf_tensors(abstract(model_class, config, FULL_VOCAB))}
+    model = abstract(model_class, config, FULL_VOCAB)
     with torch.device("meta"):
         reference = AutoModelForCausalLM.from_config(
             reference_config(config, FULL_VOCAB.size), attn_implementation="eager"
         )
-    named = checkpoint_names(reference, dict(reference.named_parameters()))
-    theirs = {name: tuple(tensor.shape) for name, tensor in named.items()}
-    problems = [f"{name}: only the reference has it" for name in theirs.keys() - ours.keys()]
-    # Buffers are stored too; a tied parameter is stored under two names and is one.
-    buffers = checkpoint_names(reference, dict(reference.named_parameters()) | dict(reference.named_buffers()))
-    problems += [f"{name}: only ours has it" for name in ours.keys() - buffers.keys()]
-    problems += [
-        f"{name}: ours {ours[name]}, the reference {theirs[name]}"
-        for name in ours.keys() & theirs.keys()
-        if ours[name] != theirs[name]
-    ]
-    return len(ours), sorted(problems)
+    return len(hf_tensors(model)), unlike_shapes(model, reference)

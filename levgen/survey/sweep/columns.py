@@ -15,7 +15,8 @@ from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.tiny import VOCAB, Tiny
 from levgen.survey.observe.shapes import LENGTH
-from levgen.survey.rebuild import GRADIENTS, LOGITS, Pair, load_port, pair
+from levgen.survey.port import load_port
+from levgen.survey.rebuild import GRADIENTS, LOGITS, Pair, pair
 from levgen.survey.sweep.draw import draw
 
 if TYPE_CHECKING:
