@@ -351,6 +351,9 @@ class Moe(Answers):
     shared: Literal["none", "plain", "gated"] = "none"  # an expert that every token goes to; gated: times a sigmoid
     # The width of the shared expert, where it is none of its own: so many times that of the others.
     shared_multiple: Annotated[int, Meta(ge=1)] | Identifier | None = None
+    # The layer adds it, an MLP beside the mixture: it is no part of the mixture's module.
+    shared_beside: bool = False
+    shared_optional: bool = False  # a width of 0 says that there is none
     balance: bool = True  # the loss of routers that are out of balance is a part of the model's
 
     @property
@@ -379,6 +382,16 @@ class Moe(Answers):
             raise ValueError("moe.bias, transposed and interleaved are known with moe.stored=stacked")
         if self.shared_multiple is not None and self.shared == "none":
             raise ValueError("moe.shared_multiple is the width of a shared expert, and moe.shared is none")
+        if self.shared_beside and (self.shared != "plain" or self.layers != "every"):
+            raise ValueError(
+                "moe.shared_beside=true is known with moe.shared=plain and moe.layers=every, and they are "
+                f"{self.shared} and {self.layers}"
+            )
+        if self.shared_optional and (not self.shared_beside or self.shared_multiple is not None):
+            raise ValueError(
+                "moe.shared_optional=true is known of a shared expert with a width of its own, beside the mixture: "
+                "moe.shared_beside=true and moe.shared_multiple=null"
+            )
         given = [answer for answer, _ in self.differing()]
         if self.layers == "none" and given:
             raise ValueError(f"moe.{given[0]} needs layers with experts: moe.layers=every")

@@ -22,6 +22,7 @@ VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96,
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 _OPEN = (EXPERTS, CHOSEN, 2)
 _GROUPS = 4  # of experts
+_ABSENT = 64  # of what a class leaves out
 _PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 _NESTED = re.compile(r"\.\d+\..*\.(\d+)\.")
 _LAYER = re.compile(r"\.(\d+)\.")
@@ -168,6 +169,7 @@ def tiny(found: Found) -> Tiny:
     values = _with_dense_layer(found, fields, values)
     values = _without_large(found, fields, values)  # a layer without experts may be as wide as at full size
     values = _with_few_chosen(found, fields, values)
+    values = _with_absent_parts(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
 
 
@@ -585,6 +587,24 @@ def _with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str,
         lost = base - _of_experts(_shapes(found, mixed) or {})
         if lost and all(_LAYER.findall(each)[:1] == ["0"] for each in lost) and _problem(found, mixed) is None:
             return mixed
+    return values
+
+
+def _with_absent_parts(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a small size where a size of 0 leaves a part out: another adds tensors that are as wide, or twice
+    as wide, to every layer, and changes nothing else."""
+    base = _shapes(found, values) or {}
+    for name, value in fields.items() if base else ():
+        if not is_int(value) or value != 0 or name in values:
+            continue
+        other = {**values, name: _ABSENT}
+        shapes = _shapes(found, other) or {}
+        added = {key: shape for key, shape in shapes.items() if key not in base}
+        everywhere = {tuple(_LAYER.findall(key)[:1]) for key in added} == {(str(index),) for index in range(DEPTH)}
+        wide = all({_ABSENT, 2 * _ABSENT} & set(shape) for shape in added.values())
+        kept = {key: shape for key, shape in shapes.items() if key in base} == base
+        if everywhere and wide and kept and _problem(found, other) is None:
+            values, base = other, shapes
     return values
 
 

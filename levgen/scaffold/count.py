@@ -229,10 +229,11 @@ class _Counter:
         ):
             name = f"{self._below('mlp', 'moe', 'experts')}.*.{view.weight('moe', role)}"
             counts.append(Count(name, shape, embed * width + answers.bias * out, times=each, active=active))
-        if answers.shared != "none":
-            shared = view.weight("moe", "shared")
+        if answers.shared != "none" and self._sizes["SharedMlp"]:
+            beside = view.shared_beside is not None
+            above = self._below(None, "decoder_layer", "shared") if beside else self._below("mlp", "moe", "shared")
             for projection in view.mlp.projections:
-                name = f"{self._below(None, 'decoder_layer', 'mlp')}.{shared}.{view.weight('mlp', projection.role)}"
+                name = ".".join(step for step in (above, view.weight("mlp", projection.role)) if step)
                 # The class of the dense layers is that of the shared expert too: its axis is another there.
                 shape = (
                     projection.shape

@@ -361,7 +361,12 @@ class _Reader:
         ]
         if answers.shared != "none":
             gate = [Step("* sigmoid", self._weight("moe", "shared_gate"))] if answers.shared == "gated" else []
-            lanes.append(Lane("shared", (Step(self._weight("moe", "shared"), f"down({act}(gate) * up)"), *gate)))
+            name = self._weight(*(("decoder_layer", "shared") if answers.shared_beside else ("moe", "shared")))
+            inside = f"{act}(gate) * up" if self._a.mlp.kind == "gated" else f"{act}(up)"
+            does = f"down({inside})"
+            if answers.shared_optional:
+                does += f", where shared_expert_dim ({self._values.get('shared_expert_dim')}) isn't 0"
+            lanes.append(Lane("shared", (Step(name, does), *gate)))
         weighed = "experts(weights * x)" if answers.weighs == "input" else "weights * experts"
         join = f"sum of {weighed}" + (" + shared" if answers.shared != "none" else "")
         return Branch("mlp", before, tuple(lanes), Step(join, self._without_experts(str(act))), output)

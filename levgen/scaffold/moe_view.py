@@ -20,7 +20,8 @@ class MoeView:
         self.router = self._field("router")
         self.correction_bias = self._field("correction_bias") if self._answers.correction else None
         self.experts = self._field("experts")
-        self.shared = self._field("shared") if self._answers.shared != "none" else None
+        shares = self._answers.shared != "none" and not self._answers.shared_beside
+        self.shared = self._field("shared") if shares else None
         self.shared_gate = self._field("shared_gate") if self._answers.shared == "gated" else None
 
     def _field(self, role: str) -> str:
@@ -89,8 +90,9 @@ class MoeView:
     def summary(self) -> str:
         """`Mixture of experts: a token goes to those with the largest probabilities, and to one that all share`"""
         scores = {"softmax": "probabilities", "sigmoid": "scores"}.get(self._answers.scores, "logits")
-        shared = {"none": "", "plain": ", and to one that all share", "gated": ", and through a gate to a shared one"}
-        return f"Mixture of experts: a token goes to those with the largest {scores}{shared[self._answers.shared]}"
+        shared = "" if self.shared is None else ", and to one that all share"
+        shared = ", and through a gate to a shared one" if self.shared_gate is not None else shared
+        return f"Mixture of experts: a token goes to those with the largest {scores}{shared}"
 
     # Forward ----------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class ParityView:
         if self._port.architecture.moe.layers != "none":
             chosen = ', "num_experts_per_tok": 1' if "num_experts_per_tok" in own else ""
             changes.append(f'{{"num_experts": 9{chosen}}}')
+        if self._port.architecture.moe.shared_optional:
+            changes.append('{"shared_expert_dim": 0}')
         if self._port.architecture.moe.groups:
             changes.append('{"num_expert_groups": 1, "num_kept_groups": 1}')
         changes += [
@@ -130,24 +132,27 @@ class ParityView:
     def _latent(self) -> bool:
         return self._port.architecture.attention.heads == "latent"
 
-    def path(self, part: Literal["attention", "mlp"], end: Literal["in", "out"], layer: int) -> str:
-        """The reference's module in a layer where hidden states enter `part`, or the one where they leave it."""
+    def path(self, part: Literal["attention", "mlp", "shared"], end: Literal["in", "out"], layer: int) -> str:
+        """The reference's module in a layer where hidden states enter `part`, or the one where they leave it.
+
+        `shared`: the MLP beside experts.
+        """
         if part in self._port.unknown:
             return self._port.unknown[part].path.format(layer)
         above = self._port.weight("decoder_layer", part)
         names = [self._port.weight("transformer", "layers"), str(layer), above]
         if above is None and part == "mlp" and self._port.architecture.moe.layers != "none":
             return self._around_experts(names[:2])
-        if part == "attention" or self._port.architecture.moe.layers == "none":
+        if part != "mlp" or self._port.architecture.moe.layers == "none":
             view = self._port.attention if part == "attention" else self._port.mlp
             always = [projection for projection in view.projections if projection.when is None]
             entry = always[-1] if end == "out" else next(one for one in always if one.inputs == "config.Embed")
-            names.append(self._port.weight(part, entry.role))
+            names.append(self._port.weight("attention" if part == "attention" else "mlp", entry.role))
         return renamed_steps(".".join(name for name in names if name), self._port.architecture.renamed)
 
     def _around_experts(self, layer: list[str | None]) -> str:
         """The module that holds a mixture of experts in memory, where files don't name one in a layer."""
-        roles = ("router", "experts", *(("shared",) if self._port.architecture.moe.shared != "none" else ()))
+        roles = ("router", "experts", *(("shared",) if self._port.moe.shared is not None else ()))
         files = [".".join(name for name in (*layer, self._port.weight("moe", role)) if name) for role in roles]
         held = [renamed_steps(name, self._port.architecture.renamed).replace(".", "/") for name in files]
         return posixpath.commonpath(held).replace("/", ".")

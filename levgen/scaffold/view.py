@@ -510,12 +510,19 @@ class PortView:
         ]
         if self.added_bias is not None:
             self.field("decoder_layer", "added_bias", key_map)
+        if self.shared_beside is not None:
+            self.field("decoder_layer", "shared", key_map)
         return PartView([], norms, key_map)
 
     @cached_property
     def added_bias(self) -> str | None:
         """The field of a bias that a layer adds to what attention puts out."""
         return None if self.architecture.layer.added_bias == "none" else self.field("decoder_layer", "added_bias", {})
+
+    @cached_property
+    def shared_beside(self) -> str | None:
+        """The field of an MLP that a layer adds to what its experts give."""
+        return self.field("decoder_layer", "shared", {}) if self.architecture.moe.shared_beside else None
 
     @cached_property
     def blocks(self) -> tuple[Literal["attention", "mlp"], ...]:
@@ -597,18 +604,29 @@ class PortView:
             return "attended"
 
         def mlp(x: str) -> str:
-            return f"self.{fields['mlp']}({x})"
+            shared = self.shared_beside
+            if shared is None:
+                return f"self.{fields['mlp']}({x})"
+            given, named = (x, []) if x.isidentifier() else ("to_mlp", [f"to_mlp = {x}"])
+            if not self.architecture.moe.shared_optional:
+                lines.extend((*named, f"mixed = self.{fields['mlp']}({given}) + self.{shared}({given})"))
+                return "mixed"
+            lines.extend((*named, f"mixed = self.{fields['mlp']}({given})", f"if self.{shared} is not None:"))
+            lines.append(f"    mixed = mixed + self.{shared}({given})")
+            return "mixed"
 
         if layer.parallel == "shared":
             lines.append(f"h = {norm('attention_norm', 'x')}")
-            return [*lines, f"return x + {attention('h')}{scale} + {mlp('h')}{scale}"]
+            attended, mixed = attention("h"), mlp("h")
+            return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
         if layer.parallel == "separate":
             attended, mixed = attention(norm("attention_norm", "x")), mlp(norm("mlp_norm", "x"))
             return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
         if layer.norms == "post":
             first = norm("attention_norm", f"x + {attention('x')}{scale}")
+            lines.append(f"h = {first}")
             second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
-            return [*lines, f"h = {first}", f"return {second}"]
+            return [*lines, f"return {second}"]
         attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
         averaged = layer.sums == "averaged"
         if not layer.mlp:
@@ -627,8 +645,9 @@ class PortView:
         if not layer.mlp:
             return "One block: pre-norm attention, and no MLP"
         after_experts = "" if layer.mlp_output_norm == "none" else ", and a norm after experts"
+        mlp = "MLP" if self.shared_beside is None else "experts, and an MLP beside them"
         return {
-            "pre": f"One block: pre-norm attention, then pre-norm MLP{after_experts}",
+            "pre": f"One block: pre-norm attention, then pre-norm {mlp}{after_experts}",
             "post": "One block: attention, then MLP, with a norm after each sum",
             "sandwich": "One block: attention, then MLP, with a norm before and after each",
             "output": "One block: attention, then MLP, with a norm on what each puts out",

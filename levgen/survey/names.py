@@ -7,7 +7,6 @@ from levgen.reference.record import nth_call
 from levgen.survey.config.indexer_measures import indexer_names
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
-from levgen.survey.questions.activation import ChannelBlock
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import source_of_norm
 from levgen.survey.structure import LayerFindings, Structure
@@ -56,7 +55,10 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
         index = held[0] if held else 0
         return renamed(f"{layers}.{index}.{rest}").replace(f".{index}.", ".0.", 1)
 
-    prefix = {part: names["decoder_layer"][part] for part in ("attention", "mlp") if part in names["decoder_layer"]}
+    outer = names["decoder_layer"]
+    # Where a layer's experts have an MLP beside them, that is the one with names of its own here.
+    homes = {"attention": "attention", "mlp": "shared" if "shared" in outer else "mlp"}
+    prefix = {part: outer[home] for part, home in homes.items() if home in outer}
     whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
     for part, roles in names.items():
         for role, name in roles.items():
@@ -65,7 +67,7 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
             elif part in ("attention", "mlp"):
                 path = in_layer_0(prefix[part], name)
             elif part == "decoder_layer":
-                if role in prefix:
+                if role in ("attention", "mlp", "shared"):
                     continue
                 path = in_layer_0(name)
             elif role == "layers":
@@ -82,7 +84,7 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
     result["transformer"] = {"layers": stack, **result.get("transformer", {})}
     for part in blocks:
         below = _prefix(whole[part].values())
-        result["decoder_layer"][part] = below or None
+        result["decoder_layer"][homes[part]] = below or None
         result[part] = _below(whole[part], below)
     if "indexer" in names:
         above = ".".join(step for step in (f"{stack}.0", result["decoder_layer"]["attention"]) if step)
@@ -125,18 +127,11 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         attention["sinks"] = layer.scores.sinks
     if layer.indexer is not None:
         attention["indexer"] = layer.indexer.name
-    mlp: dict[str, str] = {}
-    if isinstance(block, ChannelBlock) and flow.mlp_output is not None:
-        mlp = {"up": block.up, "down": flow.mlp_output}
-        if block.gate is not None:
-            separate = block.projections == "separate"
-            mlp = {"gate": block.gate, **mlp} if separate else {"gate_up": block.up, "down": mlp["down"]}
-        if block.act is not None:
-            mlp["act"] = block.act
-    if flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output:
-        mlp["inner_norm"] = flow.mlp_core.target
-    attention_prefix = _prefix(attention.values())
-    mlp_prefix = block.bank.name if isinstance(block, Mixture) else _prefix(mlp.values())
+    mlp = _mlp_names(layer)
+    attention_prefix, mlp_prefix = _prefix(attention.values()), _prefix(mlp.values())
+    blocks = {} if block is None else {"mlp": mlp_prefix or None}
+    if isinstance(block, Mixture):
+        blocks = {"mlp": block.bank.name, **({"shared": mlp_prefix or None} if mlp else {})}
     embeddings = {
         "token": structure.embeddings.token,
         "position": structure.embeddings.position,
@@ -151,7 +146,7 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         "transformer": _named(layers=structure.chain.name, norm=structure.head.norm),
         "decoder_layer": {
             "attention": attention_prefix or None,
-            **({} if block is None else {"mlp": mlp_prefix or None}),
+            **blocks,
             **flow.norm_roles,
             **added,
         },
@@ -161,6 +156,23 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},
     }
+
+
+def _mlp_names(layer: LayerFindings) -> dict[str, str]:
+    """Role -> module of a layer's MLP, or of the one beside its experts; nothing where there is none."""
+    flow, block = layer.dataflow, layer.dense
+    beside = flow.beside
+    core, output = (flow.mlp_core, flow.mlp_output) if beside is None else (beside.core, beside.output)
+    if block is None or core is None or output is None:
+        return {}
+    mlp = {"up": block.up, "down": output}
+    if block.gate is not None:
+        mlp = {"gate": block.gate, **mlp} if block.projections == "separate" else {"gate_up": block.up, "down": output}
+    if block.act is not None:
+        mlp["act"] = block.act
+    if core.target != output:
+        mlp["inner_norm"] = core.target
+    return mlp
 
 
 def latent_names(roles: Roles) -> dict[str, str]:

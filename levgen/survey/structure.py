@@ -31,6 +31,12 @@ class LayerFindings:
     scores: Scores
     block: ChannelBlock | Mixture | None
     indexer: Indexer | None = None
+    beside: ChannelBlock | None = None  # an MLP beside a mixture of experts
+
+    @property
+    def dense(self) -> ChannelBlock | None:
+        """The MLP of the layer, or the one beside its experts."""
+        return self.block if isinstance(self.block, ChannelBlock) else self.beside
 
     @property
     def mixer(self) -> bool:
@@ -44,7 +50,7 @@ class LayerFindings:
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
         found += () if self.indexer is None else self.indexer.evidence
         # That of a mixture is the anatomy's: it was found there as a whole.
-        return [*found, *self.block.evidence] if isinstance(self.block, ChannelBlock) else found
+        return found if self.dense is None else [*found, *self.dense.evidence]
 
 
 @dataclass(frozen=True)
@@ -99,13 +105,14 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
                 "what a layer is made of", f"parameters outside called modules: {unclaimed}", call.module
             )
         block = _block(anatomy, dataflow)
+        beside = None if dataflow.beside is None else find_channel_block(anatomy, dataflow.beside.core)
         own = block.act if isinstance(block, ChannelBlock) else None
         elsewhere = sorted(anatomy.learned.keys() - {own})
         if elsewhere:
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer))
+        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer, beside))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
 
 

@@ -56,6 +56,12 @@ def test_a_switch_that_windows_need_is_on() -> None:
     assert tiny(find_type("qwen2_moe")).config().sliding_window == WINDOW
 
 
+def test_a_part_that_a_size_of_0_leaves_out_is_there() -> None:
+    for model_type in ("granitemoeshared", "granitemoe_swa"):
+        assert tiny(find_type(model_type)).config().shared_intermediate_size > 0
+    assert "num_nextn_predict_layers" not in tiny(find_type("nemotron_h")).values
+
+
 def test_a_list_says_that_one_layer_has_no_experts() -> None:
     assert tiny(find_type("mellum")).config().mlp_layer_types == ["dense", "sparse", "sparse", "sparse"]
 

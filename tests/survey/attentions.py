@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+from mixtures import Many
 from torch import nn
 
 WIDTH, HEADS, KV, DIM = 20, 4, 2, 6
@@ -259,6 +260,8 @@ class Block(nn.Module):
         self.g, self.h, self.i = nn.Linear(WIDTH, 14), nn.Linear(WIDTH, 14), nn.Linear(14, WIDTH)
         if "bias" in order:
             self.w = nn.Parameter(torch.zeros(WIDTH))
+        if "experts" in order:
+            self.q = Many()
         self.double()
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.4)
@@ -304,6 +307,17 @@ class Block(nn.Module):
             case "bias of the MLP":
                 x = x + f * self.m(self.s(x))
                 return x + f * (self._thick(self.t(x)) + self.w)
+            case "experts":
+                x = x + f * self.m(self.s(x))
+                y = self.t(x)
+                return x + f * (self.q(y) + self._thick(y))
+            case "experts and half":
+                x = x + f * self.m(self.s(x))
+                y = self.t(x)
+                return x + f * (self.q(y) + 0.5 * self._thick(y))
+            case "experts before a norm":
+                x = x + f * self.m(self.s(x))
+                return x + f * (self.q(self.t(x)) + self._thick(x))
             case "normed residual":
                 x = self.s(x)
                 return x + f * self.m(x) + f * self._thick(self.t(x))

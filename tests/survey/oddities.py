@@ -15,6 +15,8 @@ from transformers import (
     ApertusForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteMoeSharedConfig,
+    GraniteMoeSharedForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen3Config,
@@ -554,4 +556,24 @@ STREAMS = [
     Oddity("a stream that fades by depth", _averaged(lambda i: 2 * i + 1, kept=False), rare=True),
 ]
 
-ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS, *STREAMS]
+
+_SHARING = (GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM)
+
+
+def _beside(change: Callable[[Any], Any]) -> Change:
+    """What the MLP beside the experts gives is another thing; nothing where there is none."""
+
+    def apply(model: Any) -> None:
+        for layer in model.model.layers:
+            if layer.shared_mlp is not None:
+                layer.shared_mlp.register_forward_hook(lambda module, given, out: change(out))
+
+    return apply
+
+
+MIXTURES = [
+    Oddity("half of the MLP beside experts", _beside(lambda x: x / 2), base=_SHARING, rare=True),
+    Oddity("the MLP beside experts a token on", _beside(_shifted), base=_SHARING, rare=True),
+]
+
+ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS, *STREAMS, *MIXTURES]

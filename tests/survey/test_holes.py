@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from levgen.reference.find import find_folder
 from levgen.reference.randomize import token_ids
+from levgen.reference.record import record
 from levgen.reference.tiny import VOCAB, Tiny, tiny
 from levgen.survey.evidence import UnresolvedError
-from levgen.survey.unknown.holes import find_holes
+from levgen.survey.observe.chain import Chain
+from levgen.survey.unknown.holes import _in_some_layers, find_holes
 from levgen.survey.unknown.inside_axes import AxisNames, Sample, size_of
 from levgen.survey.unknown.plugs import Hole, Plugs, unplugged
 
@@ -31,6 +33,23 @@ def test_the_smallest_module_that_explains_the_rest(reference: Tiny) -> None:
     assert (plugs.stack, hole.part, hole.below) == ("stem", "mlp", "sting")
     assert hole.unknown.observed.startswith("2 places where positions mix")
     assert hole.unknown.where == "nettle.py:39"
+
+
+def test_what_stands_in_some_layers_may_be_none_in_others() -> None:
+    class Layer(torch.nn.Module):
+        def __init__(self, *, turning: bool) -> None:
+            super().__init__()
+            self.turn, self.stay = (
+                torch.nn.Sequential(torch.nn.Linear(4, 4)) if held else None for held in (turning, not turning)
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.stay(x) if self.turn is None else self.turn(x)
+
+    layers, x = torch.nn.ModuleList(Layer(turning=turning) for turning in (False, True, False)), torch.ones(1, 3, 4)
+    calls = record(lambda: [layer(x) for layer in layers], dict(layers.named_children()), arguments=True)
+    found = [tuple((hole.part, hole.below) for hole in holes) for holes in _in_some_layers(Chain("stem", tuple(calls)))]
+    assert found == [(("mixer", "stay"),), (("mixer", "turn"),), (("mixer", "stay"), ("attention", "turn"))]
 
 
 def test_a_plug_has_the_modules_place_and_nothing_of_it(reference: Tiny) -> None:
@@ -87,3 +106,14 @@ def test_axes_have_names_of_their_own_and_no_tensor_has_one_twice() -> None:
         "fixed_3": "3",
         "calm": "hidden_dim // heads",
     }
+
+
+@pytest.mark.exhaustive
+def test_no_stub_stands_beside_experts() -> None:
+    """An MLP there that nothing explains leaves the whole layer unknown: a stub of an MLP stands in a layer alone."""
+    from oddities import ODDITIES
+
+    (odd,) = (oddity for oddity in ODDITIES if oddity.name == "the MLP beside experts a token on")
+    plugs = find_holes(tiny(odd.found()))
+    assert plugs is not None
+    assert [(hole.part, hole.below) for hole in plugs.holes] == [("decoder_layer", "")]

@@ -134,6 +134,20 @@ KNOWN: dict[str, dict[str, object]] = {
         "mlp.projections": "concat",
         "layer.parallel": "separate",
     },
+    "lupin": {
+        "norm.kind": "layer",
+        "norm.bias": True,
+        "positions.kind": "none",
+        "attention.heads": "multi",
+        "mlp.kind": "plain",
+        "moe.layers": "every",
+        "moe.normalized": False,
+        "moe.stored": "each",
+        "moe.shared": "plain",
+        "moe.shared_beside": True,
+        "moe.shared_optional": False,
+        "layer.residual_scale": "dew",
+    },
     "marten": {
         "norm.kind": "layer",
         "norm.bias": True,
@@ -215,8 +229,9 @@ KNOWN: dict[str, dict[str, object]] = {
         "head.scale": "fade**-1",
     },
 }
-# Latent attention beside experts, and layers of several kinds, take minutes: CI's time for slow tests is full.
-LONG = ("bittern", "plover", "teasel")
+# Latent attention beside experts, experts beside an MLP, and layers of several kinds take minutes: CI's time for slow
+# tests is full.
+LONG = ("bittern", "lupin", "plover", "teasel")
 SAME = {"gelu_new": "gelu_pytorch_tanh"}  # two names of one function
 # Mechanisms that levgen has no answer for: what is asked, what was observed, and the stub that stands for it: its part,
 # the module and its line in the folder, and the axes of what it holds.

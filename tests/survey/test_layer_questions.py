@@ -93,6 +93,24 @@ def test_another_added_bias_is_unknown(order: str, factor: float) -> None:
         find_dataflow(_dissect(Block(Mix(), order=order, factor=factor)))
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.6])
+def test_an_mlp_beside_experts(factor: float) -> None:
+    """Both read what the block of a layer does, and both are added as much."""
+    flow = find_dataflow(_dissect(Block(Mix(), order="experts", factor=factor)))
+    assert (flow.norms, flow.parallel, flow.mlp_output) == ("pre", "no", "q")
+    assert flow.residual_scale == pytest.approx(factor)
+    assert flow.beside is not None
+    assert (flow.beside.inputs, flow.beside.output) == (("g", "h"), "i")
+    block = find_channel_block(_dissect(Block(Mix(), order="experts")), flow.beside.core)
+    assert (block.kind, block.projections, block.gate, block.up, block.width) == ("gated", "separate", "g", "h", 14)
+
+
+@pytest.mark.parametrize("order", ["experts and half", "experts before a norm"])
+def test_another_mlp_beside_experts_is_unknown(order: str) -> None:
+    with pytest.raises(UnresolvedError, match="what feeds what in a layer"):
+        find_dataflow(_dissect(Block(Mix(), order=order)))
+
+
 def test_roles_of_norms_around_blocks() -> None:
     flow = find_dataflow(_dissect(Block(Mix(), order="sandwich")))
     assert flow.norm_roles == {

@@ -27,7 +27,7 @@ from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials, value_at
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
-from levgen.survey.mixture.card import find_mixture_names, moe_answers
+from levgen.survey.mixture.card import find_mixture_names, moe_answers, shared_may_be_absent
 from levgen.survey.mixture.names import MixtureNames
 from levgen.survey.names import checkpoint_roles
 from levgen.survey.questions.initialization import Initialization
@@ -57,6 +57,7 @@ def assemble(
         others = [trial.measures for trial in trials.examined if trial.measures is not None]
         factors = scale(found, "moe_scale", 1.0), scale(found, "moe_norm_order", None)
         moe = moe_answers(found, measures, others, experts, balance, *factors)
+        moe["shared_optional"] = shared_may_be_absent(trials, found)
     hyperparameters = hyperparameters_of(trials, found, measures, inside)
     if balance is not None:
         # A fresh config trains its routers to be in balance, whatever the reference's says.

@@ -27,9 +27,11 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     own = [name for name in flow.attention_inputs if gate is None or name != gate.leaf]
     projections = {name: _affine(leaves[name]) for name in (*own, *up)}
     output = _affine(leaves[flow.attention_output])
-    # A mixture of experts stands alone in the place of all of an MLP's projections.
-    own_mlp = block if isinstance(block, ChannelBlock) else None
-    mlp = [] if own_mlp is None else [_affine(leaves[name]) for name in (*flow.mlp_inputs, flow.mlp_output) if name]
+    # Where a mixture of experts stands in the place of an MLP, one may be beside it.
+    own_mlp, mlp_inputs, mlp_output, mlp_core = layer.dense, flow.mlp_inputs, flow.mlp_output, flow.mlp_core
+    if flow.beside is not None:
+        mlp_inputs, mlp_output, mlp_core = flow.beside.inputs, flow.beside.output, flow.beside.core
+    mlp = [] if own_mlp is None else [_affine(leaves[name]) for name in (*mlp_inputs, mlp_output) if name]
     maps = [*projections.values(), output, *(() if gate is None else (gate,))]
     biases = [p.bias is not None for name, p in projections.items() if name not in up]
     attention_bias = _same("a bias of queries, keys and values", biases)
@@ -45,7 +47,7 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
     width = structure.chain.layers[0].input.shape[-1]
     return Measures(
         hidden_dim=width,
-        intermediate_dim=None if own_mlp is None else own_mlp.width,
+        intermediate_dim=block.width if isinstance(block, ChannelBlock) else None,
         num_layers=len(structure.chain.layers),
         num_heads=roles.heads,
         num_kv_heads=roles.kv_heads,
@@ -69,7 +71,7 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_bias=mlp_bias,
         head_bias=head.bias,
         tied=head.tied,
-        activation=() if block is None else block.activations,
+        activation=_activations(layer),
         norm_kind=norm.kind,
         norm_weight=norm.weight is not None,
         norm_offset=bool(norm.offset),
@@ -96,7 +98,7 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         mlp_kind="gated" if own_mlp is None else own_mlp.kind,
         mlp_projections="separate" if own_mlp is None else own_mlp.projections,
         mlp_transposed=mlp_layout,
-        mlp_inner_norm=flow.mlp_core is not None and flow.mlp_core.target != flow.mlp_output,
+        mlp_inner_norm=mlp_core is not None and mlp_core.target != mlp_output,
         layer_norms=flow.norms,
         has_mlp=block is not None,
         parallel=flow.parallel,
@@ -119,8 +121,22 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         names=module_roles(structure, layer),
         **({"v_head_dim": roles.value_dim} | measure_latent(layer)),
         **measure_indexer(layer.indexer),
-        **(measure_mixture(block) if isinstance(block, Mixture) else {"sparse": (False,)}),
+        **(measure_mixture(block, layer.beside) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
+
+
+def _activations(layer: LayerFindings) -> tuple[str, ...]:
+    """The names of the function in a layer's MLP, or in its experts. Raises UnresolvedError where one is beside these
+    with another."""
+    if layer.block is None:
+        return ()
+    own = layer.block.activations
+    if layer.beside is None or set(own) == set(layer.beside.activations):
+        return own
+    if not own:
+        return layer.beside.activations
+    observed = f"{own[0]} in experts, {layer.beside.activations[0]} in the MLP beside them"
+    raise UnresolvedError("activation", observed)
 
 
 def _affine(leaf: Affine | NormLeaf | Mixture) -> Affine:

@@ -11,6 +11,7 @@ from levgen.survey.config.fields import FieldMap, field_of, rotation_refusal, si
 from levgen.survey.config.indexer_measures import INDEXED
 from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
+from levgen.survey.config.measures import OF_CHANNELS
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.mixture.measures import MIXTURE
@@ -177,14 +178,26 @@ def _through_lists(trials: Trials, found: FieldMap, own: list[Trial]) -> str | N
     for kind in KINDS:
         hf = found.lists.get(kind.role)
         moved = [trial for trial in own if trial.moved > ROUNDING]
-        if hf is not None and all(
+        if hf is None or (kind.measure == "sparse" and all(_of_one_kind(trial) for trial in moved)):
+            continue
+        if all(
             trial.measures is not None
-            and set(base.differing(trial.measures)) <= {kind.measure, *_FOLLOWS_LISTS}
+            and set(base.differing(trial.measures)) <= {kind.measure, *_FOLLOWS_LISTS, *_gone(kind.measure, trial)}
             and agrees(kind, trial.values[hf], trial.measures)
             for trial in moved
         ):
             return hf
     return None
+
+
+def _of_one_kind(trial: Trial) -> bool:
+    """Whether experts are in every layer, or in none."""
+    return trial.measures is not None and len(set(trial.measures.sparse)) == 1
+
+
+def _gone(measure: str, trial: Trial) -> tuple[str, ...]:
+    """What is measured no more where a list leaves no layer with experts, or none without."""
+    return OF_CHANNELS if measure == "sparse" and _of_one_kind(trial) else ()
 
 
 def _computes(trials: Trials, found: FieldMap, own: list[Trial]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from levgen.survey.config.fields import FieldMap, field_of
 from levgen.survey.config.measures import Measures
+from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.balance import Balance
 from levgen.survey.mixture.names import MixtureNames, mixture_names
@@ -84,9 +85,19 @@ def moe_answers(
         "bias": measures.expert_bias,
         "gating": "clamped" if measures.swiglu_limit is not None else "activation",
         "shared": measures.shared,
+        "shared_beside": measures.shared_beside,
         "balance": balance is not None,
     }
     return answers | _shared(found, measures, others)
+
+
+def shared_may_be_absent(trials: Trials, found: FieldMap) -> bool:
+    """Whether a width of 0 says that there is no MLP beside the experts."""
+    base, hf = trials.base.measures, found.sizes.get("shared_expert_dim")
+    if base is None or not base.shared_beside or hf is None:
+        return False
+    trial = trials.attempt({hf: 0})
+    return trial is not None and trial.measures is not None and trial.measures.shared == "none"
 
 
 def _layers(found: FieldMap, measures: Measures) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
+from levgen.survey.questions.activation import ChannelBlock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class MixtureMeasures:
     swiglu_alpha: float | None = None  # None where gates aren't cut to a limit
     swiglu_limit: float | None = None
     shared: str = "none"
+    shared_beside: bool = False  # what is shared is no part of the mixture
     moe_output_norm: bool = False  # a norm after all that the experts and what is shared give
     sparse: tuple[bool, ...] = ()
 
@@ -44,9 +46,15 @@ class MixtureMeasures:
 MIXTURE = tuple(field.name for field in fields(MixtureMeasures))
 
 
-def measure_mixture(mixture: Mixture) -> dict[str, Any]:
-    """The measures of one layer's mixture, by name."""
+def measure_mixture(mixture: Mixture, beside: ChannelBlock | None) -> dict[str, Any]:
+    """The measures of one layer's mixture, by name. `beside`: an MLP that is added to what it gives.
+
+    Raises UnresolvedError where tokens share two things.
+    """
     expert, router, shared = mixture.experts.expert, mixture.router, mixture.shared
+    if shared is not None and beside is not None:
+        raise UnresolvedError("what every token gets", f"{shared} in the mixture, and an MLP beside it")
+    width = beside.width if beside is not None else None if shared is None else shared.width
     clamped = mixture.experts.clamped
     return {
         "expert_dim": expert.width,
@@ -54,8 +62,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "num_experts_per_tok": router.chosen,
         "num_expert_groups": router.groups[0] if router.groups[0] > 1 else None,
         "num_kept_groups": router.groups[1] if router.groups[0] > 1 else None,
-        "shared_expert_dim": None if shared is None else shared.width,
-        "num_shared_experts": None if shared is None else shared.width / expert.width,
+        "shared_expert_dim": width,
+        "num_shared_experts": None if width is None else width / expert.width,
         "moe_scale": router.scale,
         "moe_weighs": mixture.experts.weighs,
         "router_jitter": router.jitter,
@@ -72,7 +80,8 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "gate_first": expert.gate_first,
         "swiglu_alpha": None if clamped is None else clamped.alpha,
         "swiglu_limit": None if clamped is None else clamped.limit,
-        "shared": "none" if shared is None else "plain" if shared.through is None else "gated",
+        "shared": "none" if width is None else "plain" if shared is None or shared.through is None else "gated",
+        "shared_beside": beside is not None,
         "moe_output_norm": mixture.bank.norm is not None,
         "sparse": (True,),
     }

@@ -80,6 +80,15 @@ class LowRank:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A channel block that reads what a mixture of experts does, and that is added wherever what that gives is."""
+
+    core: Core
+    inputs: tuple[str, ...]  # leaves that read its input
+    output: str  # the leaf that gives what it does
+
+
+@dataclass(frozen=True)
 class Dataflow:
     """How a layer is wired: answers of the schema, and which leaf plays which role."""
 
@@ -94,6 +103,7 @@ class Dataflow:
     mlp_inputs: tuple[str, ...]
     attention_output: str  # the projection back into the stream
     mlp_output: str | None  # None where a layer has no channel block
+    beside: "Beside | None"  # an MLP beside a mixture of experts
     missing: str | None  # the role of a norm that other layers of this wiring have
     added_bias: str | None  # a parameter that is added to what the attention puts out
     evidence: Evidence
@@ -104,14 +114,15 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     question = "what feeds what in a layer"
     mixing, pointwise = anatomy.cores(mixing=True), anatomy.cores(mixing=False)
     mixtures = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, Mixture)]
-    if len(mixing) != 1 or len(pointwise) + len(mixtures) > 1:
+    if len(mixing) != 1 or len(pointwise) > 1 or len(mixtures) > 1:
         observed = (
             f"{len(mixing)} places where positions mix, {len(pointwise)} where channels do (expected 1, at most 1)"
         )
         targets = [*(core.target for core in (*mixing, *pointwise)), *mixtures]
         module = anatomy.probe.calls[targets[0]].module if targets else None
         raise UnresolvedError(question, f"{observed}, before {targets}", module)
-    attention, mlp = mixing[0], pointwise[0] if pointwise else None
+    beside = _beside(anatomy, pointwise[0]) if mixtures and pointwise else None
+    attention, mlp = mixing[0], pointwise[0] if pointwise and beside is None else None
     low_ranks = [low for leaf in attention.sources if (low := low_rank(anatomy, leaf)) is not None]
     attention_inputs = tuple(_roots(anatomy, attention, low_ranks))
     attention_output = _after_norm(anatomy, attention)
@@ -125,13 +136,15 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     inner |= set() if mlp_output is None else {mlp_output}
     inner |= {low.norm for low in low_ranks}
     inner |= {*mlp.sources, mlp.target} if mlp is not None else set()
+    inner |= {*beside.core.sources, *beside.inputs, beside.core.target, beside.output} if beside is not None else set()
     outer = [name for name, leaf in anatomy.leaves.items() if isinstance(leaf, NormLeaf) and name not in inner]
     left = [name for name in anatomy.leaves if name not in inner and name not in outer]
     if left:
         raise UnresolvedError(question, f"modules without a role: {left}", anatomy.probe.calls[left[0]].module)
     names = {INPUT: "x", attention_output: "attention", **({} if mlp_output is None else {mlp_output: "mlp"})}
     wiring: dict[str, dict[str, float]] = {}
-    for key, leaves in (("attention", attention_inputs), *((("mlp", mlp_inputs),) if mlp_inputs else ())):
+    reading = (*mlp_inputs, *(() if beside is None else beside.inputs))
+    for key, leaves in (("attention", attention_inputs), *((("mlp", reading),) if reading else ())):
         sums = [_sum(anatomy, leaf) for leaf in leaves]
         if any(total != sums[0] for total in sums):
             raise UnresolvedError(question, f"{leaves} read different tensors", anatomy.probe.calls[leaves[0]].module)
@@ -139,6 +152,8 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
     for name in (*outer, OUTPUT):
         wiring[name] = _sum(anatomy, name)
     wiring, added_bias = _without_added_bias(anatomy, wiring, attention_output)
+    if beside is not None and mlp_output is not None:
+        wiring = _without_beside(wiring, beside.output, mlp_output)
     for norms, parallel, missing, pattern in _patterns(alone=mlp_output is None):
         roles = [role for role in pattern if role.endswith("_norm")]
         if len(roles) != len(outer):
@@ -150,6 +165,7 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
                 scale, terms = found
                 chosen = f"norms={norms}, parallel={parallel}" + (f", residual_scale={scale:g}" if scale != 1 else "")
                 chosen += f", averaged over {terms} terms and one for each block" if terms is not None else ""
+                chosen += f", {beside.output} beside {mlp_output}" if beside is not None else ""
                 chosen += f", without {missing}" if missing else ""
                 chosen += f", plus {added_bias}" if added_bias else ""
                 return Dataflow(
@@ -164,6 +180,7 @@ def find_dataflow(anatomy: Anatomy) -> Dataflow:
                     mlp_inputs,
                     attention_output,
                     mlp_output,
+                    beside,
                     missing,
                     added_bias,
                     Evidence(question, chosen, probe="the solved sums, matched against every pattern"),
@@ -202,6 +219,17 @@ def _without_added_bias(
     if more or any(abs(sums.get(bias, 0.0) - sums.get(attention, 0.0)) > 1e-6 for sums in wiring.values()):
         raise UnresolvedError("what feeds what in a layer", f"{found} are added to more or less than the attention")
     return {name: {t: c for t, c in sums.items() if t != bias} for name, sums in wiring.items()}, bias
+
+
+def _beside(anatomy: Anatomy, core: Core) -> Beside:
+    return Beside(core, tuple(_roots(anatomy, core, [])), _after_norm(anatomy, core))
+
+
+def _without_beside(wiring: dict[str, dict[str, float]], beside: str, mixture: str) -> dict[str, dict[str, float]]:
+    """`wiring` without what `beside` gives, where it is added as much as what `mixture` gives is, else as it is."""
+    if any(abs(sums.get(beside, 0.0) - sums.get(mixture, 0.0)) > 1e-6 for sums in wiring.values()):
+        return wiring
+    return {name: {term: c for term, c in sums.items() if term != beside} for name, sums in wiring.items()}
 
 
 def _matches(

@@ -218,7 +218,8 @@ def _weights(measures: Measures) -> dict[str, str]:
         for role, name in names.get(part, {}).items():
             if "norm" not in role:
                 index = measures.mixer.index(False) if part == "attention" else 0
-                path = (names["decoder_layer"][part], name, "weight")
+                beside = part == "mlp" and "shared" in names["decoder_layer"]
+                path = (names["decoder_layer"]["shared" if beside else part], name, "weight")
                 roles[role] = _in_layer(measures, *path, index=index)
     for role in ("token", "position"):
         if role in names["embeddings"]:

@@ -49,7 +49,7 @@ def _in_some_layers(chain: Chain) -> Iterator[tuple[Hole, ...]]:
     for name in dict.fromkeys(name for call in chain.layers for name, _ in call.module.named_children()):
         if name in everywhere:
             continue
-        layer = next(call for call in chain.layers if hasattr(call.module, name))
+        layer = next(call for call in chain.layers if name in dict(call.module.named_children()))
         for one in _calls_of(layer, name):
             if any(True for _ in one.module.children()) and any(True for _ in one.module.parameters()):
                 found.append(name)
@@ -125,7 +125,11 @@ def evidence_around(plugs: Plugs, structure: Structure) -> list[Evidence]:
 def _open_question(tiny: Tiny) -> Unknown | None:
     """What the structure of a tiny reference leaves open; None where all of it is found, and its layers are alike."""
     try:
-        measure(find_structure(tiny.build(), token_ids(VOCAB, LENGTH)))
+        structure = find_structure(tiny.build(), token_ids(VOCAB, LENGTH))
+        measure(structure)
+        of_mlp = isinstance(tiny.plugs, Plugs) and (tiny.plugs.of("mlp") or tiny.plugs.of("activation"))
+        if of_mlp and any(layer.beside is not None for layer in structure.layers):
+            raise UnresolvedError("what is beside experts", "no MLP: known as a stub is one that stands alone")
     except UnresolvedError as error:
         return error.unknown
     except Exception as error:
