@@ -30,6 +30,7 @@ class MixtureMeasures:
     correction: bool = False
     correction_of: str = "scores"
     correction_stored: str = "vector"
+    other_groups: str = "never"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
@@ -66,6 +67,7 @@ def measure_mixture(mixture: Mixture) -> dict[str, Any]:
         "correction": router.correction is not None,
         "correction_of": router.correction_of,
         "correction_stored": _stored(mixture),
+        "other_groups": router.other_groups or "never",
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,
