@@ -350,9 +350,10 @@ def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], pr
     # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
     changes += [{name: None} for name in values if name not in declared]
     changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
-    # What is as large as the heads or the experts are many, at full size, may be a width all the same.
-    counts = (HEADS, EXPERTS)
-    changes += [{name: HEAD_DIM} for name, size in values.items() if size in counts and name not in STANDARD]
+    # What is as large as the heads are many, at full size, or as the experts are, may be a width all the same.
+    widths = [name for name, size in values.items() if size == HEADS and name not in STANDARD]
+    widths += [name for name, size in values.items() if size == EXPERTS][1:]  # the first is how many experts there are
+    changes += [{name: HEAD_DIM} for name in widths]
     # Groups are as many as divide the experts.
     few = _experts(_shapes(found, values) or {}) == EXPERTS
     uneven = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
