@@ -81,6 +81,24 @@ class Norm(Answers):
             )
 
 
+class NormGate(Answers):
+    """A gate on norms of layers: what one puts out, times sigmoid(up(act(down(it)))); `norm_gate_rank` wide."""
+
+    # Which layers have one on the norm before attention, and on that before the MLP: none, all, or those with experts.
+    attention: Literal["none", "every"] = "none"
+    mlp: Literal["none", "every", "sparse"] = "none"
+    activation: Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh"] = "silu"
+
+    @property
+    def present(self) -> bool:
+        """Whether some norm has one."""
+        return self.attention != "none" or self.mlp != "none"
+
+    def _fits(self) -> None:
+        if not self.present and self.activation != "silu":
+            raise ValueError("norm_gate.activation is of a gate: it needs norm_gate.attention or norm_gate.mlp")
+
+
 PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "none"]
 
 
@@ -194,10 +212,14 @@ class Attention(Answers):
     value_dim: Literal["head_dim", "free"] = "head_dim"  # the width of a head's values: that of keys, or its own
     value_scale: Factor | None = None  # multiplies values
     inner_norm: bool = False  # a norm over all heads' values, before the output projection
-    # What comes before the output projection is multiplied by this function of a linear map of attention's input.
+    # What comes before the output projection is multiplied by this function of a linear map of attention's input, or
+    # of what queries are made from: then it lies in the matrix of queries, that of each head after its query.
     gate: Literal["none", "sigmoid", "softplus"] = "none"
+    gate_in: Literal["own", "queries"] = "own"
     gate_per: Literal["channel", "head"] = "channel"  # each channel of each head, or all of a head by one number
     gate_bias: bool = False  # a number for each head is added before the function
+    # What queries of low rank are made from: that vector after its norm, or this and then the vector as it is.
+    query_latent: Literal["normed", "joined"] = "normed"
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
     # Which layers have an indexer: a small attention that chooses the `index_topk` keys that a query sees.
     indexer: Literal["none", "every"] = "none"
@@ -207,10 +229,11 @@ class Attention(Answers):
     def _fits(self) -> None:
         if self.heads == "latent":
             self._fits_latent()
-        elif self.latent_norm_eps is not None:
-            raise ValueError(
-                f"attention.latent_norm_eps belongs to attention.heads=latent, and attention.heads is {self.heads}"
-            )
+        for answer in ("latent_norm_eps", "query_latent") if self.heads != "latent" else ():
+            if getattr(self, answer) != usual(Attention)[answer]:
+                raise ValueError(
+                    f"attention.{answer} belongs to attention.heads=latent, and attention.heads is {self.heads}"
+                )
         given = [answer for answer, _ in self.differing() if answer.startswith("indexer")]
         if self.heads != "latent" and given:
             raise ValueError(f"attention.{given[0]} needs queries of low rank, attention.heads=latent")
@@ -252,6 +275,13 @@ class Attention(Answers):
         if self.gate == "none" and (self.gate_per != "channel" or self.gate_bias):
             answer = "gate_bias=true" if self.gate_bias else "gate_per=head"
             raise ValueError(f"attention.{answer} needs a gate: attention.gate=sigmoid or softplus")
+        if self.gate_in == "queries" and (
+            self.heads != "latent" or self.gate == "none" or self.gate_per != "channel" or self.gate_bias
+        ):
+            raise ValueError(
+                "attention.gate_in=queries is known with attention.heads=latent, a gate, gate_per=channel and "
+                "gate_bias=false"
+            )
         if self.gate != "none" and self.inner_norm:
             raise ValueError("attention.gate is known without a norm before the output projection: inner_norm=false")
         for answer in ("qk_norm_weight", "qk_norm_layers", "qk_norm_switch"):
@@ -279,7 +309,6 @@ class Attention(Answers):
             "softcap",
             "sinks",
             "inner_norm",
-            "gate",
             "value_dim",
             "value_scale",
         ):
@@ -289,6 +318,11 @@ class Attention(Answers):
                     f"attention.{answer}={str(value).lower()} is not known with attention.heads=latent: "
                     f"leave it at {str(expected).lower()}"
                 )
+        if self.gate != "none" and self.gate_in == "own":
+            raise ValueError(
+                f"attention.gate={self.gate} is known with attention.heads=latent in the matrix of queries only: "
+                "attention.gate_in=queries"
+            )
 
 
 Activation = Literal[
@@ -336,6 +370,8 @@ class Moe(Answers):
     correction_of: Literal["scores", "logits"] = "scores"  # what that is added to
     correction_stored: Literal["vector", "row"] = "vector"  # in files: a number for each expert, or one row of them
     groups: bool = False  # experts lie in groups, and the best of them are chosen first
+    # Experts of the other groups are never chosen; or they count as 0, and are better than those that count as less.
+    other_groups: Literal["never", "zero"] = "never"
     normalized: Switch = False  # the weights of a token's experts are divided by their sum
     norm_order: Factor | None = None  # or by their norm of this order, which is 1 for the sum
     scale: Factor | None = None  # multiplies them
@@ -373,6 +409,11 @@ class Moe(Answers):
         if self.correction_of == "logits" and (not self.correction or self.groups or self.scores != "sigmoid"):
             raise ValueError(
                 "moe.correction_of=logits is known with moe.correction=true, moe.scores=sigmoid and moe.groups=false"
+            )
+        if self.other_groups != "never" and not (self.groups and self.correction):
+            raise ValueError(
+                f"moe.other_groups={self.other_groups} differs from never where some count as less than 0: it needs "
+                "moe.groups=true and moe.correction=true"
             )
         if self.correction_stored == "row" and not self.correction:
             raise ValueError("moe.correction_stored is of a bias that is added for the choice: moe.correction=true")
@@ -585,6 +626,7 @@ class Architecture(Answers, kw_only=True):
     # Steps of names in checkpoints that transformers renames as it loads: block_sparse_moe -> mlp.
     renamed: dict[Path, Path] = {}
     norm: Norm = Norm()
+    norm_gate: NormGate = NormGate()
     positions: Positions = Positions()
     attention: Attention = Attention()
     mlp: Mlp = Mlp()
@@ -606,11 +648,11 @@ class Architecture(Answers, kw_only=True):
         if not self.layer.mlp and (self.moe.layers != "none" or any(self.mlp.differing())):
             raise ValueError("mlp and moe say what a layer's channel block is, and layer.mlp=false leaves it out")
         if "decoder_layer" in self.unknown:
-            inner = [self.attention, self.mlp, self.moe, self.layer]
+            inner = [self.attention, self.mlp, self.moe, self.layer, self.norm_gate]
             if len(self.unknown) > 1 or any(any(group.differing()) for group in inner):
                 raise ValueError(
-                    "all that is in a layer is unknown: attention, mlp, moe and layer have no answers, and no part of "
-                    "a layer is unknown beside it"
+                    "all that is in a layer is unknown: attention, mlp, moe, layer and norm_gate have no answers, and "
+                    "no part of a layer is unknown beside it"
                 )
         if (self.layer.mixer != "none") != ("mixer" in self.unknown):
             raise ValueError(
@@ -649,11 +691,22 @@ class Architecture(Answers, kw_only=True):
         if self.attention.heads == "latent" and self.positions.temperature != "none":
             raise ValueError("positions.temperature is not known with attention.heads=latent")
         low_rank = self.hyperparameters.get("q_lora_rank")
-        if self.attention.indexer != "none" and low_rank is not None and low_rank.optional:
+        for answer in ("indexer", "gate_in", "query_latent") if low_rank is not None and low_rank.optional else ():
+            if getattr(self.attention, answer) != usual(Attention)[answer]:
+                raise ValueError(
+                    f"attention.{answer} reads queries of low rank, and hyperparameters.q_lora_rank may be null: it "
+                    "needs optional=false"
+                )
+        for part in ("attention", "mlp"):
+            where = getattr(self.norm_gate, part)
+            if where != "none" and not self.has_norm_before(part):
+                raise ValueError(f"norm_gate.{part}={where} is on a norm that no layer has: see layer.norms")
+        if self.norm_gate.mlp == "sparse" and not self.moe.mixed:
             raise ValueError(
-                "attention.indexer reads queries of low rank, and hyperparameters.q_lora_rank may be null: it needs "
-                "optional=false"
+                "norm_gate.mlp=sparse tells layers apart by experts: it needs moe.layers by which some have experts"
             )
+        if self.norm_gate.present and "decoder_layer" in self.stubs:
+            raise ValueError("norm_gate is about norms of a layer, and the layer is a stub")
         by_layer = self.positions.local_rope or self.positions.layers == "windowed"
         if by_layer and self.attention.window not in ("by_layer", "by_run"):
             answer = "local_rope" if self.positions.local_rope else "layers"
@@ -681,6 +734,12 @@ class Architecture(Answers, kw_only=True):
                 f"moe.layers={self.moe.layers} makes two kinds of layers, and layer.{next(iter(self.layer.in_some))} "
                 "would make more: these are known with moe.layers=none or every"
             )
+
+    def has_norm_before(self, part: Literal["attention", "mlp"]) -> bool:
+        """Whether layers have the norm that stands before a block, or after its sum with norms that come last."""
+        if self.layer.norms == "output":
+            return False
+        return part == "attention" or (self.layer.mlp and self.layer.parallel != "shared")
 
     def factors(self) -> Iterator[tuple[str, str]]:
         """(answer, hyperparameter) for every answer that refers to a hyperparameter by name."""

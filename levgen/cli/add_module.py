@@ -10,8 +10,8 @@ def add_module(
     kind: Annotated[
         str,
         typer.Argument(
-            help="attention, mla (its latent kind), indexer, mlp, moe, norm, decoder-layer, transformer, embeddings or "
-            "lm-head."
+            help="attention, mla (its latent kind), indexer, mlp, moe, norm, gated-norm, decoder-layer, transformer, "
+            "embeddings, head-transform or lm-head."
         ),
     ],
     to: Annotated[

@@ -8,12 +8,18 @@ from levgen.survey.evidence import Evidence
 _QUESTIONS: dict[str, tuple[str, ...]] = {
     "norm.kind": ("which norm",),
     "norm.eps": ("factor norm_eps",),
+    **dict.fromkeys(
+        (f"norm_gate.{answer}" for answer in ("attention", "mlp", "activation")), ("gate on what a norm puts out",)
+    ),
     "positions.kind": ("rotary positions", "layout of rotary positions", "bias of a score by position"),
     "positions.layout": ("layout of rotary positions",),
     "attention.heads": ("queries, keys and values",),
     "attention.projections": ("order of the projections",),
     "attention.bias": ("switch of attention_bias",),
     "attention.output_bias": ("switch of output_bias",),
+    "attention.query_latent": ("latent attention",),
+    "attention.gate": ("gate on what attention puts out",),
+    "attention.gate_in": ("gate on what attention puts out",),
     "attention.scale": ("factor attention_scale",),
     "attention.softcap": ("soft cap of scores",),
     "attention.window": ("window",),
@@ -32,6 +38,7 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
         ),
         ("how a router weighs experts",),
     ),
+    "moe.other_groups": ("experts of groups that aren't kept",),
     "moe.weighs": ("what a router's weight multiplies", "how a router weighs experts"),
     "moe.scale": ("factor moe_scale", "how a router weighs experts"),
     **dict.fromkeys(

@@ -170,6 +170,7 @@ def tiny(found: Found) -> Tiny:
     values = _without_large(found, fields, values)  # a layer without experts may be as wide as at full size
     values = _with_few_chosen(found, fields, values)
     values = _with_absent_parts(found, fields, values)
+    values = _with_groups_left_out(found, fields, values)
     return Tiny(found, _with_factors(found, fields, values), unnamed=unnamed_fields(found))
 
 
@@ -300,6 +301,18 @@ def _with_few_chosen(found: Found, fields: Mapping[str, Any], values: dict[str, 
     return values
 
 
+def _with_groups_left_out(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with one less for one of several fields that a class leaves open and that have one size here: else all
+    groups of experts that there are would be kept."""
+    opened = [name for name, size in values.items() if size == CHOSEN and fields.get(name, size) is None]
+    base = _shapes(found, values)
+    for name in opened if len(opened) > 1 else ():
+        fewer = {**values, name: CHOSEN - 1}
+        if _shapes(found, fewer) == base and _moves(found, values, fewer):
+            return fewer
+    return values
+
+
 def _with_narrow_heads(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with small sizes for the parts that a head is made of, where its width is a sum, and for the width of
     its values: what one more of a field adds to some tensor is one for each head."""
@@ -339,12 +352,14 @@ def _fitting(found: Found, fields: Mapping[str, Any], values: dict[str, Any], pr
     # What a class doesn't declare it computes from other fields; where it is given, that stands instead.
     changes += [{name: None} for name in values if name not in declared]
     changes += [{name: CHOSEN} for name, value in fields.items() if value is None and name not in values]
-    # What is as large as the heads are many, at full size, may be a width all the same.
-    changes += [{name: HEAD_DIM} for name, size in values.items() if size == HEADS and name not in STANDARD]
+    # What is as large as the heads are many, at full size, or as the experts are, may be a width all the same.
+    widths = [name for name, size in values.items() if size == HEADS and name not in STANDARD]
+    widths += [name for name, size in values.items() if size == EXPERTS][1:]  # the first is how many experts there are
+    changes += [{name: HEAD_DIM} for name in widths]
     # Groups are as many as divide the experts.
     few = _experts(_shapes(found, values) or {}) == EXPERTS
-    counts = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
-    changes += [{name: _GROUPS} for name in counts if few and name not in values]
+    uneven = [name for name, value in fields.items() if is_int(value) and 1 < value < EXPERTS and EXPERTS % value]
+    changes += [{name: _GROUPS} for name in uneven if few and name not in values]
     for change in [*changes, *changes]:  # what one is for may show after another only
         dropped = {name for name, size in change.items() if size is None}
         other = {name: size for name, size in {**values, **change}.items() if name not in dropped}

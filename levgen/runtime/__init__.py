@@ -19,7 +19,7 @@ from levgen.runtime.mask import AttentionMask
 from levgen.runtime.model import LmExample, LmHeadModel
 from levgen.runtime.norms import LayerNorm, RmsNorm
 from levgen.runtime.positions import AlibiBias, alibi_slopes, grown_queries, sinusoidal_table, tempered_queries
-from levgen.runtime.projections import Embedding, Linear, split_axis
+from levgen.runtime.projections import Embedding, Linear, join_axis, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
 from levgen.runtime.runs import Runs
@@ -49,6 +49,7 @@ __all__ = [
     "by_layer",
     "dot_product_attention",
     "grown_queries",
+    "join_axis",
     "kinds_of_layers",
     "latent_attention",
     "load_balancing_loss",

@@ -85,3 +85,17 @@ def split_axis(x: NamedArray, axis: Axis, *parts: Sequence[Axis]) -> tuple[Named
         raise LevgenError(f"the pieces of axis {axis.name!r} must add up to its size {axis.size}, and {sizes} don't.")
     pieces = x.split(axis, flat)
     return tuple(piece.unflatten_axis(axis.name, part) for piece, part in zip(pieces, parts, strict=True))
+
+
+def join_axis(part: Axis, axis: Axis, *pieces: NamedArray) -> NamedArray:
+    """Lays pieces that are over `part` one after the other along `axis`: several {..., part} -> {..., axis}.
+
+    Raises:
+        LevgenError: the pieces don't fill the axis.
+    """
+    if len(pieces) * part.size != axis.size:
+        raise LevgenError(
+            f"pieces of axis {part.name!r} must add up to the size {axis.size} of {axis.name!r}, and {len(pieces)} of "
+            f"{part.size} don't."
+        )
+    return hax.concatenate(axis.name, [piece.rename({part.name: axis.name}) for piece in pieces])

@@ -6,6 +6,7 @@ The scores themselves (softmax, sigmoid, what they are multiplied with) are writ
 import contextvars
 import dataclasses
 import functools
+import math
 import operator
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,7 @@ def top_experts(
     groups: int | None = None,
     kept_groups: int | None = None,
     best_of_group: int = 2,
+    other_groups: float = -math.inf,
 ) -> tuple[NamedArray, NamedArray]:
     """The experts with the largest scores, and their scores: {..., expert} -> twice {..., chosen}, the largest first.
 
@@ -42,8 +44,10 @@ def top_experts(
         Chosen: the axis of the experts of a token, "top_expert".
         Experts: the name of the axis of experts.
         bias: {expert}; is added for the choice, and does not change the scores that are returned.
-        groups, kept_groups: the experts are cut into so many groups, and chosen from the best of these only.
+        groups, kept_groups: the experts are cut into so many groups, and chosen from the best of these only. None for
+            either: there are no groups.
         best_of_group: a group is as good as the sum of so many of its largest scores.
+        other_groups: what the experts of groups that aren't kept are compared as: by default none is chosen.
 
     Raises:
         LevgenError: more experts are to be chosen than there are, or groups that don't fit.
@@ -55,13 +59,16 @@ def top_experts(
     ordered = scores.rearrange((*others, Expert))
     compared = jax.lax.stop_gradient(ordered if bias is None else ordered + bias.astype(ordered.dtype)).array
     if groups is not None and kept_groups is not None:
-        compared = _in_best_groups(compared, groups, kept_groups, best_of_group)
+        compared = _in_best_groups(compared, groups, kept_groups, best_of_group, other_groups)
         if Chosen.size > (left := kept_groups * (Expert.size // groups)):
             raise LevgenError(
                 f"{Chosen.size} experts a token are to be chosen, and {kept_groups} of {groups} groups have {left}."
             )
-    note_margin(lambda: NamedArray(_margin(compared, Chosen.size), others))
-    _, chosen = jax.lax.top_k(compared, Chosen.size)
+    best, chosen = jax.lax.top_k(compared, Chosen.size)
+    # Of several that count as `other_groups` another may be taken elsewhere.
+    note_margin(
+        lambda: NamedArray(jnp.where(best[..., -1] == other_groups, 0.0, _margin(compared, Chosen.size)), others)
+    )
     kept = jnp.take_along_axis(ordered.array, chosen, axis=-1)
     return NamedArray(chosen, (*others, Chosen)), NamedArray(kept, (*others, Chosen))
 
@@ -81,8 +88,8 @@ def _margin(scores: jax.Array, count: int) -> jax.Array:
     return jnp.where(scale > 0, gap / jnp.where(scale > 0, scale, 1.0), jnp.inf)
 
 
-def _in_best_groups(scores: jax.Array, groups: int, kept: int, best: int) -> jax.Array:
-    """`scores` [..., expert] with -infinity for the experts of all groups but the best."""
+def _in_best_groups(scores: jax.Array, groups: int, kept: int, best: int, others: float) -> jax.Array:
+    """`scores` [..., expert] with `others` for the experts of all groups but the best."""
     experts = scores.shape[-1]
     if experts % groups or kept > groups or best > experts // groups:
         raise LevgenError(
@@ -92,7 +99,7 @@ def _in_best_groups(scores: jax.Array, groups: int, kept: int, best: int) -> jax
     quality = jax.lax.top_k(grouped, best)[0].sum(axis=-1)
     _, chosen = jax.lax.top_k(quality, kept)
     is_kept = (jnp.arange(groups) == chosen[..., None]).any(axis=-2)
-    return jnp.where(is_kept[..., None], grouped, -jnp.inf).reshape(scores.shape)
+    return jnp.where(is_kept[..., None], grouped, others).reshape(scores.shape)
 
 
 class Routing(eqx.Module):

@@ -172,7 +172,7 @@ def _size_problems(
 
 def _expert_problems(values: dict[str, Any]) -> list[str]:
     experts, chosen = values.get("num_experts", 1), values.get("num_experts_per_tok", 1)
-    groups, kept = values.get("num_expert_groups", 1), values.get("num_kept_groups", 1)
+    groups, kept = (values.get(name) or 1 for name in ("num_expert_groups", "num_kept_groups"))
     if chosen > experts:
         return [f"num_experts_per_tok ({chosen}) must be at most num_experts ({experts})"]
     if experts % groups or kept > groups:

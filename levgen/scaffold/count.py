@@ -133,7 +133,7 @@ class _Counter:
             times = self._having(norm.role)
             if norm.role == "mlp_output_norm" and self._a.layer.mlp_output_norm == "sparse":
                 times = self._sparse_layers(layers)
-            counts += self._norm(self._below(None, "decoder_layer", norm.role), norm.axis, times)
+            counts += self._layer_norm(norm, times)
         if view.added_bias is not None:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
@@ -151,6 +151,19 @@ class _Counter:
         if "indexer" in view.classes:
             counts += self._indexer(layers)
         return [*counts, *self._mixture(sparse)] if sparse else counts
+
+    def _layer_norm(self, norm: NormField, times: int) -> list[Count]:
+        """A norm that so many layers have, with a gate or without."""
+        name, where, gated = self._below(None, "decoder_layer", norm.role), self._view.norm_gate(norm.role), times
+        if where == "none":
+            return self._norm(name, norm.axis, times)
+        if where == "sparse":
+            gated = self._sparse_layers(times)
+        own = self._view.gated_norm
+        counts = self._norm(name, norm.axis, times - gated) if gated < times else []
+        counts += self._norm(f"{name}.{self._view.weight('gated_norm', 'norm')}", norm.axis, gated)
+        maps = ((f"{name}.{self._view.weight('gated_norm', p.role)}", p) for p in own.projections)
+        return [*counts, *(self._projection(path, projection, gated) for path, projection in maps)]
 
     def _having(self, answer: str) -> int:
         """How many layers have what an answer about them says that some have."""

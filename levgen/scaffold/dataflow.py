@@ -133,6 +133,7 @@ class _Reader:
         own = {
             norm.role: (
                 Step(self._weight("decoder_layer", norm.role), ", ".join(s for s in (self._norm, norm.remark) if s)),
+                *self._norm_gate(norm.role),
             )
             for norm in self._view.layer.norms
         }
@@ -164,6 +165,15 @@ class _Reader:
         branches = tuple(branch(part, normed=not shared) for part in self._view.blocks)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
+    def _norm_gate(self, role: str) -> tuple[Step, ...]:
+        """The gate on a norm of a layer; nothing where it has none."""
+        where = self._view.norm_gate(role)
+        if where == "none":
+            return ()
+        down, up = (self._weight("gated_norm", role) for role in ("down", "up"))
+        made = f"{up}({self._a.norm_gate.activation}({down})) of that, {self._values['norm_gate_rank']} wide"
+        return (Step("* sigmoid", made + (", in layers with experts" if where == "sparse" else "")),)
+
     def _attention(self, before: tuple[Step, ...], output: tuple[Step, ...]) -> Branch:
         answers, positions = self._a.attention, self._a.positions
         entry: list[Step] = []
@@ -191,7 +201,9 @@ class _Reader:
                 steps.append(Step(self._times(answers.value_scale)))
             lanes.append(Lane(role, tuple(steps)))
         inner = [Step(self._weight("attention", "inner_norm"), self._norm)] if answers.inner_norm else []
-        if answers.gate != "none":
+        if answers.gate_in == "queries":
+            inner.append(Step(f"* {answers.gate}", f"beside the queries in {self._weight('attention', 'q_b')}"))
+        elif answers.gate != "none":
             bias = f", with {self._weight('attention', 'gate_bias')} added for each head" if answers.gate_bias else ""
             made = f"{self._weight('attention', 'gate')}, for each {answers.gate_per}{bias}"
             inner.append(Step(f"* {answers.gate}", made))
@@ -223,11 +235,12 @@ class _Reader:
         """Queries, and keys and values, each by way of a vector of low rank."""
         answers, values = self._a.attention, self._values
         rank, turning = values["q_lora_rank"], values["qk_rope_head_dim"]
+        joined = f"of that and of {self._weight('attention', 'q_a')}'s" if answers.query_latent == "joined" else ""
         down, norm = self._bias(answers.bias), Step(self._weight("attention", "kv_a_norm"), self._norm)
         steps = {
             "q_a": Step(self._weight("attention", "q_a"), f"to {rank} numbers{down}"),
             "q_a_norm": Step(self._weight("attention", "q_a_norm"), self._norm),
-            "q_b": Step(self._weight("attention", "q_b")),
+            "q_b": Step(self._weight("attention", "q_b"), joined),
         }
         queries = list(steps.values()) if rank is not None else [Step(self._weight("attention", "q"))]
         queries.append(Step("rotate", f"the last {turning} of each head, {self._rotation}"))

@@ -41,6 +41,7 @@ class NormField:
     call: str
     when: str | None = None  # Python source: where there is one at all
     remark: str = ""  # the same in words
+    kind: str | None = None  # its class, where that is another than usual
 
     @property
     def init(self) -> str:

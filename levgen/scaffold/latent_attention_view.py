@@ -20,6 +20,21 @@ class LatentAttentionView(AttentionView):
         return "low_rank" if self._port.optional("q_lora_rank") else None
 
     @property
+    def _joined(self) -> bool:
+        """Whether queries are made from a vector of low rank as it is, too, beside its norm."""
+        return self._answers.query_latent == "joined"
+
+    @property
+    def _gated(self) -> bool:
+        """Whether each head's gate is made beside its query."""
+        return self._answers.gate_in == "queries"
+
+    @property
+    def _made_axes(self) -> list[str]:
+        """What the last map to queries makes."""
+        return ["Heads", "QueryGate"] if self._gated else self.query_axes
+
+    @property
     def _query_roles(self) -> tuple[str, str]:
         """The role of the last map to queries at the config's defaults, and its role at the other kind of rank."""
         full = self._low_rank is not None and self._port.default("q_lora_rank") is None
@@ -29,8 +44,9 @@ class LatentAttentionView(AttentionView):
         port, answers = self._port, self._answers
         q, other = self._query_roles
         bias, out_bias = port.value(answers.bias, "config"), port.value(answers.output_bias, "config")
-        query, up, value = (shape(axes) for axes in (self.query_axes, ["Heads", "KvUp"], _VALUE_AXES))
-        q_from, q_in, remark = "config.QLatent", "QLatent", ""
+        query, up, value = (shape(axes) for axes in (self._made_axes, ["Heads", "KvUp"], _VALUE_AXES))
+        q_in, remark = "QJoined" if self._joined else "QLatent", ""
+        q_from = f"config.{q_in}"
         if self._low_rank is not None:
             q_from, remark = "config.QLatent if low_rank else config.Embed", "; from Embed where q_lora_rank is None"
             self.key_map_when = "self.config.q_lora_rank is None"
@@ -70,10 +86,14 @@ class LatentAttentionView(AttentionView):
         low_rank = [] if self._low_rank is None else [(self._low_rank, "config.q_lora_rank is not None")]
         eps = self._answers.latent_norm_eps
         own = [] if eps is None else [("latent_eps", f"{self._port.value(eps, 'config')}  # whatever norm_eps is")]
-        return [("Query", over_config(self.query_axes)), *low_rank, *own]
+        return [("Query", over_config(self._made_axes)), *low_rank, *own]
 
     @property
     def summary(self) -> str:
+        if self._gated:
+            return (
+                "Latent attention with a gate: keys and values are made from a vector of low rank, and a part rotates"
+            )
         return "Latent attention: keys and values are made from a vector of low rank, and a part of each head rotates"
 
     @cached_property
@@ -81,23 +101,34 @@ class LatentAttentionView(AttentionView):
         """The statements of the forward."""
         field = {name: f"self.{own}" for name, own in self.field.items()}
         parts = "[config.NopeHeadSize], [config.RopeHeadSize]"
+        split = f"q_nope, q_rope = split_axis(q, config.QkHeadSize, {parts})"
+        if self._gated:
+            split = f"q_nope, q_rope, gate = split_axis(q, config.QueryGate, {parts}, [config.VHeadSize])"
         scale = self._port.value(self._answers.scale, "config")
         arguments = f"q_nope, q_rope, latent, k_rope, {field['kv_b']}, mask"
         return [
             "config, rope = self.config, self.config.rope",
             *self._queries(field),
-            f"q_nope, q_rope = split_axis(q, config.QkHeadSize, {parts})",
+            split,
             f"latent, k_rope = split_axis({field['kv_a']}(x), config.KvDown, [config.KvLatent], [config.RopeHeadSize])",
             *(f"{short}_rope = {self._turned_part(f'{short}_rope')}" for short in ("q", "k")),
             *self._mask,
             *([] if self.indexer is None else [f"mask = self.{self.indexer}(x, q_latent, mask, pos_ids)"]),
             f"latent, scale = {field['kv_a_norm']}(latent), {scale} * rope.score_scaling",
             f"attended = latent_attention({arguments}, VHeadSize=config.VHeadSize, scale=scale)",
+            *([f"attended = attended * hnn.{self._answers.gate}(gate)"] if self._gated else []),
             f"return {field['o']}(attended)",
         ]
 
     def _queries(self, field: dict[str, str]) -> list[str]:
         low, queries = f"{field['q_a_norm']}({field['q_a']}(x))", field[self._query_roles[0]]
+        if self._joined:
+            norm = f"q_latent = {field['q_a_norm']}(q_down)"
+            return [
+                f"q_down = {field['q_a']}(x)",
+                norm,
+                f"q = {queries}(join_axis(config.QLatent, config.QJoined, q_latent, q_down))",
+            ]
         if self.indexer is not None:
             return [f"q_latent = {low}", f"q = {queries}(q_latent)"]
         if self._low_rank is None:

@@ -133,6 +133,7 @@ class MoeView:
             arguments.append(f"bias=self.{self.correction_bias}{row}")
         if answers.groups:
             arguments += ["groups=self.config.num_expert_groups", "kept_groups=self.config.num_kept_groups"]
+            arguments += ["other_groups=0.0"] if answers.other_groups == "zero" else []
         return [f"chosen, weights = top_experts({', '.join(arguments)})"]
 
     @property

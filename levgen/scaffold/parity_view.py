@@ -60,9 +60,11 @@ class ParityView:
         ]
         # Without a window no layer may ask for one.
         whole = {
-            "sliding_window": ', "layer_types": ("full_attention",) * TINY.num_layers' if "layer_types" in own else ""
+            "sliding_window": ', "layer_types": ("full_attention",) * TINY.num_layers' if "layer_types" in own else "",
+            "num_expert_groups": ', "num_kept_groups": None',
         }
-        changes += [f'{{"{name}": None{whole.get(name, "")}}}' for name in own if self._port.optional(name)]
+        optional = [name for name in own if self._port.optional(name) and name != "num_kept_groups"]
+        changes += [f'{{"{name}": None{whole.get(name, "")}}}' for name in optional]
         # What a stub reads keeps its size: whether others go together nobody knows.
         inside = {name for unknown in self._port.architecture.unknown.values() for name in unknown.reads}
         if "head_dim" in own and "head_dim" not in {*self._port.architecture.derived, *inside}:

@@ -19,6 +19,7 @@ from levgen.scaffold.compiled_templates import CompiledTemplates
 
 # The order in which the classes of a file appear.
 ORDER = (
+    "gated_norm",
     "indexer",
     "attention",
     "mlp",
@@ -45,6 +46,7 @@ _CONFIG_ORDER = (
     "attention",
     "indexer",
     "norm",
+    "gated_norm",
     "decoder_layer",
     "embeddings",
     "head_transform",
@@ -144,6 +146,8 @@ def classes_of(architecture: Architecture) -> list[str]:
     absent = set() if architecture.layer.mlp else {"mlp"}
     if architecture.attention.indexer == "none" or "attention" in (*architecture.stubs, *architecture.unknown):
         absent.add("indexer")
+    if not architecture.norm_gate.present:
+        absent.add("gated_norm")
     if "decoder_layer" in architecture.unknown:
         absent |= _IN_LAYERS
     if architecture.moe.layers == "none":

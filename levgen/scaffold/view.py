@@ -503,8 +503,9 @@ class PortView:
                 self.field("decoder_layer", role, key_map),
                 role,
                 "Embed",
-                self.norm_init("config.Embed"),
+                self._layer_norm_init(role),
                 *self.layers_with(role),
+                self._layer_norm_class(role),
             )
             for role in self.layer_norm_roles
         ]
@@ -513,6 +514,53 @@ class PortView:
         if self.shared_beside is not None:
             self.field("decoder_layer", "shared", key_map)
         return PartView([], norms, key_map)
+
+    def norm_gate(self, role: str) -> str:
+        """In which layers the norm `role` of a layer has a gate: none, every, or sparse."""
+        part, gates = role.removesuffix("_norm"), self.architecture.norm_gate
+        return {"attention": gates.attention, "mlp": gates.mlp}.get(part, "none")
+
+    def _layer_norm_init(self, role: str) -> str:
+        """The call that makes a norm of a layer."""
+        plain, gated = self.norm_init("config.Embed"), f"{self.Name}GatedNorm.init(config, key=k_{role})"
+        where = self.norm_gate(role)
+        return (
+            f"{gated} if {self.sparse_when} else {plain}" if where == "sparse" else plain if where == "none" else gated
+        )
+
+    def _layer_norm_class(self, role: str) -> str | None:
+        where = self.norm_gate(role)
+        gated = f"{self.Name}GatedNorm"
+        return {"none": None, "every": gated, "sparse": f"{gated} | {self.norm_class}"}[where]
+
+    @cached_property
+    def layer_keys(self) -> list[str]:
+        """The parts of a layer that draw numbers."""
+        gated = [role for role in self.layer_norm_roles if self.norm_gate(role) != "none"]
+        blocks = [part for part in ("attention", *self.mixers, "mlp") if part in (*self.blocks, *self.mixers)]
+        return [*blocks, *(["shared"] if self.shared_beside is not None else []), *gated]
+
+    @cached_property
+    def gated_norm(self) -> PartView:
+        """A norm of a layer with a gate on it."""
+        key_map: dict[str, str | None] = {}
+        norm = NormField(self.field("gated_norm", "norm", key_map), "norm", "Embed", self.norm_init("config.Embed"))
+        maps = [("down", "config.Embed", "config.NormGate"), ("up", "config.NormGate", "config.Embed")]
+        projections = [
+            Projection(
+                self.field("gated_norm", role, key_map),
+                role,
+                inputs,
+                outputs,
+                f"{inputs} -> {outputs}".replace("config.", ""),
+                "False",
+                "std",
+                True,
+                made_by=self.linear,
+            )
+            for role, inputs, outputs in maps
+        ]
+        return PartView(projections, [norm], key_map)
 
     @cached_property
     def added_bias(self) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from levgen.reference.record import nth_call
 from levgen.survey.config.indexer_measures import indexer_names
+from levgen.survey.config.norm_gate_measures import norm_gate_names
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.whole import Mixture
 from levgen.survey.questions.channels import Roles
@@ -59,10 +60,13 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
     # Where a layer's experts have an MLP beside them, that is the one with names of its own here.
     homes = {"attention": "attention", "mlp": "shared" if "shared" in outer else "mlp"}
     prefix = {part: outer[home] for part, home in homes.items() if home in outer}
+    gated = names["decoder_layer"][_norm_with_gate(own, names)] if "gated_norm" in names else None
     whole: dict[str, dict[str, str]] = {"decoder_layer": {}}
     for part, roles in names.items():
         for role, name in roles.items():
-            if part == "indexer":
+            if part == "gated_norm":
+                path = in_layer_0(gated, name)
+            elif part == "indexer":
                 path = in_layer_0(prefix["attention"], names["attention"]["indexer"], name)
             elif part in ("attention", "mlp"):
                 path = in_layer_0(prefix[part], name)
@@ -86,10 +90,20 @@ def checkpoint_roles(model: Any, names: Names, aside: str | None = None) -> dict
         below = _prefix(whole[part].values())
         result["decoder_layer"][homes[part]] = below or None
         result[part] = _below(whole[part], below)
+    if gated is not None:
+        above = f"{stack}.0.{result['decoder_layer'][_norm_with_gate(own, names)]}"
+        result["gated_norm"] = _below(whole["gated_norm"], above)
     if "indexer" in names:
         above = ".".join(step for step in (f"{stack}.0", result["decoder_layer"]["attention"]) if step)
         result["indexer"] = _below(whole["indexer"], f"{above}.{result['attention']['indexer']}")
     return result
+
+
+def _norm_with_gate(parameters: Iterable[str], names: Names) -> str:
+    """The role of a norm of layers that has a gate, by the names of all parameters."""
+    roles, down = names["decoder_layer"], names["gated_norm"]["down"]
+    held = [role for role, name in roles.items() if any(f".{name}.{down}." in other for other in parameters)]
+    return held[0]
 
 
 def check_parameter_names(leaves: Mapping[str, Any]) -> None:
@@ -116,7 +130,7 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
                 attention[f"{role}_norm"] = leaf
             leaf = found[0]
         attention["qkv" if roles.order != "separate" else role] = leaf
-    if layer.gate is not None:
+    if layer.gate is not None and layer.gate.columns is None:
         attention["gate"] = layer.gate.leaf
         if layer.gate.bias is not None:
             attention["gate_bias"] = layer.gate.bias
@@ -152,6 +166,7 @@ def module_roles(structure: Structure, layer: LayerFindings) -> dict[str, dict[s
         },
         "attention": _below(attention, attention_prefix),
         **({} if layer.indexer is None else {"indexer": indexer_names(layer.indexer)}),
+        **({"gated_norm": gated} if (gated := norm_gate_names(layer)) else {}),
         **({"mlp": _below(mlp, mlp_prefix)} if mlp else {}),
         **({} if transform is None else {"head_transform": _named(dense=transform.dense, norm=transform.norm)}),
         "lm_head": {"head": structure.head.head},

@@ -97,7 +97,8 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         scores = find_scores(mixing, roles)
         if scores.query_scaling is not None and scores.layout is None:
             scores = find_query_growth(partial(_call_at, model, ids, index), mixing, roles, scores)
-        indexer = find_indexer(mixing, dataflow, roles, scores)
+        factor = 1.0 if gate is None else gate.factor(anatomy)
+        indexer = find_indexer(mixing, dataflow, roles, scores, factor)
         of_gate = None if gate is None else gate.bias
         unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias, of_gate})
         if unclaimed:

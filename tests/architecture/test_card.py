@@ -131,6 +131,36 @@ def test_unknown_type_names_the_nearest() -> None:
             {"attention": {"heads": "latent", "indexer_layout": "interleaved"}},
             "attention.indexer_layout needs layers with an indexer: attention.indexer=every",
         ),
+        ({"attention": {"query_latent": "joined"}}, "attention.query_latent belongs to attention.heads=latent"),
+        (
+            {"attention": {"heads": "latent", "gate": "sigmoid"}},
+            "attention.gate=sigmoid is known with attention.heads=latent in the matrix of queries only",
+        ),
+        (
+            {"attention": {"gate": "sigmoid", "gate_in": "queries"}},
+            "attention.gate_in=queries is known with attention.heads=latent, a gate, gate_per=channel",
+        ),
+        (
+            {
+                "attention": {"heads": "latent", "query_latent": "joined"},
+                "hyperparameters": {"q_lora_rank": {"default": None, "optional": True}},
+            },
+            "attention.query_latent reads queries of low rank, and hyperparameters.q_lora_rank may be null",
+        ),
+        ({"norm_gate": {"activation": "gelu"}}, "norm_gate.activation is of a gate: it needs norm_gate.attention"),
+        ({"norm_gate": {"mlp": "sparse"}}, "norm_gate.mlp=sparse tells layers apart by experts: it needs moe.layers"),
+        (
+            {"norm_gate": {"attention": "every"}, "layer": {"norms": "output"}},
+            "norm_gate.attention=every is on a norm that no layer has: see layer.norms",
+        ),
+        (
+            {"norm_gate": {"mlp": "every"}, "layer": {"parallel": "shared"}},
+            "norm_gate.mlp=every is on a norm that no layer has: see layer.norms",
+        ),
+        (
+            {"moe": {"layers": "every", "groups": True, "other_groups": "zero"}},
+            "moe.other_groups=zero differs from never where some count as less than 0: it needs moe.groups=true",
+        ),
         ({"derived": {"kinds": "['a b'] * n"}}, "is not a sum or product of HF fields"),
         ({"derived": {"kinds": "['a'] * n'"}}, "is not a sum or product of HF fields"),
         ({"attention": {"scale": "hidden_dim**-0.5 * "}}, "is not a number, a hyperparameter, or a power of one"),

@@ -69,6 +69,7 @@ def test_yarn_scales_the_scores_past_its_trained_length(rendered: Rendered) -> N
         ("minicpm3", 62 * (256 + 32) * 2),
         ("deepseek_v32", 61 * (512 + 64 + 128) * 2),
         ("glm_moe_dsa", 78 * (512 + 64 + 128) * 2),
+        ("axk2", 48 * (128 + 32 + 128) * 2),
     ],
 )
 def test_cache_at_full_size_in_bfloat16(rendered: Rendered, model_type: str, bytes_a_token: int) -> None:

@@ -73,6 +73,13 @@ def test_what_is_as_large_as_the_heads_are_many_may_be_a_width() -> None:
     assert config.index_head_dim == HEAD_DIM
 
 
+@pytest.mark.slow
+def test_groups_that_a_class_leaves_open_are_opened_together_and_not_all_kept() -> None:
+    config = tiny(find_type("axk2")).config()
+    assert (config.n_group, config.topk_group) == (3, 2)
+    assert config.index_head_dim == HEAD_DIM  # as large at full size as the experts are many
+
+
 def test_numbers_of_layers_without_experts_are_no_longer_none() -> None:
     assert tiny(find_type("qwen3_moe")).values["mlp_only_layers"] == [0]
 

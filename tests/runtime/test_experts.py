@@ -269,6 +269,19 @@ def test_a_correction_chooses_and_does_not_weigh() -> None:
     np.testing.assert_allclose(weights.array, [0.1, 0.3])
 
 
+def test_experts_of_other_groups_may_count_as_zero() -> None:
+    """And no groups are what None says."""
+    scores = hax.named(jnp.asarray([0.9, 0.8, 0.3, 0.2]), "expert")
+    bias = hax.named(jnp.asarray([-0.5, -1.0, -0.5, -0.5]), "expert")
+    Two = Axis("top_expert", 2)
+    groups: dict[str, int | None] = {"groups": 2, "kept_groups": 1, "best_of_group": 1}
+    assert top_experts(scores, Two, bias=bias, **groups)[0].array.tolist() == [0, 1]
+    chosen, weights = top_experts(scores, Two, bias=bias, other_groups=0.0, **groups)
+    assert chosen.array.tolist() == [0, 2]
+    np.testing.assert_allclose(weights.array, [0.9, 0.3])
+    assert top_experts(scores, Two, bias=bias, groups=None, kept_groups=None)[0].array.tolist() == [0, 1]
+
+
 def test_balance_loss_equals_reference() -> None:
     layers = [normal(seed, Batch, Pos, Expert, std=2.0) for seed in (1, 2)]
     routings = [Routing.of(logits, Chosen) for logits in layers]

@@ -9,7 +9,7 @@ from haliax.state_dict import to_torch_compatible_state_dict
 from numeric import normal, relative_error
 
 from levgen.errors import LevgenError
-from levgen.runtime.projections import Embedding, Linear, split_axis
+from levgen.runtime.projections import Embedding, Linear, join_axis, split_axis
 
 Batch, Embed, Vocab = Axis("batch", 3), Axis("embed", 64), Axis("vocab", 500)
 KVHeads, HeadSize = Axis("kv_head", 4), Axis("head_size", 16)
@@ -73,3 +73,13 @@ def test_split_axis_gives_each_piece_its_axes():
     np.testing.assert_array_equal(rest.array, x.array[:, 64:])
     with pytest.raises(LevgenError, match="72"):
         split_axis(x, Fused, (KVHeads, HeadSize), (Axis("gate", 9),))
+
+
+def test_join_axis_lays_pieces_one_after_the_other():
+    Joined = Axis("joined", 2 * HeadSize.size)
+    first, second = (normal(seed, Batch, HeadSize) for seed in (3, 4))
+    joined = join_axis(HeadSize, Joined, first, second)
+    assert joined.axes == (Batch, Joined)
+    np.testing.assert_array_equal(joined.array, np.concatenate([first.array, second.array], axis=1))
+    with pytest.raises(LevgenError, match="must add up to the size 32 of 'joined', and 3 of 16 don't"):
+        join_axis(HeadSize, Joined, first, second, first)

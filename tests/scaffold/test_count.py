@@ -16,7 +16,19 @@ from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
 
 VOCAB = 1000
-UNLIKE = ["llama", "gpt2", "bloom", "falcon", "codegen", "qwen2_moe", "gpt_oss", "dots1", "moshi", "deepseek_v32"]
+UNLIKE = [
+    "llama",
+    "gpt2",
+    "bloom",
+    "falcon",
+    "codegen",
+    "qwen2_moe",
+    "gpt_oss",
+    "dots1",
+    "moshi",
+    "deepseek_v32",
+    "axk2",
+]
 
 
 def _parameters(folder: Path, model_type: str, settings: list[str]) -> tuple[int, int]:

@@ -146,17 +146,27 @@ Q_RANK, RANK, OWN, SHARED, VALUE = 9, 7, 4, 6, 5
 
 class LowMix(nn.Module):
     """Keys and values from a vector of low rank: `a` and `b` make queries, `c` and `d` keys and values, `e` what comes
-    out; `n` and `o` are norms between. `twist` changes one thing."""
+    out; `n` and `o` are norms between. `twist` changes one thing. `joined`: queries are made from what `n` is given,
+    too. `gate`: of what `b` makes beside each head's query."""
 
     def __init__(
-        self, *, low: bool = True, layout: str = "half", stretch: float = 1.0, twist: str | None = None
+        self,
+        *,
+        low: bool = True,
+        layout: str = "half",
+        stretch: float = 1.0,
+        twist: str | None = None,
+        joined: bool = False,
+        gate: Any = None,
     ) -> None:
         super().__init__()
         self.layout, self.stretch, self.twist, self.low = layout, stretch, twist, low
+        self.joined, self.gate = joined, gate
         torch.manual_seed(5)
         if low:
             self.a, self.n = nn.Linear(WIDTH, Q_RANK), nn.LayerNorm(Q_RANK)
-        self.b = nn.Linear(Q_RANK if low else WIDTH, HEADS * (OWN + SHARED), bias=False)
+        made = OWN + SHARED + (0 if gate is None else VALUE)
+        self.b = nn.Linear((1 + joined) * Q_RANK if low else WIDTH, HEADS * made, bias=False)
         self.c = nn.Linear(WIDTH, RANK if twist == "a map of its own" else RANK + SHARED)
         if twist == "a map of its own":
             self.f = nn.Linear(WIDTH, SHARED)
@@ -177,8 +187,14 @@ class LowMix(nn.Module):
 
     def forward(self, x: Any) -> Any:
         t = x.shape[1]
-        y = self.n(self.a(x)) if self.low else x
-        q = self.b(y).view(t, HEADS, OWN + SHARED)
+        down = self.a(x) if self.low else x
+        y = self.n(down) if self.low else x
+        given = torch.cat((down, y) if self.twist == "as it is first" else (y, down), -1) if self.joined else y
+        q = self.b(given).view(t, HEADS, -1)
+        if self.twist == "gates first":
+            gates, q = q.split((q.shape[-1] - OWN - SHARED, OWN + SHARED), dim=-1)
+        else:
+            q, gates = q.split((OWN + SHARED, q.shape[-1] - OWN - SHARED), dim=-1)
         down = self.c(x)[0]
         shared = self.f(x)[0] if self.twist == "a map of its own" else down[:, RANK:]
         factor = 2.0 if self.twist == "a factor" else 1.0
@@ -200,7 +216,8 @@ class LowMix(nn.Module):
         if self.twist == "scale by head":
             s = s * torch.arange(1, HEADS + 1).double()[:, None, None]
         p = s.masked_fill(self._hidden(x, y), -math.inf).softmax(-1)
-        return self.e(torch.einsum("hts,shd->thd", p, v).reshape(1, t, -1))
+        out = torch.einsum("hts,shd->thd", p, v)
+        return self.e((out if self.gate is None else out * self.gate(gates)).reshape(1, t, -1))
 
     def _hidden(self, x: Any, y: Any) -> Any:
         """[T, T] bool: True where a query doesn't see a key. `y`: what queries are made of."""

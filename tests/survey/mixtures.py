@@ -65,7 +65,7 @@ class One(nn.Module):
 
 class Many(nn.Module):
     """`r` says which experts a token goes to. `twist` changes what they weigh. `cut`: alpha and limit of gates.
-    `over`: the order of the norm that weights are divided by.
+    `over`: the order of the norm that weights are divided by. `others`: what experts of other groups count as.
 
     `after`: times what a norm makes of all of it; None without that norm.
     """
@@ -91,11 +91,13 @@ class Many(nn.Module):
         jitter: float | None = None,
         after: float | None = None,
         over: float = 1.0,
+        others: float = float("-inf"),
     ) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.scores, self.normalized, self.scale, self.twist = scores, normalized, scale, twist
         self.groups, self.kept, self.correction, self.jitter, self.over = groups, kept, correction, jitter, over
+        self.others = others
         self.r = nn.Linear(WIDTH, EXPERTS, bias=bias)
         self.c = nn.Parameter(torch.empty(EXPERTS)) if correction else None
         self.e = (
@@ -123,7 +125,7 @@ class Many(nn.Module):
             grouped = compared.unflatten(-1, (self.groups, -1))
             best = grouped.topk(2, dim=-1)[0].sum(-1).topk(self.kept, dim=-1)[1]
             kept = torch.zeros_like(grouped[..., 0]).scatter(-1, best, 1.0)
-            compared = grouped.masked_fill(kept[..., None] == 0, float("-inf")).flatten(-2)
+            compared = grouped.masked_fill(kept[..., None] == 0, self.others).flatten(-2)
         chosen = compared.topk(CHOSEN, dim=-1)[1]
         weights = torch.zeros_like(scores).scatter(-1, chosen, scores.gather(-1, chosen))
         if self.twist == "squared":

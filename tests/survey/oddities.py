@@ -576,4 +576,55 @@ MIXTURES = [
     Oddity("the MLP beside experts a token on", _beside(_shifted), base=_SHARING, rare=True),
 ]
 
-ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS, *STREAMS, *MIXTURES]
+
+class _GatedNorm(nn.Module):
+    """What `norm` makes, times `form` of a small MLP of that."""
+
+    def __init__(self, norm: nn.Module, config: Any, form: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.norm, self.form = norm, form
+        self.fc1 = nn.Linear(config.hidden_size, config.norm_rank, bias=False)
+        self.fc2 = nn.Linear(config.norm_rank, config.hidden_size, bias=False)
+
+    def forward(self, x: Any) -> Any:
+        y = self.norm(x)
+        return y * self.form(self.fc2(nn.functional.silu(self.fc1(y))))
+
+
+class _RankConfig(LlamaConfig):
+    """Llama's, and how wide the gates on norms are."""
+
+    norm_rank: int = 7
+
+
+def _gated_norms(form: Callable[[Any], Any], which: tuple[str, ...]) -> Change:
+    def change(model: Any) -> None:
+        for layer in model.model.layers:
+            for name in which:
+                setattr(layer, name, _GatedNorm(getattr(layer, name), model.config, form))
+
+    return change
+
+
+_RANKED = (_RankConfig, LlamaForCausalLM)
+_BOTH = ("input_layernorm", "post_attention_layernorm")
+GATED = [
+    Oddity(
+        "a gate of another slope on norms", _gated_norms(lambda z: torch.sigmoid(1.1 * z), _BOTH), _RANKED, rare=True
+    ),
+    Oddity(
+        "gates on norms before the MLP",
+        _gated_norms(torch.sigmoid, _BOTH[1:]),
+        _RANKED,
+        right={"norm_gate.attention": "none", "norm_gate.mlp": "every"},
+        rare=True,
+    ),
+    Oddity(
+        "gates on norms",
+        _gated_norms(torch.sigmoid, _BOTH),
+        _RANKED,
+        right={"norm_gate.attention": "every", "norm_gate.mlp": "every"},
+    ),
+]
+
+ODDITIES = [*ATTENTIONS, *BLOCKS, *UNEVEN, *ENDS, *OTHERS, *STREAMS, *MIXTURES, *GATED]

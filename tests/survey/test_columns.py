@@ -2,9 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="the reference is in torch")
 
@@ -16,7 +19,7 @@ from levgen.scaffold.complete import complete
 from levgen.scaffold.project import project_files
 from levgen.survey.port import load_port
 from levgen.survey.sweep import columns
-from levgen.survey.sweep.draw import draw, hf_fields
+from levgen.survey.sweep.draw import Draw, draw, hf_fields
 
 
 def _subject(model_type: str, **answers: Any) -> tuple[Architecture, Any, Tiny]:
@@ -54,6 +57,23 @@ def test_draws_reach_what_a_config_can_say(gemma: tuple[Architecture, Any, Tiny]
     assert {fields["final_logit_softcapping"] is None for fields in drawn} == {True, False}
     kinds = {fields["rope_parameters"]["full_attention"]["rope_type"] for fields in drawn}
     assert len(kinds) > 2
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.data())
+def test_groups_of_experts_that_may_be_none_are_drawn_together(data: st.DataObject) -> None:
+    architecture = complete(get("axk2"))
+    sizes = {name: p.default for name, p in architecture.hyperparameters.items() if p.default is None}
+    base = SimpleNamespace(num_experts=12, **sizes)
+    drawer = Draw(architecture, base, data)
+    for experts in (12, 14, 16):
+        drawn = drawer._groups({"num_experts": experts})
+        groups, kept = (drawn.get(name) for name in ("num_expert_groups", "num_kept_groups"))
+        assert (groups is None) == (kept is None)
+        if groups is not None and kept is not None:
+            assert experts % groups == 0
+            assert experts // groups > 1
+            assert 1 <= kept <= groups
 
 
 def test_growth_is_that_of_a_scan() -> None:

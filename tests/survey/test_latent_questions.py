@@ -31,6 +31,7 @@ from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
 from levgen.survey.questions.indexer import Indexer, find_indexer
+from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
 
@@ -113,6 +114,60 @@ def test_nothing_turns() -> None:
     _, _, scores = _attention(twist="nothing turns")
     assert scores.layout is None
     assert math.isclose(scores.scale, (OWN + SHARED) ** -0.5, rel_tol=1e-6)
+
+
+def _gated(**answers: Any) -> tuple[Dataflow, OutputGate, Roles, Scores]:
+    anatomy = _dissect(**answers)
+    flow = find_dataflow(anatomy)
+    gate = find_output_gate(anatomy, flow.attention_core)
+    assert gate is not None
+    opened, core = gate.opened(anatomy, flow.attention_core)
+    roles = find_roles(opened, core)
+    return flow, gate, roles, find_scores(opened, roles)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("name", ["sigmoid", "softplus"])
+def test_a_gate_beside_the_query_of_each_head(name: str, joined: bool) -> None:
+    function = {"sigmoid": torch.sigmoid, "softplus": torch.nn.functional.softplus}[name]
+    flow, gate, roles, scores = _gated(gate=function, joined=joined)
+    assert flow.attention_inputs == ("m.a", "m.c")
+    each = OWN + SHARED + VALUE
+    assert (gate.leaf, gate.function, gate.per) == ("m.b", name, 1)
+    assert gate.columns == tuple(h * each + OWN + SHARED + d for h in range(HEADS) for d in range(VALUE))
+    assert roles.latent is not None
+    assert roles.latent.queries is not None
+    assert roles.latent.queries.joined is joined
+    assert (roles.heads, roles.head_dim, roles.value_dim) == (HEADS, OWN + SHARED, VALUE)
+    assert scores.scale == pytest.approx((OWN + SHARED) ** -0.5)
+
+
+def test_a_gate_of_another_function_beside_queries_is_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="gate on what attention puts out"):
+        _gated(gate=torch.tanh)
+
+
+def test_a_gate_before_each_query_is_seen_as_such() -> None:
+    _, gate, _, _ = _gated(gate=torch.sigmoid, twist="gates first")
+    assert gate.columns is not None
+    assert gate.columns[:VALUE] == tuple(range(VALUE))
+
+
+def test_a_vector_as_it_is_before_what_it_is_normed_to_is_unknown() -> None:
+    with pytest.raises(UnresolvedError):
+        _attention(joined=True, twist="as it is first")
+
+
+def test_a_gate_takes_part_in_what_is_seen_of_chosen_keys() -> None:
+    anatomy = _dissect(ChoosyMix, gate=torch.sigmoid, joined=True)
+    flow = find_dataflow(anatomy)
+    gate = find_output_gate(anatomy, flow.attention_core)
+    assert gate is not None
+    opened, core = gate.opened(anatomy, flow.attention_core)
+    roles = find_roles(opened, core)
+    found = find_indexer(opened, flow, roles, find_scores(opened, roles), gate.factor(anatomy))
+    assert found is not None
+    assert found.evidence[1].error < 1e-6
 
 
 def _indexer(**answers: Any) -> Indexer | None:

@@ -73,7 +73,22 @@ def test_choices_that_share_otherwise_are_unknown() -> None:
 @pytest.mark.parametrize("correction", [None, "scores"])
 def test_groups_of_which_the_best_are_kept(correction: str | None) -> None:
     router = _mixture(scores="sigmoid", groups=4, kept=2, correction=correction).router
-    assert router.groups == (4, 2)
+    assert (router.groups, router.other_groups) == ((4, 2), "never")
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_experts_of_other_groups_that_count_as_zero(kept: int) -> None:
+    """Some of those that are kept count as less than 0, with these biases: then others are chosen."""
+    found = _mixture(scores="sigmoid", groups=3, kept=kept, correction="scores", others=0.0)
+    assert (found.router.groups, found.router.other_groups) == ((3, kept), "zero")
+    evidence = next(e for e in found.evidence if e.question == "experts of groups that aren't kept")
+    assert evidence.error == 0.0
+    assert evidence.runner_up_error > 0.1
+
+
+def test_experts_of_other_groups_that_count_as_something_else_are_unknown() -> None:
+    with pytest.raises(UnresolvedError, match="experts of groups that aren't kept"):
+        _found(scores="sigmoid", groups=3, kept=2, correction="scores", others=-0.2)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from levgen.prove.mutate.operator import Mutation
 from levgen.prove.outcome import Outcome, failed, passed, skipped
 from levgen.prove.subject import Subject
 
-# Compiled code of models that are gone would fill the memory.
-_CLEAR_EVERY = 40
+# Compiled code of models that are gone would fill the memory, and the mappings that a process may have.
+_CLEAR_EVERY = 10
 
 
 @dataclass(frozen=True)

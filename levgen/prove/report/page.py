@@ -159,7 +159,7 @@ def _survey(record: Mapping[str, Any]) -> dict[str, Any] | None:
 def _answers(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The answers in the record that the model was written from, where it has one."""
     architecture = record.get("architecture") or {}
-    groups = ("norm", "positions", "attention", "mlp", "layer", "embeddings", "head", "initialization")
+    groups = ("norm", "norm_gate", "positions", "attention", "mlp", "layer", "embeddings", "head", "initialization")
     found = [
         (f"{group}.{name}", str(value)) for group in groups for name, value in (architecture.get(group) or {}).items()
     ]

@@ -60,6 +60,7 @@ _KINDS = (
     Kind("mlp", "mlp", ("mlp", "initialization")),
     Kind("moe", "moe", ("moe", "mlp", "initialization"), usual="softmax"),
     Kind("norm", "norm", ("norm",)),
+    Kind("gated-norm", "gated_norm", ("norm_gate", "norm", "initialization"), usual="silu"),
     Kind("decoder-layer", "decoder_layer", ("layer", "norm", "positions")),
     Kind("transformer", "transformer", ("head", "norm", "positions")),
     Kind("embeddings", "embeddings", ("embeddings", "norm", "positions", "initialization")),

@@ -9,6 +9,7 @@ from levgen.survey.assembly.rotation import scales_queries
 from levgen.survey.config.fields import FieldMap
 from levgen.survey.config.indexer_measures import indexer_answers
 from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.norm_gate_measures import gated_layers
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.unknown.inside import Inside
@@ -23,6 +24,18 @@ def norm_of(found: FieldMap, measures: Measures) -> dict[str, Any]:
         "offset": measures.norm_offset,
         "bias": measures.norm_bias,
         "eps": "norm_eps" if isinstance(eps, str) else eps,
+    }
+
+
+def norm_gate_of(trials: Trials, measures: Measures) -> dict[str, Any]:
+    """The answers about gates on norms of layers."""
+    if not measures.norm_gate_activation:
+        return {}
+    shown = [trial.measures for trial in trials.examined if trial.measures is not None]
+    return {
+        "attention": gated_layers("attention_norm", shown),
+        "mlp": gated_layers("mlp_norm", shown),
+        "activation": _always("activation in a norm's gate", measures.norm_gate_activation),
     }
 
 
@@ -115,6 +128,7 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         eps = found.factors["latent_norm_eps"]
         latent = {"heads": "latent", "head_dim": "free"}
         latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
+        latent |= {"query_latent": measures.query_latent, "gate_in": measures.gate_in}
         latent |= indexer_answers(measures, found.factors.get("indexer_norm_eps"))
     return {
         **(latent or _usual_heads(trials, found, measures)),

@@ -13,6 +13,7 @@ from levgen.survey.assembly.answers import (
     head_transform_of,
     mixer_type,
     mlp_of,
+    norm_gate_of,
     norm_of,
     positions_of,
     scale,
@@ -81,6 +82,7 @@ def assemble(
         "ignored": found.ignored,
         "given": given_of(reference, found),
         "norm": norm_of(found, measures),
+        "norm_gate": {} if "decoder_layer" in inside.parts else norm_gate_of(trials, measures),
         "positions": positions_of(trials, found, measures, hyperparameters),
         "attention": {}
         if {"attention", "decoder_layer"} & set(inside.parts)

@@ -44,6 +44,7 @@ _ORDER = (
     "index_num_heads",
     "index_head_dim",
     "index_topk",
+    "norm_gate_rank",
     "activation",
     "norm_eps",
     "initializer_range",
@@ -65,6 +66,9 @@ _ORDER = (
 
 # Hyperparameter that may be None -> the measure that is None then: no window, queries of full rank.
 _OPTIONAL = {"sliding_window": "window", "q_lora_rank": "q_lora_rank"}
+
+# Hyperparameters that may be None together only, which a class is by default: nothing lies in groups then.
+_TOGETHER = ("num_expert_groups", "num_kept_groups")
 
 # Where a class's own default can't be built: the usual size, a field or the quotient of two.
 _USUAL = {"num_kv_heads": ("num_heads",), "head_dim": ("hidden_dim", "num_heads")}
@@ -127,6 +131,8 @@ def _turned(found: FieldMap) -> set[str]:
 
 def _size(trials: Trials, found: FieldMap, ours: str, hf: str) -> dict[str, Any]:
     """A size that the field `hf` holds."""
+    if ours in _TOGETHER and _may_be_none_together(trials, found):
+        return {"default": None, "hf": hf, "optional": True}
     made: dict[str, Any] = {"default": _size_at_full(trials, found, ours, hf), "hf": hf}
     if hf in found.unset:
         made["unset"] = found.unset[hf]
@@ -228,6 +234,15 @@ def _keep_sizes(trials: Trials, made: dict[str, Any]) -> None:
         value = trials.base.values.get(hf) if hf is not None else None
         if ours not in ("num_layers", "max_seq_len") and is_int(value) and "tiny" not in parameter:
             parameter["tiny"] = value
+
+
+def _may_be_none_together(trials: Trials, found: FieldMap) -> bool:
+    """Whether the fields of groups are None by default, and no expert lies in a group where they are."""
+    fields = [found.sizes[name] for name in _TOGETHER if name in found.sizes]
+    if len(fields) < len(_TOGETHER) or any(trials.fields[hf] is not None for hf in fields):
+        return False
+    trial = trials.attempt(dict.fromkeys(fields))
+    return trial is not None and trial.measures is not None and trial.measures.num_expert_groups is None
 
 
 def _may_be_none(trials: Trials, hf: str, measure: str) -> bool:

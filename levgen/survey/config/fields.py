@@ -44,6 +44,7 @@ SIZES = {
     "index_num_heads": "index_num_heads",
     "index_head_dim": "index_head_dim",
     "index_topk": "index_topk",
+    "norm_gate_rank": "norm_gate_rank",
 }
 # What no hyperparameter is where keys and values are made from a vector of low rank.
 _OF_OTHER_HEADS = ("num_kv_heads", "head_dim", "rotary_dim")

@@ -8,10 +8,12 @@ from levgen.survey.observe.leaves import Affine, NormLeaf
 from levgen.survey.questions.channels import Roles
 from levgen.survey.structure import LayerFindings
 
+_GATE = "gate on what attention puts out"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentMeasures:
-    """None where keys and values have projections of their own, but for `v_head_dim`."""
+    """None where keys and values have projections of their own, but for `v_head_dim`; answers are at their defaults."""
 
     q_lora_rank: int | None = None  # None also where queries are of full rank
     kv_lora_rank: int | None = None
@@ -19,6 +21,8 @@ class LatentMeasures:
     qk_rope_head_dim: int | None = None
     v_head_dim: int | None = None
     latent_norm_eps: float | None = None
+    query_latent: str = "normed"
+    gate_in: str = "own"
 
 
 LATENT = tuple(field.name for field in fields(LatentMeasures))
@@ -27,8 +31,10 @@ LATENT = tuple(field.name for field in fields(LatentMeasures))
 def measure_latent(layer: LayerFindings) -> dict[str, Any]:
     """The measures of one layer's attention, by name. Raises UnresolvedError where a map up has a bias."""
     roles, leaves = layer.roles, layer.anatomy.leaves
-    latent = roles.latent
+    latent, gate = roles.latent, layer.gate
     if latent is None:
+        if gate is not None and gate.columns is not None:
+            raise UnresolvedError(_GATE, f"it is {len(gate.columns)} columns of {gate.leaf}: known of latent attention")
         return {}
     biased = [name for name in maps_up(roles) if (leaf := leaves[name]) and isinstance(leaf, Affine) and leaf.bias]
     if biased:
@@ -44,7 +50,22 @@ def measure_latent(layer: LayerFindings) -> dict[str, Any]:
         "qk_rope_head_dim": latent.shared,
         "v_head_dim": roles.value_dim,
         "latent_norm_eps": epsilons[0],
+        "query_latent": "joined" if latent.queries is not None and latent.queries.joined else "normed",
+        "gate_in": _gate_in(layer),
     }
+
+
+def _gate_in(layer: LayerFindings) -> str:
+    """own or queries: where the map of a gate lies."""
+    gate, roles = layer.gate, layer.roles
+    if gate is None or gate.columns is None:
+        return "own"
+    assert roles.latent is not None
+    low, each = roles.latent.queries, roles.head_dim + roles.value_dim
+    after = tuple(h * each + at for h in range(roles.heads) for at in range(roles.head_dim, each))
+    if low is None or gate.leaf != low.up or gate.columns != after:
+        raise UnresolvedError(_GATE, f"columns {gate.columns[:4]} of {gate.leaf}: not each head's after its query")
+    return "queries"
 
 
 def latent_norms(roles: Roles) -> list[str]:

@@ -3,6 +3,7 @@
 from levgen.survey.config.indexer_measures import measure_indexer
 from levgen.survey.config.latent_measures import latent_norms, maps_up, measure_latent
 from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.norm_gate_measures import measure_norm_gates
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import measure_mixture
 from levgen.survey.mixture.whole import Mixture
@@ -121,6 +122,7 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         names=module_roles(structure, layer),
         **({"v_head_dim": roles.value_dim} | measure_latent(layer)),
         **measure_indexer(layer.indexer),
+        **measure_norm_gates(layer),
         **(measure_mixture(block, layer.beside) if isinstance(block, Mixture) else {"sparse": (False,)}),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from levgen.survey.config.indexer_measures import IndexerMeasures
 from levgen.survey.config.latent_measures import LatentMeasures
+from levgen.survey.config.norm_gate_measures import NormGateMeasures
 from levgen.survey.mixture.measures import MIXTURE, MixtureMeasures
 
 # In which layers with experts may differ from those without.
@@ -41,11 +42,12 @@ BY_LAYER = (
     "sunk",
     "sparse",
     "mixer",
+    "norm_gates",
 )
 
 
 @dataclass(frozen=True)
-class Measures(LatentMeasures, IndexerMeasures, MixtureMeasures):
+class Measures(LatentMeasures, IndexerMeasures, NormGateMeasures, MixtureMeasures):
     """What one config's model is. Fields of one value a layer are tuples; the others hold for every layer."""
 
     # sizes

@@ -6,6 +6,7 @@ from levgen.survey.config.indexer_measures import INDEXED
 from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.layer_measures import measure_layer
 from levgen.survey.config.measures import BY_LAYER, OF_CHANNELS, Measures, alike, shared_names
+from levgen.survey.config.norm_gate_measures import NORM_GATES
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.mixture.measures import MIXTURE, dense_layers
 from levgen.survey.structure import Structure
@@ -74,6 +75,7 @@ def measure(structure: Structure) -> Measures:
         "rotary_dim",
         "position_kind",
         "norm_after_rotation",  # nothing tells where nothing rotates
+        *NORM_GATES,
     }
     still = [layer for layer in layers if layer.unturned[0]]
     grown = {(layer.growth_length, layer.growth_exponent) for layer in still} or {(None, None)}
@@ -99,12 +101,13 @@ def measure(structure: Structure) -> Measures:
     norms = {(layer.qk_norm, layer.qk_norm_weight) for layer in layers if layer.normed[0]}
     scalings = [layer.query_scaling for layer in layers if layer.tempered[0]]
     layouts = {(layer.layout, layer.norm_after_rotation) for layer in layers if layer.layout is not None}
+    gates = {(layer.norm_gate_rank, layer.norm_gate_activation) for layer in layers if any(layer.norm_gates)}
     alike_scalings = all(alike(scaling, scalings[0], 1e-4) for scaling in scalings)
-    if len(windows) > 1 or len(layouts) > 1 or len(norms) > 1 or not alike_scalings:
+    if len(windows) > 1 or len(layouts) > 1 or len(norms) > 1 or len(gates) > 1 or not alike_scalings:
         raise UnresolvedError(
             "layers that differ",
             f"windows and chunks {sorted(windows, key=str)}, layouts, norms after: {sorted(layouts)}, "
-            f"norms of queries and keys {sorted(norms)}"
+            f"norms of queries and keys {sorted(norms)}, gates on norms {sorted(gates)}"
             + ("" if alike_scalings else ", and queries that grow in different ways"),
         )
     first = _with_both(kinds[False], kinds[True])
@@ -142,6 +145,9 @@ def measure(structure: Structure) -> Measures:
         added_bias=tuple(layer.added_bias[0] for layer in layers),
         terms=tuple(layer.terms[0] for layer in layers),
         mixer=tuple(layer.mixer[0] for layer in layers),
+        norm_gate_rank=next(iter(gates), (None, ()))[0],
+        norm_gate_activation=next(iter(gates), (None, ()))[1],
+        norm_gates=tuple(layer.norm_gates[0] for layer in layers),
         names=_all_names(layers),
     )
 

@@ -40,6 +40,8 @@ _FOLLOWS_SIZES = {
     *MIXTURE,
     *LATENT,
     *INDEXED,
+    "norm_gate_rank",
+    "norm_gates",
     "local_kv_multiple",
     "missing_norm",
     "added_bias",
@@ -58,6 +60,7 @@ _FOLLOWS_LISTS = (
     "num_dense_layers",
     "local_kv_multiple",
     "sunk",
+    "norm_gates",
 )
 # What a switch, or a number, moves beside the measure that it is the value of.
 _GOES_WITH = {

@@ -75,6 +75,7 @@ def moe_answers(
         "correction_of": measures.correction_of,
         "correction_stored": measures.correction_stored,
         "groups": groups,
+        "other_groups": measures.other_groups,
         "normalized": found.switches.get("moe_normalized", measures.moe_normalized),
         "norm_order": norm_order,
         "scale": scale,

@@ -31,6 +31,7 @@ class MixtureMeasures:
     correction: bool = False
     correction_of: str = "scores"
     correction_stored: str = "vector"
+    other_groups: str = "never"
     expert_bias: bool = False
     experts_transposed: bool = False
     experts_interleaved: bool = False
@@ -74,6 +75,7 @@ def measure_mixture(mixture: Mixture, beside: ChannelBlock | None) -> dict[str, 
         "correction": router.correction is not None,
         "correction_of": router.correction_of,
         "correction_stored": _stored(mixture),
+        "other_groups": router.other_groups or "never",
         "expert_bias": bool(expert.biases),
         "experts_transposed": expert.transposed,
         "experts_interleaved": expert.interleaved,

@@ -18,7 +18,9 @@ _ACCEPT = 2e-6
 _TIE = 1e-5
 _LEVELS = ((1.0, 0.9, -5.0), (4.0, 1.5, -6.0), (0.1, 0.0, -8.0))  # logits of the best, of others and of the worst
 _MIXED = 2  # experts that are chosen one after the other
-_ABSENT = 1e-12  # of the largest: an expert whose weight is less was not chosen
+ABSENT = 1e-12  # of the largest: an expert whose weight is less was not chosen
+# Answer -> what experts of groups that aren't kept are compared as.
+OTHER_GROUPS = {"never": float("-inf"), "zero": 0.0}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Router:
     jitter: float | None = None  # how near to a choice others must be to share its weight
     correction_of: str = "scores"  # or logits
     order: float = 1.0  # of the norm that weights are divided by: 1 for their sum
+    other_groups: str | None = None  # what experts of groups that aren't kept count as; None before that is asked
 
     def logits(self, bank: Bank, x: Any) -> Any:
         """[T, experts] for [T, N]."""
@@ -49,24 +52,37 @@ class Router:
         logits = self.logits(bank, x)
         if self.jitter is not None:
             return mixed_weights(logits, self.chosen, self.jitter)
-        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
-        compared = scores if self.correction_of == "scores" else logits
-        if self.correction is not None:
-            compared = compared + bank.others[self.correction].double().reshape(-1)
-        clear = torch.ones(len(x), dtype=torch.bool)
-        groups, kept = self.groups
-        if groups > 1:
-            grouped = compared.reshape(len(x), groups, -1)
-            quality = grouped.topk(min(2, grouped.shape[-1]), dim=-1)[0].sum(-1)
-            clear &= _clear(quality, kept)
-            mask = torch.zeros_like(quality).scatter(1, quality.topk(kept, dim=-1)[1], 1.0)
-            compared = torch.where(mask[..., None] > 0, grouped, float("-inf")).reshape(compared.shape)
-        clear &= _clear(compared, self.chosen)
+        scores = self._scores(logits)
+        compared, _, certain = self.compared(bank, x)
+        certain &= clear(compared, self.chosen)
+        if self.other_groups is None and self.groups[0] > 1:  # where one that is chosen is below 0, that decides
+            certain &= compared.topk(self.chosen, dim=-1)[0].amin(-1) > 0
         mask = torch.zeros_like(scores).scatter(1, compared.topk(self.chosen, dim=-1)[1], 1.0)
         weights = scores * mask
         if self.normalized:
             weights = weights / weights.norm(p=self.order, dim=-1, keepdim=True)
-        return weights, clear
+        return weights, certain
+
+    def _scores(self, logits: Any) -> Any:
+        return logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(-1)
+
+    def compared(self, bank: Bank, x: Any) -> tuple[Any, Any, Any]:
+        """(what experts are chosen by, whether their group is kept, both [T, experts]; [T] whether no group was near)
+        for [T, N]."""
+        import torch
+
+        logits = self.logits(bank, x)
+        compared = self._scores(logits) if self.correction_of == "scores" else logits
+        if self.correction is not None:
+            compared = compared + bank.others[self.correction].double().reshape(-1)
+        groups, count = self.groups
+        if groups == 1:
+            return compared, torch.ones_like(compared, dtype=torch.bool), torch.ones(len(x), dtype=torch.bool)
+        grouped = compared.reshape(len(x), groups, -1)
+        quality = grouped.topk(min(2, grouped.shape[-1]), dim=-1)[0].sum(-1)
+        kept = torch.zeros_like(quality, dtype=torch.bool).scatter(1, quality.topk(count, dim=-1)[1], True)
+        kept = kept[..., None].expand_as(grouped).reshape(compared.shape)
+        return torch.where(kept, compared, OTHER_GROUPS[self.other_groups or "never"]), kept, clear(quality, count)
 
     def __str__(self) -> str:
         chosen = f"{self.chosen} best"
@@ -80,7 +96,7 @@ class Router:
         return ", ".join(parts) + (f", times {self.scale:g}" if self.scale != 1 else "")
 
 
-def _clear(scores: Any, count: int) -> Any:
+def clear(scores: Any, count: int) -> Any:
     """[T]: whether the `count` best of [T, n] are clearly better than the rest."""
     import torch
 
@@ -100,7 +116,7 @@ def find_router(bank: Bank, experts: Experts) -> tuple[Router, Evidence]:
     question = "how a router weighs experts"
     x, designed = _random(bank), _designed(bank)
     weights = experts.weights(bank, x)
-    present = weights.abs() > _ABSENT * weights.abs().max()
+    present = weights.abs() > ABSENT * weights.abs().max()
     # Of a large input the weights of some can be too small to tell from none.
     count = int(present.sum(-1).max())
     mixers = list(_mixers(bank, experts, x.shape[1])) if count == _MIXED else []

@@ -8,6 +8,7 @@ from levgen.reference.record import Call
 from levgen.survey.evidence import ACCEPT, Evidence, UnresolvedError, relative
 from levgen.survey.mixture.bank import Bank, find_bank
 from levgen.survey.mixture.experts import Experts, find_experts
+from levgen.survey.mixture.other_groups import find_other_groups
 from levgen.survey.mixture.router import Router, find_router
 from levgen.survey.mixture.shared import Shared, find_shared
 from levgen.survey.observe.shapes import canonical
@@ -40,6 +41,7 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
     if bank is None:
         return None
     experts, router, found = _weighed(bank)
+    router, counted = find_other_groups(bank, experts, router)
     known = {name for name in (router.weight, router.bias, router.correction) if name is not None}
     shared, beside = find_shared(bank, experts.activations, known)
     unused = sorted(bank.others.keys() - known - (shared.tensors if shared is not None else set()))
@@ -47,7 +49,7 @@ def find_mixture(layer: Any, calls: Mapping[str, list[Call]]) -> Mixture | None:
         raise UnresolvedError("what is in a mixture of experts", f"tensors without a role: {unused}", bank.module)
     whole = _whole(bank, experts, router, shared)
     after = () if bank.norm is None else (bank.norm.leaf.evidence,)
-    return Mixture(bank, experts, router, shared, (experts.evidence, *found, beside, whole, *after))
+    return Mixture(bank, experts, router, shared, (experts.evidence, *found, *counted, beside, whole, *after))
 
 
 def _weighed(bank: Bank) -> tuple[Experts, Router, list[Evidence]]:

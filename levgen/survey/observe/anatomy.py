@@ -14,21 +14,14 @@ from levgen.reference.record import Call, Probe, record
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.chain import parts_with_parameters
+from levgen.survey.observe.columns import ROTATED, Columns, Joined, Narrowed, find_columns, find_joined
+from levgen.survey.observe.gated_norms import find_gated_norms
 from levgen.survey.observe.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
 from levgen.survey.observe.shapes import LENGTH, canonical, native, random_like
 from levgen.survey.observe.sums import Sum, explain
 from levgen.survey.questions.learned_activation import Learned, identify_learned
 
 INPUT, OUTPUT = "<input>", "<output>"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """A tensor that is columns of what a leaf gave: everywhere, or at position 0 only (`turned`: it was rotated)."""
-
-    leaf: str
-    columns: tuple[int, ...]
-    turned: bool
 
 
 @dataclass(frozen=True)
@@ -48,21 +41,27 @@ class Anatomy:
     leaves: dict[str, Affine | NormLeaf | Mixture]
     given: dict[str, Any]  # leaf -> its input [T, N]
     gave: dict[str, Any]  # leaf -> its output [T, N]
-    inputs: dict[str, Sum | Columns | Core] = field(default_factory=dict)
+    inputs: dict[str, Sum | Columns | Joined | Core] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     loose: dict[str, Any] = field(default_factory=dict)  # parameters outside called modules, by name
     learned: dict[str, Learned] = field(default_factory=dict)  # activations with parameters: no leaves, part of a core
     module: Any = None
     held: dict[str, Any] = field(default_factory=dict)  # leaf -> what it gives [T, N] in every experiment
+    narrowed: dict[str, Narrowed] = field(default_factory=dict)  # leaves of which experiments know some columns only
     chooser: Call | None = None  # the module that says which keys a query sees; in every experiment it says all
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
         return self.probe.calls[leaf].output
 
+    def _shaped(self, leaf: str, tensor: Any) -> Any:
+        """What experiments know of a leaf's output [T, N] in its own shape."""
+        own = self.narrowed.get(leaf)
+        return native(tensor if own is None else own.whole(tensor), self.raw(leaf))
+
     def run(self, replaced: dict[str, Any], want: str, *, input: Any = None) -> Any:
         """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
-        shaped = {name: native(tensor, self.raw(name)) for name, tensor in {**self.held, **replaced}.items()}
+        shaped = {name: self._shaped(name, tensor) for name, tensor in {**self.held, **replaced}.items()}
         if self.chooser is not None:
             shaped[self.chooser.name] = _everywhere(self.chooser.output)
         return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
@@ -81,9 +80,9 @@ class Anatomy:
             if like.dim() < 3 or like.shape[0] != 1:
                 raise UnresolvedError("several texts at once", f"{name} gives {list(like.shape)}")
             if all(one[name] is first for one in every):
-                batch[name] = native(first, like).expand(count, *like.shape[1:])
+                batch[name] = self._shaped(name, first).expand(count, *like.shape[1:])
             else:
-                batch[name] = torch.cat([native(one[name], like) for one in every])
+                batch[name] = torch.cat([self._shaped(name, one[name]) for one in every])
         if self.chooser is not None:
             chosen = _everywhere(self.chooser.output)
             batch[self.chooser.name] = chosen.expand(count, *chosen.shape[1:])
@@ -108,6 +107,8 @@ def dissect(call: Call) -> Anatomy:
     chooser = _find_chooser(made, holding_parameters=_holding(module))
     if chooser is not None:  # it is asked about when all else is known
         made = [c for c in made if c.name != chooser.name and not c.name.startswith(f"{chooser.name}.")]
+    gated = find_gated_norms(module, _by_name(made))
+    made = [c for c in made if not any(c.name.startswith(f"{name}.") for name in gated)]
     made = _call_by_call(made)
     every |= {c.name: c.module for c in made}
     called = [c.name for c in made]
@@ -135,7 +136,7 @@ def dissect(call: Call) -> Anatomy:
             raise UnresolvedError("what a module of a layer computes", f"{name}: shapes {shapes}", one.module)
         try:
             own = mixture if mixture is not None and name == mixture.bank.name else None
-            leaves[name] = own or identify(one.module, one.input)
+            leaves[name] = own or gated.get(name) or identify(one.module, one.input)
         except UnresolvedError as error:
             if name in bare:
                 continue
@@ -145,6 +146,7 @@ def dissect(call: Call) -> Anatomy:
     watched = [*leaves, *(() if chooser is None else (chooser.name,))]
     probe = Probe(call, {name: every[name] for name in watched})
     evidence = [own.evidence for own in learned.values()]
+    evidence += [leaf.gate.evidence for leaf in gated.values() if leaf.gate is not None]
     evidence += mixture.evidence if mixture is not None else ()
     anatomy = Anatomy(
         probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module, chooser=chooser
@@ -239,7 +241,7 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
     terms = {INPUT: canonical(anatomy.probe.input), **{leaf: anatomy.gave[leaf] for leaf in earlier}}
     # A vector that no module of the layer holds may be added as it is, at every position.
     terms |= {n: p.detach().expand(target.shape) for n, p in anatomy.loose.items() if p.shape == target.shape[1:]}
-    found: Sum | Columns | Core | None = explain(target, terms)
+    found: Sum | Columns | Joined | Core | None = explain(target, terms)
     if isinstance(found, Sum):
         anatomy.evidence.append(
             Evidence(
@@ -252,7 +254,8 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
             )
         )
     if found is None:
-        found = _columns(target, {leaf: anatomy.gave[leaf] for leaf in earlier})
+        gave = {leaf: anatomy.gave[leaf] for leaf in earlier}
+        found = find_columns(target, gave) or find_joined(target, gave)
     if found is None:
         if name == OUTPUT:
             raise UnresolvedError("what comes out of a layer", "it is no sum of the tensors in it", layer)
@@ -260,25 +263,9 @@ def _explain_input(anatomy: Anatomy, name: str, layer: Any) -> None:
         if not found.mixes and len(found.sources) == 1:
             # At position 0 a rotation does nothing.
             source = found.sources[0]
-            columns = _columns(target[:1], {source: anatomy.gave[source][:1]}, _ROTATED)
+            columns = find_columns(target[:1], {source: anatomy.gave[source][:1]}, ROTATED)
             found = found if columns is None else Columns(source, columns.columns, turned=True)
     anatomy.inputs[name] = found
-
-
-# What rotates in fp32 rounds even what it leaves as it is, by half of that type's eps at most.
-_SAME, _ROTATED = 1e-9, 2**-23
-
-
-def _columns(target: Any, earlier: dict[str, Any], accept: float = _SAME) -> Columns | None:
-    """Columns of one earlier output that make up `target`, in order, to a relative error of `accept`."""
-    import torch
-
-    for leaf, tensor in earlier.items():
-        distance = torch.cdist(target.T, tensor.T, p=float("inf"))
-        nearest, at = distance.min(dim=1)
-        if float(nearest.max()) <= accept * float(target.abs().max()) and len(set(at.tolist())) == len(at):
-            return Columns(leaf, tuple(at.tolist()), turned=False)
-    return None
 
 
 def _core(anatomy: Anatomy, name: str, earlier: list[str], layer: Any) -> Core:

@@ -22,6 +22,21 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class NormGate:
+    """What a norm gives is multiplied by a sigmoid of up(act(down(it))). All are modules, by their names in the whole.
+
+    `width`: of what lies between the maps. `activations`: names of one function.
+    """
+
+    norm: str
+    down: str
+    up: str
+    width: int
+    activations: tuple[str, ...]
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
 class NormLeaf:
     """A norm over the last `width` channels. `offset`: the gain is 1 + weight; None where it has no weight."""
 
@@ -32,6 +47,7 @@ class NormLeaf:
     eps: float
     width: int
     evidence: Evidence
+    gate: NormGate | None = None
 
 
 @dataclass(frozen=True)

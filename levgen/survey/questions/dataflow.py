@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture
-from levgen.survey.observe.anatomy import INPUT, OUTPUT, Anatomy, Columns, Core
+from levgen.survey.observe.anatomy import INPUT, OUTPUT, Anatomy, Core
+from levgen.survey.observe.columns import Columns, Joined
 from levgen.survey.observe.leaves import Affine, NormLeaf
 from levgen.survey.observe.sums import Sum
 
@@ -71,12 +72,13 @@ _ALONE: dict[tuple[str, str], dict[str, str]] = {
 
 @dataclass(frozen=True)
 class LowRank:
-    """A map `up` from a norm of `columns` of what a map `down` gives."""
+    """A map `up` from a norm of `columns` of what a map `down` gives; `joined`: and from these as they are."""
 
     up: str
     norm: str
     down: str
     columns: tuple[int, ...]
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -323,17 +325,27 @@ def source_of_norm(anatomy: Anatomy, leaf: str) -> tuple[str, tuple[int, ...], b
 
 
 def low_rank(anatomy: Anatomy, leaf: str) -> LowRank | None:
-    """The pair of maps that `leaf` is the second of, where it reads a norm of what another map gave, and that alone."""
+    """The pair of maps that `leaf` is the second of, where it reads a norm of what another map gave, and no more than
+    all of that beside it."""
     made = anatomy.inputs[leaf]
-    if not isinstance(anatomy.leaves[leaf], Affine) or not isinstance(made, Sum) or len(made.terms) != 1:
+    if not isinstance(anatomy.leaves[leaf], Affine):
         return None
-    ((norm, coefficient),) = made.terms.items()
-    if norm not in anatomy.leaves or abs(coefficient - 1) > 1e-6:
+    beside: list[str] = []
+    if isinstance(made, Joined):
+        norm, *beside = made.leaves
+    elif isinstance(made, Sum) and len(made.terms) == 1 and abs(next(iter(made.terms.values())) - 1) <= 1e-6:
+        (norm,) = made.terms
+    else:
+        return None
+    if norm not in anatomy.leaves:
         return None
     behind = source_of_norm(anatomy, norm)
     if behind is None or behind[2] or not isinstance(anatomy.leaves[behind[0]], Affine):
         return None
-    return LowRank(leaf, norm, behind[0], behind[1])
+    whole = behind[1] == tuple(range(anatomy.gave[behind[0]].shape[1]))
+    if beside and not (whole and beside == [behind[0]]):
+        return None
+    return LowRank(leaf, norm, behind[0], behind[1], joined=bool(beside))
 
 
 def columns_behind_norms(anatomy: Anatomy, core: Core) -> set[tuple[str, int]]:

@@ -47,8 +47,11 @@ class Indexer:
     evidence: tuple[Evidence, ...]
 
 
-def find_indexer(anatomy: Anatomy, flow: Dataflow, roles: Roles, scores: Scores) -> Indexer | None:
-    """None where nothing chooses. Raises UnresolvedError where something does as no known indexer."""
+def find_indexer(anatomy: Anatomy, flow: Dataflow, roles: Roles, scores: Scores, factor: Any = 1.0) -> Indexer | None:
+    """None where nothing chooses. Raises UnresolvedError where something does as no known indexer.
+
+    `factor`: what a gate that is open in `anatomy` multiplied attention by in what was recorded.
+    """
     if anatomy.chooser is None:
         return None
     call = anatomy.chooser
@@ -70,7 +73,7 @@ def find_indexer(anatomy: Anatomy, flow: Dataflow, roles: Roles, scores: Scores)
     layout = next((layout for layout in _LAYOUTS if found.chosen == f"{layout}, {_KNOWN}"), None)
     if layout is None:
         raise UnresolvedError(INDEXER, f"by {found.chosen}, where {_KNOWN} is known", call.module)
-    seen = _seen(anatomy, roles, scores, probe.output)
+    seen = _seen(anatomy, roles, scores, probe.output, factor)
     return Indexer(call.name, q, k, k_norm, weights, heads, dim, count, layout, norm.eps, (found, seen))
 
 
@@ -183,7 +186,7 @@ def _as_mask(chosen: Any) -> Any:
     return torch.zeros(LENGTH, LENGTH, dtype=torch.bool).scatter(-1, positions, True)
 
 
-def _seen(anatomy: Anatomy, roles: Roles, scores: Scores, chosen: Any) -> Evidence:
+def _seen(anatomy: Anatomy, roles: Roles, scores: Scores, chosen: Any, factor: Any) -> Evidence:
     """Attention as it was recorded, against that of the chosen keys alone. Raises UnresolvedError where they differ."""
     bench = Bench(anatomy, roles)
     bench.sinks, bench.clip = scores.sinks, scores.clip
@@ -191,9 +194,9 @@ def _seen(anatomy: Anatomy, roles: Roles, scores: Scores, chosen: Any) -> Eviden
         raise UnresolvedError(INDEXER, "queries are scaled by their position, too", bench.module)
     held = {leaf: anatomy.gave[leaf] for leaf in roles.core.sources}
     recorded = anatomy.given[roles.core.target].double()
-    every = relative(attended(scores, bench, held, None), recorded)
+    every = relative(factor * attended(scores, bench, held, None), recorded)
     bench.visible = bench.visible & _as_mask(chosen)
-    error = relative(attended(scores, bench, held, None), recorded)
+    error = relative(factor * attended(scores, bench, held, None), recorded)
     question = "what is seen of the keys"
     if not error <= ACCEPT:
         raise UnresolvedError(question, f"attention of the chosen ones alone is off by {error:.1e}", bench.module)

@@ -82,6 +82,7 @@ def _evidence(
     anatomy: Anatomy, heads: int, own: int, shared: int, value_dim: int, rank: int, low: Any
 ) -> tuple[Evidence, ...]:
     queries = "full rank" if low is None else f"rank {anatomy.gave[low.down].shape[1]}"
+    queries += ", normed and as they are" if low is not None and low.joined else ""
     shape = f"{heads} heads; keys of {own} and {shared} that all heads share, values of {value_dim}"
     return (
         Evidence(ROLES, shape, probe=PROBE),

@@ -84,7 +84,7 @@ def draw(architecture: Architecture, port: Any, tiny: Tiny, seed: str) -> dict[s
 
 def _few_are_kept(architecture: Architecture, config: Any) -> bool:
     """Whether a token goes to more experts than there are in the groups that are kept: a reference takes any others."""
-    if not architecture.moe.groups:
+    if not architecture.moe.groups or config.num_expert_groups is None:
         return False
     kept = config.num_kept_groups * (config.num_experts // config.num_expert_groups)
     return bool(config.num_experts_per_tok > kept)
@@ -124,6 +124,7 @@ class Draw:
         ):
             drawn[name] = self._value(name, getattr(self.base, name))
         depth = drawn.get("num_layers", self.base.num_layers)
+        drawn |= self._groups(drawn)
         drawn |= self._numbers_of_layers(depth)
         drawn |= self._by_layer(depth, windowless=drawn.get("sliding_window", 0) is None)
         return drawn | self._rotations(drawn)
@@ -194,6 +195,17 @@ class Draw:
         if "attention_types" in self.architecture.hyperparameters:
             drawn["attention_types"] = ((tuple(self._choice(("global", "local")) for _ in range(depth)), 1),)
         return drawn
+
+    def _groups(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Groups of experts where there may be none, which both of their numbers say then: they go together."""
+        names = ("num_experts", "num_expert_groups", "num_kept_groups")
+        parameter = self.architecture.hyperparameters.get(names[1])
+        if parameter is None or not parameter.optional or not self._free & {*names}:
+            return {}
+        experts = drawn.get(names[0], self.base.num_experts)
+        groups = self._choice((None, *(n for n in range(2, experts // 2 + 1) if experts % n == 0)))
+        kept = None if groups is None else self._choice(range(1, groups + 1))
+        return {"num_expert_groups": groups, "num_kept_groups": kept}
 
     def _numbers_of_layers(self, depth: int) -> dict[str, Any]:
         """Some of `depth` layers, by their numbers."""
