@@ -18,7 +18,7 @@ from levgen.architecture.card import as_data, dump_card, parse_card
 from levgen.architecture.catalogue import card_path, find, known_types
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
-from levgen.survey.config.fields import SIZES
+from levgen.survey.config.sizes import SIZES
 
 # Of a hyperparameter: values for tests and for a laptop, which are a person's choice.
 _CHOSEN = ("tiny", "nano")

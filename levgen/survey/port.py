@@ -9,7 +9,7 @@ from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.importing import import_file
 from levgen.reference.find import Found
-from levgen.reference.tiny import VOCAB
+from levgen.reference.sizing.values import VOCAB
 from levgen.survey.observe.shapes import LONG
 
 

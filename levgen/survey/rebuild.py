@@ -8,7 +8,8 @@ from typing import Any
 
 from levgen.architecture.schema import Architecture
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import VOCAB, Tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import Tiny
 from levgen.survey.observe.shapes import LONG
 from levgen.survey.port import with_weights
 

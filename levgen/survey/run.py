@@ -10,9 +10,11 @@ from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import VOCAB, Tiny, is_int, tiny
+from levgen.reference.sizing.values import VOCAB, is_int
+from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.assembly.architecture import assemble
-from levgen.survey.config.fields import FieldMap, map_fields
+from levgen.survey.config.field_map import FieldMap
+from levgen.survey.config.fields import map_fields
 from levgen.survey.config.lists import sees_nothing
 from levgen.survey.config.settle import settle
 from levgen.survey.config.trials import Trials, alter_every_field, begin, seen_from_outside, takes_away

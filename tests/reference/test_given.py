@@ -7,7 +7,9 @@ pytest.importorskip("transformers")
 
 from levgen.reference.find import find_type
 from levgen.reference.given import with_given
-from levgen.reference.tiny import EXPERTS, HEADS, INNER, KV_HEADS, own_fields, tiny
+from levgen.reference.sizing.fields import own_fields
+from levgen.reference.sizing.values import EXPERTS, HEADS, INNER, KV_HEADS
+from levgen.reference.tiny import tiny
 
 
 def test_what_a_class_reads_and_does_not_name_is_given() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import HEAD_DIM, HEADS, VOCAB, WINDOW, tiny
+from levgen.reference.sizing.values import HEAD_DIM, HEADS, VOCAB, WINDOW
+from levgen.reference.tiny import tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

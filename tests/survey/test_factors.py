@@ -2,7 +2,7 @@
 
 import pytest
 
-from levgen.survey.config.fields import field_of, sizes_in
+from levgen.survey.config.field_map import field_of, sizes_in
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from levgen.survey.config import settle
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 
 BASE = {"kinds": ["a", "b"], "pattern": 1, "other": 7}
 

@@ -10,7 +10,8 @@ pytest.importorskip("transformers")
 from levgen.reference.find import find_folder
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import record
-from levgen.reference.tiny import VOCAB, Tiny, tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import Tiny, tiny
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.chain import Chain
 from levgen.survey.unknown.holes import _in_some_layers, find_holes

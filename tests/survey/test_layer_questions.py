@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from levgen.reference.find import Found
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
-from levgen.reference.tiny import VOCAB, tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import tiny
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.chain import find_chain

@@ -11,7 +11,8 @@ import torch
 from oddities import ODDITIES, Oddity
 
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import VOCAB, tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import tiny
 from levgen.survey.run import survey_found
 
 LENGTH = 97

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.mixture.stepped import find_numbered, find_stepped
 
 # Values of (step, numbers) in the base and where one of them is altered, with what each layer is: s or d.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.temperature import map_temperature
 from levgen.survey.observe.shapes import LENGTH
 

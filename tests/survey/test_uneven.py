@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.questions.uneven import find_uneven
 

@@ -13,8 +13,9 @@ from transformers import LlamaForCausalLM
 
 from levgen.reference.find import Found
 from levgen.reference.tiny import tiny
-from levgen.survey.config.fields import FieldMap, map_sizes
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures
+from levgen.survey.config.sizes import map_sizes
 from levgen.survey.config.trials import Trial, Trials, begin
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.questions.vocabulary import find_vocabulary

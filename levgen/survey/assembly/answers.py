@@ -6,7 +6,7 @@ from typing import Any, get_args
 from levgen.architecture.schema import Activation
 from levgen.survey.assembly.names import own_name
 from levgen.survey.assembly.rotation import scales_queries
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.indexer_measures import indexer_answers
 from levgen.survey.config.measures import Measures, alike
 from levgen.survey.config.norm_gate_measures import gated_layers

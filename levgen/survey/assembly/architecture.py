@@ -22,7 +22,7 @@ from levgen.survey.assembly.answers import (
 from levgen.survey.assembly.hyperparameters import hyperparameters_of
 from levgen.survey.assembly.names import of_transformers
 from levgen.survey.assembly.rotation import scales_queries
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.rope_kinds import rope_kinds
 from levgen.survey.config.trials import Trials, value_at

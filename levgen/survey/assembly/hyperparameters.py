@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from levgen.reference.runs import is_runs
-from levgen.reference.tiny import is_int
+from levgen.reference.sizing.values import is_int
 from levgen.scaffold.parts import load_part
 from levgen.survey.assembly.names import of_transformers, own_name
 from levgen.survey.assembly.rotation import length_field, rotation_of
-from levgen.survey.config.fields import NEUTRAL, FieldMap, field_of
+from levgen.survey.config.factors import NEUTRAL
+from levgen.survey.config.field_map import FieldMap, field_of
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
@@ -207,7 +208,7 @@ def _switches(trials: Trials, found: FieldMap, measures: Measures) -> dict[str, 
 
 def _default(trials: Trials, hf: str, unset: Mapping[str, str]) -> Any:
     """A field's value at full size."""
-    from levgen.survey.config.fields import _evaluate
+    from levgen.survey.config.sizes import _evaluate
 
     value = trials.fields[hf]
     if value is None and hf in unset:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from levgen.survey.config.fields import FieldMap, as_rotary, rope_frequencies
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures, alike
+from levgen.survey.config.rotation import as_rotary, rope_frequencies
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 

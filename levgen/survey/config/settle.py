@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from levgen.reference.runs import expanded, is_runs
-from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import FieldMap, field_of, rotation_refusal, sizes_in
+from levgen.reference.sizing.values import is_int
+from levgen.survey.config.field_map import FieldMap, field_of, sizes_in
 from levgen.survey.config.indexer_measures import INDEXED
 from levgen.survey.config.latent_measures import LATENT
 from levgen.survey.config.lists import KINDS, agrees
 from levgen.survey.config.measures import OF_CHANNELS
+from levgen.survey.config.rotation import rotation_refusal
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
 from levgen.survey.mixture.measures import MIXTURE

@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from levgen.reference.tiny import is_int
+from levgen.reference.sizing.values import is_int
 from levgen.survey.config.measures import alike
 from levgen.survey.config.trials import Trial, Trials
 from levgen.survey.evidence import Evidence
 from levgen.survey.observe.shapes import LENGTH
 
 if TYPE_CHECKING:
-    from levgen.survey.config.fields import FieldMap
+    from levgen.survey.config.field_map import FieldMap
 
 # A score of about 1 in fp32 islands is exact to about 1e-6.
 _SAME = 1e-5

@@ -10,7 +10,9 @@ from typing import Any
 
 from levgen.reference.randomize import token_ids
 from levgen.reference.runs import is_runs
-from levgen.reference.tiny import VOCAB, Tiny, is_int, own_fields
+from levgen.reference.sizing.fields import own_fields
+from levgen.reference.sizing.values import VOCAB, is_int
+from levgen.reference.tiny import Tiny
 from levgen.survey.config.lists import altered
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.model_measures import measure

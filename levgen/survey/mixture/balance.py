@@ -6,8 +6,8 @@ from typing import Any
 
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import record
-from levgen.reference.tiny import VOCAB
-from levgen.survey.config.fields import FieldMap
+from levgen.reference.sizing.values import VOCAB
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture

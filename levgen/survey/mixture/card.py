@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from levgen.survey.config.fields import FieldMap, field_of
+from levgen.survey.config.field_map import FieldMap, field_of
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError

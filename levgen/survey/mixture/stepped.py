@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import FieldMap
+from levgen.reference.sizing.values import is_int
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.trials import Trial, Trials
 from levgen.survey.evidence import Evidence
 

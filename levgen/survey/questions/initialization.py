@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from levgen.reference.tiny import Tiny
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import Evidence, Unknown

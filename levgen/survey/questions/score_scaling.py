@@ -4,9 +4,11 @@ Both are read from a config of that kind: what multiplies the scores of dimensio
 sine don't reach, and what multiplies those that do.
 """
 
-from levgen.survey.config.fields import FieldMap, factor_in, rotates_as, score_scaling
+from levgen.survey.config.factors import factor_in
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import alike
 from levgen.survey.config.rope_kinds import takes
+from levgen.survey.config.rotation import rotates_as, score_scaling
 from levgen.survey.config.trials import ROUNDING, Trials
 from levgen.survey.evidence import Evidence, Unknown
 

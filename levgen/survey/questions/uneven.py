@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from levgen.architecture.answers import usual
 from levgen.architecture.schema import Layer
-from levgen.survey.config.fields import FieldMap
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import Evidence, UnresolvedError

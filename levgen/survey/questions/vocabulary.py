@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from levgen.reference.tiny import VOCAB
-from levgen.survey.config.fields import FieldMap
+from levgen.reference.sizing.values import VOCAB
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.trials import ROUNDING, Trials, snapshot_of
 from levgen.survey.evidence import Evidence, UnresolvedError
 

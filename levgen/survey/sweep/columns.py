@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
-from levgen.reference.tiny import VOCAB, Tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import Tiny
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.port import load_port
 from levgen.survey.rebuild import GRADIENTS, LOGITS, Pair, pair

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from levgen.architecture.schema import Architecture
 from levgen.errors import LevgenError
 from levgen.reference.randomize import token_ids
-from levgen.reference.tiny import VOCAB, Tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import Tiny
 from levgen.scaffold.parity_view import LISTS
 from levgen.survey.observe.shapes import LENGTH
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
-from levgen.reference.tiny import VOCAB, Tiny
+from levgen.reference.sizing.values import VOCAB
+from levgen.reference.tiny import Tiny
 from levgen.survey.config.model_measures import measure
 from levgen.survey.evidence import Evidence, Unknown, UnresolvedError, broke_off, source_of
 from levgen.survey.observe.chain import Chain, find_chain

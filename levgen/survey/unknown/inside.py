@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from levgen.reference.tiny import is_int
-from levgen.survey.config.fields import FieldMap, as_rotary, rotation_refusal
+from levgen.reference.sizing.values import is_int
+from levgen.survey.config.field_map import FieldMap
+from levgen.survey.config.rotation import as_rotary, rotation_refusal
 from levgen.survey.config.settle import find_gates, idle, plain, reason
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, seen_from_outside
 from levgen.survey.evidence import Evidence, UnresolvedError

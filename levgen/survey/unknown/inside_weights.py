@@ -8,8 +8,8 @@ from typing import Any
 
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
-from levgen.reference.tiny import VOCAB, is_int
-from levgen.survey.config.fields import FieldMap
+from levgen.reference.sizing.values import VOCAB, is_int
+from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.settle import plain
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError

@@ -81,7 +81,7 @@ def _widths(model: Any, paths: list[str]) -> dict[str, tuple[int, int | None]]:
     import torch
 
     from levgen.reference.randomize import token_ids
-    from levgen.reference.tiny import VOCAB
+    from levgen.reference.sizing.values import VOCAB
 
     seen: dict[str, tuple[int, int | None]] = {}
 

@@ -1,0 +1,1 @@
+"""Finding the sizes of a tiny config."""
