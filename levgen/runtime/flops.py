@@ -71,7 +71,8 @@ def _indexer(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], co
     if heads is None or axes_of(module.Out) != (heads,):
         return 0.0
     size: int = getattr(config, "IndexHeadSize", heads).size
-    return _active(config, stack) * 2 * heads.size * (size + 1) * config.attention_span(context_length)
+    per_key: int = 2 * heads.size * (size + 1)
+    return _active(config, stack) * per_key * config.attention_span(context_length)
 
 
 def _active(config: "LmConfig", axes: tuple[Axis, ...]) -> float:
