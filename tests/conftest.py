@@ -54,14 +54,14 @@ def _is_long(item: pytest.Item) -> bool:
 
 
 def _not_of_share(share: str, items: list[pytest.Item]) -> list[pytest.Item]:
-    """What a share, "2/3" say, leaves out of the cases of slow tests."""
+    """What a share, "2/3" say, leaves out of the cases of slow and exhaustive tests."""
     match = re.fullmatch(r"(\d+)/(\d+)", share)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise pytest.UsageError(f"--share: expected I/N with I from 1 to N, got {share!r}")
     first, count = int(match[1]) - 1, int(match[2])
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("slow"):
+        if _is_long(item):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     return [
         item for of_test in cases.values() if len(of_test) > 1 for item in of_test if item not in of_test[first::count]

@@ -222,7 +222,8 @@ class Attention(Answers):
     query_latent: Literal["normed", "joined"] = "normed"
     latent_norm_eps: Factor | None = None  # of the norms over vectors of low rank, where it is another than norm.eps
     # Which layers have an indexer: a small attention that chooses the `index_topk` keys that a query sees.
-    indexer: Literal["none", "every"] = "none"
+    # `listed`: those that `indexer_types` calls full; the others see the keys that were chosen before them.
+    indexer: Literal["none", "every", "listed"] = "none"
     indexer_layout: Literal["half", "interleaved"] = "half"  # which dimensions of its heads a rotation pairs
     indexer_norm_eps: Factor = 1e-6  # of the layer norm over its keys
 
@@ -238,7 +239,7 @@ class Attention(Answers):
         if self.heads != "latent" and given:
             raise ValueError(f"attention.{given[0]} needs queries of low rank, attention.heads=latent")
         if self.indexer == "none" and given:
-            raise ValueError(f"attention.{given[0]} needs layers with an indexer: attention.indexer=every")
+            raise ValueError(f"attention.{given[0]} needs layers with an indexer: attention.indexer")
         if self.heads == "single" and self.projections == "interleaved":
             raise ValueError(
                 "attention.projections=interleaved lays keys between heads, and attention.heads=single has one"

@@ -125,12 +125,22 @@ class Probe:
     def __init__(self, call: Call, watched: Mapping[str, Any]) -> None:
         self._call = call
         self._watched = dict(watched)
-        self.calls = {c.name: c for c in record(lambda: self._forward(None), self._watched)}
+        self.calls = {c.name: c for c in record(lambda: self._forward(None, {}), self._watched)}
         self.input = call.input
         self.output = call.output
 
-    def run(self, replaced: Mapping[str, Any], *, input: Any = None, want: str | None = None) -> Any:
-        """What goes into the module `want` (the probe's own output where None), with `replaced` in place."""
+    def run(
+        self,
+        replaced: Mapping[str, Any],
+        *,
+        input: Any = None,
+        want: str | None = None,
+        arguments: Mapping[int | str, Any] | None = None,
+    ) -> Any:
+        """What goes into the module `want` (the probe's own output where None), with `replaced` in place.
+
+        `arguments`: place or name -> what the module is given there.
+        """
         import torch
 
         seen: dict[str, Any] = {}
@@ -143,7 +153,7 @@ class Probe:
             )
         try:
             with torch.no_grad():
-                out = first_float(self._forward(input))
+                out = first_float(self._forward(input, arguments or {}))
         except _StopForwardError:
             out = seen["in"]
         finally:
@@ -151,10 +161,12 @@ class Probe:
                 handle.remove()
         return out
 
-    def _forward(self, input: Any) -> Any:
+    def _forward(self, input: Any, arguments: Mapping[int | str, Any]) -> Any:
         import torch
 
         args, kwargs = copied(self._call.args), copied(self._call.kwargs)
+        args = tuple(arguments.get(place, item) for place, item in enumerate(args))
+        kwargs = {name: arguments.get(name, item) for name, item in kwargs.items()}
         if input is not None:
             old = first_float([*args, *kwargs.values()])
             args = tuple(input.clone() if item is old else item for item in args)

@@ -30,6 +30,7 @@ from levgen.reference.sizing.layers import (
     with_layer_types,
     with_other_mixers,
     with_rotation_by_type,
+    with_shared_choice,
     with_short_windows,
 )
 from levgen.reference.sizing.trial import problem_with
@@ -111,6 +112,7 @@ def tiny(found: Found) -> Tiny:
     values = with_layer_types(found, fields, values)
     values = with_other_mixers(found, fields, values)
     values = with_dense_layer(found, fields, values)
+    values = with_shared_choice(found, fields, values)
     values = without_large(found, fields, values)  # a layer without experts may be as wide as at full size
     values = with_few_chosen(found, fields, values)
     values = with_absent_parts(found, fields, values)

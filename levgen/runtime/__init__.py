@@ -23,7 +23,14 @@ from levgen.runtime.projections import Embedding, Linear, join_axis, split_axis
 from levgen.runtime.rotary import Rotary
 from levgen.runtime.routing import load_balancing_loss, note_routing, router_z_loss, top_experts, with_routing
 from levgen.runtime.runs import Runs
-from levgen.runtime.sparse_indexer import sparse_mask, turned_first
+from levgen.runtime.sparse_indexer import (
+    chosen_keys,
+    indexers_by_layer,
+    no_chosen_keys,
+    sparse_mask,
+    turned_first,
+    with_chosen_keys,
+)
 from levgen.runtime.sparse_mixer import sparse_mixer
 from levgen.runtime.xielu import XIelu
 
@@ -47,14 +54,17 @@ __all__ = [
     "alibi_slopes",
     "averaged",
     "by_layer",
+    "chosen_keys",
     "dot_product_attention",
     "grown_queries",
+    "indexers_by_layer",
     "join_axis",
     "kinds_of_layers",
     "latent_attention",
     "load_balancing_loss",
     "load_hf",
     "next_token_loss",
+    "no_chosen_keys",
     "note_routing",
     "router_z_loss",
     "save_hf",
@@ -65,5 +75,6 @@ __all__ = [
     "tempered_queries",
     "top_experts",
     "turned_first",
+    "with_chosen_keys",
     "with_routing",
 ]

@@ -41,6 +41,7 @@ def forward_flops_per_token(config: "LmConfig", vocab_size: int, context_length:
             # A router, whose output has the axis of experts, scores all of them.
             total += 2.0 * math.prod(axis.size for axis in module.weight.axes)
             total += _attention(config, module, stack, context_length)
+            total += _indexer(config, module, stack, context_length)
         elif isinstance(module, Experts):
             total += sum(2.0 * _active(config, weight.axes) for weight in (module.gate_up_proj, module.down_proj))
         elif not isinstance(module, _NO_PRODUCT):
@@ -61,10 +62,17 @@ def _attention(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], 
     scored = "QkHeadSize" if values[0].name == "v_head_size" else "HeadSize"
     score_size: int = getattr(config, scored, values[0]).size
     per_key = 2 * heads * score_size + 3 * heads + 2 * width
-    # An indexer scores every key, too, with heads of its own.
-    if hasattr(config, "IndexHeads") and hasattr(config, "IndexHeadSize"):
-        per_key += 2 * config.IndexHeads.size * (config.IndexHeadSize.size + 1)
     return layers * per_key * config.attention_span(context_length)
+
+
+def _indexer(config: "LmConfig", module: hnn.Linear, stack: tuple[Axis, ...], context_length: int) -> float:
+    """An indexer scores every key, too, with heads of its own: it is told by its map to their weights."""
+    heads = getattr(config, "IndexHeads", None)
+    if heads is None or axes_of(module.Out) != (heads,):
+        return 0.0
+    size: int = getattr(config, "IndexHeadSize", heads).size
+    per_key: int = 2 * heads.size * (size + 1)
+    return _active(config, stack) * per_key * config.attention_span(context_length)
 
 
 def _active(config: "LmConfig", axes: tuple[Axis, ...]) -> float:

@@ -182,7 +182,7 @@ class _Listening(eqx.Module):
     channel: _Channel = eqx.field(static=True)
     heard: list[Any] = eqx.field(static=True)
 
-    def fold(self, x: NamedArray, *args: Any) -> NamedArray:
+    def fold(self, x: Any, *args: Any) -> Any:
         """As `Stacked.fold`."""
         x, noted = self.layers.scan_via(self._listened)(x, *args)
         if noted is not None:
@@ -190,7 +190,7 @@ class _Listening(eqx.Module):
             self.heard.append(jax.tree.map(over, noted, is_leaf=is_named_array))
         return x
 
-    def _listened(self, layer: Any, x: NamedArray, *args: Any) -> tuple[NamedArray, Any]:
+    def _listened(self, layer: Any, x: Any, *args: Any) -> tuple[Any, Any]:
         noted: list[Any] = []
         token = _listener.set((self.channel, noted))
         try:

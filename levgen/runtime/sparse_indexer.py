@@ -5,6 +5,7 @@ modeling_deepseek_v32.py.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import haliax as hax
@@ -15,6 +16,7 @@ from haliax.jax_utils import named_call
 
 from levgen.errors import LevgenError
 from levgen.runtime.attention import KEY_POSITION, POSITION
+from levgen.runtime.layers import kinds_of_layers
 from levgen.runtime.mask import AttentionMask
 from levgen.runtime.rotary import Layout, Rotary
 from levgen.runtime.routing import note_margin
@@ -31,53 +33,115 @@ def sparse_mask(
     HeadSize: Axis,
     count: int,
 ) -> AttentionMask:
-    """`mask`, narrowed for each query to the `count` keys with the largest sum over heads of weight * relu(q k^T).
+    """`mask`, narrowed for each query to the keys that `chosen_keys` gives: the `count` that score highest.
 
-    Of equal keys the first is taken. A query that sees no more than `count` keys goes on seeing all of them. A positive
-    factor on all scores would choose the same keys, and there is none. No gradient passes: a choice has none, and what
-    `q`, `k` and `weights` are made with is trained by a loss of its own, if at all.
+    Raises:
+        LevgenError: `count` is below 1, or an array lacks one of its axes.
+    """
+    chosen = chosen_keys(q, k, weights, mask, Heads=Heads, HeadSize=HeadSize, Chosen=Axis("chosen_key", count))
+    return with_chosen_keys(mask, chosen, chosen.resolve_axis("chosen_key"))
+
+
+@named_call
+def chosen_keys(
+    q: NamedArray,
+    k: NamedArray,
+    weights: NamedArray,
+    mask: Any = None,
+    *,
+    Heads: Axis,
+    HeadSize: Axis,
+    Chosen: Axis,
+) -> NamedArray:
+    """The keys that each query sees: those with the largest sum over heads of weight * relu(q k^T).
+
+    Of equal keys the first is taken. A query that sees fewer keys than are chosen is given others, too, that it doesn't
+    see. A positive factor on all scores would choose the same keys, and there is none. No gradient passes: a choice has
+    none, and what `q`, `k` and `weights` are made with is trained by a loss of its own, if at all.
 
     Args:
         q: {..., position, Heads, HeadSize}, turned.
         k: {..., position, HeadSize}, turned: one key for all heads. A cache holds it.
         weights: {..., position, Heads}.
         mask: what `AttentionMask.of` takes; None is causal.
-        count: how many keys of those that `mask` lets a query see.
+        Chosen: how many keys of those that `mask` lets a query see.
 
     Returns:
-        A mask of the keys chosen, over {..., position, key_position}, that carries the cache of `mask` on.
+        {..., position, Chosen} int: the keys' places among all keys. Of fewer keys than `Chosen` holds, all, and
+        then the first again.
 
     Raises:
-        LevgenError: `count` is below 1, or an array lacks one of its axes.
+        LevgenError: `Chosen` holds none, or an array lacks one of its axes.
     """
-    if count < 1:
-        raise LevgenError(f"sparse_mask chooses at least 1 key for a query, not {count}.")
+    if Chosen.size < 1:
+        raise LevgenError(f"an indexer chooses at least 1 key for a query, not {Chosen.size}.")
     for name, array, axes in (("q", q, (Heads, HeadSize)), ("k", k, (HeadSize,)), ("weights", weights, (Heads,))):
         missing = [axis for axis in axes if axis not in array.axes]
         if missing:
-            raise LevgenError(f"sparse_mask needs {missing} in `{name}`, which has {array.axes}.")
+            raise LevgenError(f"chosen_keys needs {missing} in `{name}`, which has {array.axes}.")
     seen = AttentionMask.of(mask)
-    cache = seen.cache
     k = k.rename({POSITION: KEY_POSITION})
-    if cache is not None:
-        k = _extended(cache, k, HeadSize)
+    if seen.cache is not None:
+        k = _extended(seen.cache, k, HeadSize)
     QPos, KPos = q.resolve_axis(POSITION), k.resolve_axis(KEY_POSITION)
-    if KPos.size <= count:
-        return seen
+    if KPos.size <= Chosen.size:
+        return _all_keys(q, KPos, Chosen, without=(Heads, HeadSize))
     q, k, weights = (jax.lax.stop_gradient(array.astype(jnp.float32)) for array in (q, k, weights))
     scores = hax.maximum(q.dot(k, axis=HeadSize), 0.0)
     scores = weights.dot(scores, axis=Heads)
-    others = tuple(axis for axis in scores.axes if axis not in (QPos, KPos))
     visible = dataclasses.replace(seen, cache=None).materialize(QPos, KPos)
     if visible is not None:
         scores = hax.where(visible, scores, -jnp.inf)
+    others = tuple(axis for axis in scores.axes if axis not in (QPos, KPos))
     compared = scores.rearrange((*others, QPos, KPos)).array
-    note_margin(lambda: NamedArray(_margin(compared, count), (*others, QPos)))
-    _, best = jax.lax.top_k(compared, count)
-    chosen = jnp.put_along_axis(jnp.zeros(compared.shape, bool), best, True, axis=-1, inplace=False)
-    # Where a query sees fewer, others come in that it doesn't see.
-    sparse = AttentionMask.explicit(NamedArray(chosen & (compared > -jnp.inf), (*others, QPos, KPos)))
-    return dataclasses.replace(sparse, cache=cache)
+    note_margin(lambda: NamedArray(_margin(compared, Chosen.size), (*others, QPos)))
+    _, best = jax.lax.top_k(compared, Chosen.size)
+    return NamedArray(best, (*others, QPos, Chosen))
+
+
+@named_call
+def with_chosen_keys(mask: Any, chosen: NamedArray, Chosen: Axis) -> AttentionMask:
+    """`mask`, narrowed for each query to the keys that were chosen for it; it carries the cache of `mask` on.
+
+    Args:
+        mask: what `AttentionMask.of` takes; None is causal.
+        chosen: {..., position, Chosen} int, as `chosen_keys` gives them: in this layer, or in one before it.
+    """
+    seen = AttentionMask.of(mask)
+    QPos = chosen.resolve_axis(POSITION)
+    KPos = QPos.alias(KEY_POSITION) if seen.cache is None else seen.cache.positions.resolve_axis(KEY_POSITION)
+    if KPos.size <= Chosen.size:
+        return seen
+    others = tuple(axis for axis in chosen.axes if axis not in (QPos, Chosen))
+    places = chosen.rearrange((*others, QPos, Chosen)).array
+    empty = jnp.zeros((*places.shape[:-1], KPos.size), bool)
+    narrow = NamedArray(jnp.put_along_axis(empty, places, True, axis=-1, inplace=False), (*others, QPos, KPos))
+    # Where a query sees fewer, others were chosen that it doesn't see.
+    visible = dataclasses.replace(seen, cache=None).materialize(QPos, KPos)
+    sparse = AttentionMask.explicit(narrow if visible is None else narrow & visible)
+    return dataclasses.replace(sparse, cache=seen.cache)
+
+
+def no_chosen_keys(x: NamedArray, Embed: Axis, Chosen: Axis) -> NamedArray:
+    """{..., position, Chosen} int: what layers are given before any of them has chosen keys. The first one has to.
+
+    `x`: {..., position, Embed}.
+    """
+    axes = tuple(axis for axis in x.axes if axis != Embed)
+    nothing: NamedArray = hax.zeros((*axes, Chosen), dtype=jnp.int32)
+    return nothing
+
+
+def indexers_by_layer(Layers: Axis, types: Sequence[str]) -> tuple[str, ...]:
+    """Of each layer: "full" where it has an indexer, "shared" where it sees the keys that were chosen before it.
+
+    Raises:
+        LevgenError: there is another word, there are more or fewer than layers, or the first layer has no indexer.
+    """
+    kinds = kinds_of_layers(Layers, types, {"full": "full", "shared": "shared"})
+    if kinds[:1] == ("shared",):
+        raise LevgenError("the first layer is given no choice of keys to share: its entry of indexer_types is 'full'.")
+    return kinds
 
 
 def turned_first(
@@ -96,6 +160,14 @@ def turned_first(
     turned = rope(first, pos_ids, first.resolve_axis(HeadSize.name), layout)
     joined: NamedArray = hax.concatenate(HeadSize.name, [turned, rest])
     return joined
+
+
+def _all_keys(q: NamedArray, KPos: Axis, Chosen: Axis, *, without: tuple[Axis, ...]) -> NamedArray:
+    """{..., position, Chosen} int: all keys for each query, and then the first again."""
+    axes = tuple(axis for axis in q.axes if axis not in without)
+    every = jnp.pad(jnp.arange(KPos.size, dtype=jnp.int32), (0, Chosen.size - KPos.size))
+    places: NamedArray = hax.named(every, Chosen).broadcast_to((*axes, Chosen))
+    return places
 
 
 def _margin(scores: jax.Array, count: int) -> jax.Array:

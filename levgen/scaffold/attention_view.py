@@ -138,8 +138,11 @@ class AttentionView(QueryKeyView):
 
     @property
     def told(self) -> str:
-        """What `init` is told beside the config: whether the layer has a window, where that makes a difference."""
-        return "windowed: bool, " if self._answers.uneven else ""
+        """What `init` is told beside the config, where layers hold unlike things: whether this one has a window, or
+        an indexer."""
+        if self._answers.uneven:
+            return "windowed: bool, "
+        return "chooses: bool, " if self._port.hands_choice_on else ""
 
     @property
     def sinks_when(self) -> str | None:

@@ -66,13 +66,19 @@ class _Counter:
         """Keys and values of each head, or what latent attention makes them from; the key of an indexer, too."""
         if self._a.attention.heads == "latent":
             of_layer = self._sizes["KvLatent"] + self._sizes["RopeHeadSize"]
-            of_layer += self._sizes.get("IndexHeadSize", 0)
         else:
             own = self._view.attention
             of_layer = sum(math.prod(self._sizes[axis] for axis in axes) for axes in (own.key_axes, own.value_axes))
         layers: int = self._values["num_layers"]
+        of_indexers = self._sizes.get("IndexHeadSize", 0) * self._indexers(layers)
         # Layers with a window may have more heads.
-        return of_layer * (layers + (self._a.attention.local_kv_multiple - 1) * self._windowed_layers())
+        many = layers + (self._a.attention.local_kv_multiple - 1) * self._windowed_layers()
+        return of_layer * many + of_indexers
+
+    def _indexers(self, layers: int) -> int:
+        """How many layers have an indexer."""
+        listed = self._a.attention.indexer == "listed"
+        return self._values["indexer_types"].count("full") if listed else layers
 
     def _windowed_layers(self) -> int:
         """How many layers have a window, where that is told by a list."""
@@ -149,7 +155,7 @@ class _Counter:
             elif times:
                 counts += self._known(part, times)
         if "indexer" in view.classes:
-            counts += self._indexer(layers)
+            counts += self._indexer(self._indexers(layers))
         return [*counts, *self._mixture(sparse)] if sparse else counts
 
     def _layer_norm(self, norm: NormField, times: int) -> list[Count]:

@@ -269,7 +269,9 @@ class _Reader:
             said.append(self._softcap(answers.softcap).name)
         if answers.indexer != "none":
             chosen, heads = self._values["index_topk"], self._values["index_num_heads"]
-            said.append(f"of these the {chosen} that {self._weight('attention', 'indexer')} chooses with {heads} heads")
+            where = " in layers that have it, and there for those after them" if answers.indexer == "listed" else ""
+            chooser = self._weight("attention", "indexer")
+            said.append(f"of these the {chosen} that {chooser} chooses with {heads} heads{where}")
         if self._a.positions.kind == "alibi":
             said.append("less the distance * a slope of the head (ALiBi)")
         if answers.sinks:

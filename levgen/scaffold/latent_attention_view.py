@@ -113,12 +113,23 @@ class LatentAttentionView(AttentionView):
             f"latent, k_rope = split_axis({field['kv_a']}(x), config.KvDown, [config.KvLatent], [config.RopeHeadSize])",
             *(f"{short}_rope = {self._turned_part(f'{short}_rope')}" for short in ("q", "k")),
             *self._mask,
-            *([] if self.indexer is None else [f"mask = self.{self.indexer}(x, q_latent, mask, pos_ids)"]),
+            *self._narrowed_mask,
             f"latent, scale = {field['kv_a_norm']}(latent), {scale} * rope.score_scaling",
             f"attended = latent_attention({arguments}, VHeadSize=config.VHeadSize, scale=scale)",
             *([f"attended = attended * hnn.{self._answers.gate}(gate)"] if self._gated else []),
-            f"return {field['o']}(attended)",
+            f"return {field['o']}(attended)" + (", chosen" if self._port.hands_choice_on else ""),
         ]
+
+    @property
+    def _narrowed_mask(self) -> list[str]:
+        """The statements that leave of the mask what an indexer chose."""
+        if self.indexer is None:
+            return []
+        choose = f"self.{self.indexer}(x, q_latent, mask, pos_ids)"
+        if not self._port.hands_choice_on:
+            return [f"mask = {choose}"]
+        narrow = "mask = with_chosen_keys(mask, chosen, config.ChosenKeys)"
+        return [f"if self.{self.indexer} is not None:", f"    chosen = {choose}", narrow]
 
     def _queries(self, field: dict[str, str]) -> list[str]:
         low, queries = f"{field['q_a_norm']}({field['q_a']}(x))", field[self._query_roles[0]]

@@ -18,7 +18,14 @@ def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
 
 
 # Hyperparameters with one entry for each layer.
-LISTS: tuple[str, ...] = ("mlp_layer_types", "layer_types", "rope_layers", "layer_thetas", "mixer_types")
+LISTS: tuple[str, ...] = (
+    "mlp_layer_types",
+    "layer_types",
+    "rope_layers",
+    "layer_thetas",
+    "mixer_types",
+    "indexer_types",
+)
 
 
 class ParityView:

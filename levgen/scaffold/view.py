@@ -417,15 +417,16 @@ class PortView:
     @cached_property
     def kinds_of_layers(self) -> str | None:
         """The config's property with the kind of each layer, where layers hold unlike things; else None."""
-        uneven = self.architecture.attention.uneven
-        if uneven:
+        if self.architecture.attention.uneven:
             return "layer_kinds" if self.mixed else "layer_types"
+        if self.hands_choice_on:
+            return "layer_kinds" if self.mixed else "indexers"
         return None if self.layer_kinds is None else self.layer_kinds[0]
 
     @cached_property
     def kinds_in_pairs(self) -> bool:
-        """Whether a layer's kind is a pair: that of its attention, by its window, and that of its MLP."""
-        return self.architecture.attention.uneven and self.mixed
+        """Whether a layer's kind is a pair: that of its attention, by its window or indexer, and that of its MLP."""
+        return (self.architecture.attention.uneven or self.hands_choice_on) and self.mixed
 
     @property
     def sparse_when(self) -> str:
@@ -436,6 +437,17 @@ class PortView:
     def windowed_when(self) -> str:
         """Whether a layer of the kind `kind` has a window, in Python."""
         return f'{"window" if self.kinds_in_pairs else "kind"} == "sliding_attention"'
+
+    @property
+    def chooses_when(self) -> str:
+        """Whether a layer of the kind `kind` has an indexer, in Python."""
+        return f'{"indexer" if self.kinds_in_pairs else "kind"} == "full"'
+
+    @cached_property
+    def hands_choice_on(self) -> bool:
+        """Whether layers hand on which keys were chosen: beside hidden states, a layer is given and gives those."""
+        a = self.architecture
+        return a.attention.indexer == "listed" and not {"attention", "decoder_layer"} & {*a.stubs, *a.unknown}
 
     def layers_with(self, answer: str) -> tuple[str | None, str]:
         """(whether a layer of the kind `kind` has what `answer` is about, in Python; the same in words).
@@ -612,8 +624,10 @@ class PortView:
         """The statements of a decoder layer's forward."""
         factor = self.architecture.layer.residual_scale
         if isinstance(factor, str) and " * " in factor:
-            return [f"scale = {self.value(factor)}", *self._layer_sums(" * scale")]
-        return self._layer_sums("" if factor is None else self.times(factor))
+            lines = [f"scale = {self.value(factor)}", *self._layer_sums(" * scale")]
+        else:
+            lines = self._layer_sums("" if factor is None else self.times(factor))
+        return ["x, chosen = stream", *lines[:-1], f"{lines[-1]}, chosen"] if self.hands_choice_on else lines
 
     def _layer_sums(self, scale: str) -> list[str]:
         """The same, with the end of a product that multiplies what a block adds."""
@@ -635,6 +649,9 @@ class PortView:
 
         def attention(x: str) -> str:
             call, bias = f"self.{fields['attention']}({x}{self.attention_arguments})", self.added_bias
+            if self.hands_choice_on:
+                lines.append(f"attended, chosen = self.{fields['attention']}({x}, chosen{self.attention_arguments})")
+                call = "attended"
             if "mixer" in fields:
                 own, other = f"self.{fields['attention']}", f"self.{fields['mixer']}"
                 given, arguments = (x, "") if x.isidentifier() else ("h", f"h = {x}")

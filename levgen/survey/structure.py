@@ -12,7 +12,7 @@ from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.questions.activation import ChannelBlock, find_channel_block
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
-from levgen.survey.questions.indexer import Indexer, find_indexer
+from levgen.survey.questions.indexer import Indexer, find_indexer, find_shared_choice
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.questions.query_growth import find_query_growth
@@ -32,6 +32,7 @@ class LayerFindings:
     block: ChannelBlock | Mixture | None
     indexer: Indexer | None = None
     beside: ChannelBlock | None = None  # an MLP beside a mixture of experts
+    shares: Evidence | None = None  # that the keys are seen which an earlier layer's indexer chose
 
     @property
     def dense(self) -> ChannelBlock | None:
@@ -49,6 +50,7 @@ class LayerFindings:
         gate = () if self.gate is None else (self.gate.evidence,)
         found = [*self.anatomy.evidence, self.dataflow.evidence, *gate, *self.roles.evidence, *self.scores.evidence]
         found += () if self.indexer is None else self.indexer.evidence
+        found += () if self.shares is None else (self.shares,)
         # That of a mixture is the anatomy's: it was found there as a whole.
         return found if self.dense is None else [*found, *self.dense.evidence]
 
@@ -73,6 +75,7 @@ class Structure:
         of_scores = {e.question: e for layer in reversed(self.layers) for e in layer.scores.evidence}
         more = [entry for question, entry in of_scores.items() if question not in asked]
         more += [entry for entry in of_experts if entry not in first]
+        more += [layer.shares for layer in self.layers if layer.shares is not None][:1]
         return [*self.embeddings.evidence, *first, *more, *self.head.evidence]
 
 
@@ -85,7 +88,8 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
     outside = find_outside(model, chain, ids)
     embeddings = find_embeddings(outside)
     head = find_head(outside, embeddings)
-    layers = []
+    layers: list[LayerFindings] = []
+    chosen: Any = None  # by the last layer with an indexer
     for index, call in enumerate(chain.layers if every_layer else chain.layers[:1]):
         anatomy = dissect(call)
         dataflow = find_dataflow(anatomy)
@@ -99,6 +103,8 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             scores = find_query_growth(partial(_call_at, model, ids, index), mixing, roles, scores)
         factor = 1.0 if gate is None else gate.factor(anatomy)
         indexer = find_indexer(mixing, dataflow, roles, scores, factor)
+        shares = find_shared_choice(mixing, roles, scores, chosen, factor)
+        chosen = chosen if mixing.chooser is None else mixing.chooser.output
         of_gate = None if gate is None else gate.bias
         unclaimed = sorted(anatomy.loose.keys() - {scores.sinks, dataflow.added_bias, of_gate})
         if unclaimed:
@@ -113,7 +119,7 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             raise UnresolvedError(
                 "what a layer is made of", f"activations with parameters outside the MLP: {elsewhere}", call.module
             )
-        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer, beside))
+        layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer, beside, shares))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
 
 

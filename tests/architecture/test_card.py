@@ -129,7 +129,7 @@ def test_unknown_type_names_the_nearest() -> None:
         ({"attention": {"indexer": "every"}}, "attention.indexer needs queries of low rank, attention.heads=latent"),
         (
             {"attention": {"heads": "latent", "indexer_layout": "interleaved"}},
-            "attention.indexer_layout needs layers with an indexer: attention.indexer=every",
+            "attention.indexer_layout needs layers with an indexer: attention.indexer",
         ),
         ({"attention": {"query_latent": "joined"}}, "attention.query_latent belongs to attention.heads=latent"),
         (

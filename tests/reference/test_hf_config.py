@@ -84,14 +84,14 @@ def test_field_that_may_be_none_and_what_follows_from_others(tmp_path: Path) -> 
     assert read["embedding_initializer_range"].default == pytest.approx(4 / 20)
 
 
-def test_layers_that_take_over_what_another_chose_are_refused(tmp_path: Path) -> None:
-    """A list of one word follows from the number of layers; the config class computes it from other fields."""
+def test_layers_that_take_over_what_another_chose_are_read(tmp_path: Path) -> None:
+    """The config class computes the list of them from other fields."""
     fields = {"model_type": "glm_moe_dsa", "num_hidden_layers": 6, "index_topk": 64, "indexer_rope_interleave": True}
     data = read_hf_config(_folder(tmp_path, fields))
     assert with_dimensions_of(get("glm_moe_dsa"), data).hyperparameters["index_topk"].default == 64
     shared = read_hf_config(_folder(tmp_path, {**fields, "index_topk_freq": 4}))
-    with pytest.raises(LevgenError, match=r"indexer_types: the model computes \['full', 'full', .* found"):
-        with_dimensions_of(get("glm_moe_dsa"), shared)
+    read = with_dimensions_of(get("glm_moe_dsa"), shared).hyperparameters["indexer_types"]
+    assert read.default == ("full", "full", "shared", "shared", "shared", "full")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ from haliax import Axis
 from numeric import normal, relative_error
 
 from levgen.errors import LevgenError
-from levgen.runtime import AttentionMask, Rotary, sparse_mask, turned_first
+from levgen.runtime import (
+    AttentionMask,
+    Rotary,
+    chosen_keys,
+    indexers_by_layer,
+    no_chosen_keys,
+    sparse_mask,
+    turned_first,
+    with_chosen_keys,
+)
 from levgen.runtime.generation.kv_cache import LayerCache
 
 Batch, Pos, Heads, HeadSize = Axis("batch", 2), Axis("position", 13), Axis("index_heads", 5), Axis("index_head_size", 6)
@@ -99,9 +108,9 @@ def test_with_a_cache_the_same_keys_are_chosen_as_of_the_whole_sequence(new):
     q, k, weights = inputs()
     expected, capacity = oracle(q, k, weights, CAUSAL), 16
     Kept = KeyPos.resize(capacity)
-    positions, kept = hax.arange(Kept), None
+    kept = None
     for first, last in [(0, 5), *((at, at + new) for at in range(5, Pos.size - new + 1, new))]:
-        cache = LayerCache(capacity, kept, first, positions)
+        cache = LayerCache(capacity, kept, first, hax.arange(KeyPos.resize(last) if first == 0 else Kept))
         mask = dataclasses.replace(AttentionMask.causal(offset=hax.named(jnp.asarray(first), ())), cache=cache)
         chosen = choose(*(array["position", first:last] for array in (q, k, weights)), mask)
         assert chosen.cache is cache
@@ -111,6 +120,35 @@ def test_with_a_cache_the_same_keys_are_chosen_as_of_the_whole_sequence(new):
         found = seen_by(chosen, Pos.resize(last - first), KeyPos.resize(last) if first == 0 else Kept)
         np.testing.assert_array_equal(found[..., :last], expected[:, first:last, :last])
         assert not found[..., last:].any()
+
+
+@pytest.mark.parametrize("count", [COUNT, Pos.size + 3])
+def test_a_later_layer_sees_the_keys_that_were_chosen_before(count):
+    """With the mask that layers share, those are the keys that the layer which chose them saw."""
+    given, Chosen = inputs(), Axis("chosen_key", count)
+    mask = AttentionMask.explicit(hax.named(PADDED, (Pos, KeyPos)).broadcast_axis(Batch))
+    chosen = chosen_keys(*given, mask, Heads=Heads, HeadSize=HeadSize, Chosen=Chosen)
+    assert chosen.axes == (Batch, Pos, Chosen)
+    np.testing.assert_array_equal(seen_by(with_chosen_keys(mask, chosen, Chosen)), oracle(*given, PADDED, count))
+
+
+def test_before_any_choice_there_is_as_much_room_as_a_choice_takes():
+    Embed, Chosen = Axis("embed", 3), Axis("chosen_key", COUNT)
+    given = inputs()
+    chosen = chosen_keys(*given, Heads=Heads, HeadSize=HeadSize, Chosen=Chosen)
+    nothing = no_chosen_keys(hax.zeros((Batch, Pos, Embed)), Embed, Chosen)
+    assert (nothing.axes, nothing.dtype) == (chosen.axes, chosen.dtype)
+
+
+def test_which_layers_have_indexers():
+    Layers = Axis("layer", 3)
+    assert indexers_by_layer(Layers, ["full", "shared", "full"]) == ("full", "shared", "full")
+    with pytest.raises(LevgenError, match="first layer is given no choice"):
+        indexers_by_layer(Layers, ["shared", "full", "full"])
+    with pytest.raises(LevgenError, match="'ful' is not known"):
+        indexers_by_layer(Layers, ["full", "ful", "full"])
+    with pytest.raises(LevgenError, match="2 layers are described"):
+        indexers_by_layer(Layers, ["full", "full"])
 
 
 def test_one_indexer_a_layer_keeps_its_keys():

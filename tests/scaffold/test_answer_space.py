@@ -81,7 +81,7 @@ def test_every_combination_is_rendered_or_refused(drawn: tuple[str, list[str]]) 
     assert all(len(line) <= 120 for line in source.splitlines())
     # Experts, which may stand beside layers without, in one file; and an indexer beside attention.
     most = {"none": 350, "every": 370}.get(architecture.moe.layers, 410)
-    most += 50 if architecture.attention.indexer != "none" else 0
+    most += {"none": 0, "every": 50, "listed": 80}[architecture.attention.indexer]
     assert (130 if architecture.layer.mlp else 90) <= len(source.splitlines()) <= most
 
 

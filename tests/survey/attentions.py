@@ -261,6 +261,21 @@ class ChoosyMix(LowMix):
         return hidden | unchosen
 
 
+class ToldMix(LowMix):
+    """A query sees the keys that `chosen` [1, T, count] says. `twist`: what else is done with them."""
+
+    chosen: Any
+
+    def _hidden(self, x: Any, y: Any) -> Any:
+        hidden, chosen = super()._hidden(x, y), self.chosen[0]
+        every = torch.arange(len(hidden))
+        if self.twist == "ignored":
+            chosen = every.expand(hidden.shape)
+        elif self.twist == "shifted":
+            chosen = torch.cat(((chosen + 1) % len(hidden), every[:, None]), dim=-1)
+        return hidden | torch.ones_like(hidden).scatter(-1, chosen, False)
+
+
 class Block(nn.Module):
     """A layer around a mix: `order` says what feeds what."""
 

@@ -22,15 +22,16 @@ from attentions import (
     Block,
     ChoosyMix,
     LowMix,
+    ToldMix,
 )
 
 from levgen.reference.record import record
-from levgen.survey.evidence import UnresolvedError
+from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
-from levgen.survey.questions.indexer import Indexer, find_indexer
+from levgen.survey.questions.indexer import Indexer, find_indexer, find_shared_choice
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.roles import find_roles
 from levgen.survey.questions.scores import Scores, find_scores
@@ -198,6 +199,48 @@ def test_attention_around_what_chooses_is_as_if_nothing_did() -> None:
     plain = _dissect()
     assert plain.chooser is None
     assert find_indexer(plain, find_dataflow(plain), roles, find_scores(anatomy, roles)) is None
+
+
+class _Told(Block):
+    """A layer that is given which keys are seen."""
+
+    def forward(self, x: Any, chosen: Any = None) -> Any:
+        self.m.chosen = chosen
+        return super().forward(x)
+
+
+def _shared_choice(before: Any = None, **answers: Any) -> Evidence | None:
+    """What is found in a layer that is given a choice. `before`: what is done with it to get the earlier layer's."""
+    block = _Told(ToldMix(**answers))
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64, generator=generator)
+    seen = torch.rand(1, LENGTH, LENGTH, generator=generator).tril()
+    chosen = seen.topk(CHOSEN, dim=-1).indices
+    (call,) = record(lambda: block(x, chosen=chosen), {"layer": block}, arguments=True)
+    anatomy = dissect(call)
+    roles = find_roles(anatomy, find_dataflow(anatomy).attention_core)
+    made = chosen if before is None else before(chosen)
+    return find_shared_choice(anatomy, roles, find_scores(anatomy, roles), made)
+
+
+def test_keys_that_were_chosen_before_are_seen() -> None:
+    found = _shared_choice()
+    assert found is not None
+    assert found.error < 1e-6
+    assert found.runner_up_error > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("before", "twist", "observed"),
+    [
+        (None, "shifted", "attention of the chosen ones alone is off"),
+        (None, "ignored", "attention of the chosen ones alone is off"),
+        (lambda chosen: chosen.flip(-1), None, "a choice that none before it made"),
+    ],
+)
+def test_another_choice_is_unknown(before: Any, twist: str | None, observed: str) -> None:
+    with pytest.raises(UnresolvedError, match=observed):
+        _shared_choice(before, twist=twist)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ _ATTENTION = "dot_product_attention"
 class Recorder:
     """What taps write to. `feed`: path -> the reference's input {batch, position, embed} there.
 
-    only: the layers that are run; None is all. Layers left out give what the next is fed.
+    only: the layers that are run; None is all. Layers left out give what the next is fed; where layers hand on more
+    than hidden states, all are run.
     renamed: steps of our names, which are those of files -> what the reference calls them in memory.
     """
 
@@ -59,7 +60,8 @@ class Recorder:
         out = function(*args, **kwargs)
         # Not in a `finally`: what was running when a call fails says where.
         self.running.pop()
-        event.outputs = self.values(out)
+        # Of whole numbers, such as which keys were chosen, some mean nothing.
+        event.outputs = tuple(value for value in self.values(out) if np.issubdtype(value.array.dtype, np.inexact))
         event.ended = self._tick()
         return out
 
@@ -113,23 +115,28 @@ class Loop:
     def __init__(self, stack: Any, path: str, owner: str, recorder: Recorder) -> None:
         self.stack, self.path, self.owner, self.recorder = stack, path, owner, recorder
 
-    def fold(self, x: NamedArray, *args: Any, **kwargs: Any) -> NamedArray:
-        """As that of the stack. Arguments that have the layers' axis give each layer its own."""
+    def fold(self, stream: Any, *args: Any, **kwargs: Any) -> Any:
+        """As that of the stack. Arguments that have the layers' axis give each layer its own.
+
+        `stream`: hidden states, or a tuple of them and what layers hand on beside them.
+        """
         Block = self.stack.Block
 
         for layer in range(Block.size):
             path = f"{self.path}.{layer}"
+            x, *others = stream if isinstance(stream, tuple) else (stream,)
             if layer == 0:
                 self.recorder.note(EMBEDDINGS, self.owner, x)
             x = self.recorder.fed(path, x)
-            if self.recorder.only is not None and layer not in self.recorder.only:
+            stream = (x, *others) if others else x
+            if self.recorder.only is not None and layer not in self.recorder.only and not others:
                 continue
             mine = of_layer((args, kwargs), Block, layer)
             block = _tapped(self.block(layer), path, self.recorder)
             event = Event(path, self.owner, "layers", type(block).__name__, None)
-            x = self.recorder.call(event, block, (x, *mine[0]), mine[1])
+            stream = self.recorder.call(event, block, (stream, *mine[0]), mine[1])
         self.recorder.through_layers = True
-        return x
+        return stream
 
     def block(self, layer: int) -> Any:
         """The module of one layer."""

@@ -96,6 +96,16 @@ def with_dense_layer(found: Found, fields: Mapping[str, Any], values: dict[str, 
     return values
 
 
+def with_shared_choice(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with a last layer that sees the keys chosen before it, where a list by layer says that all choose."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value and all(entry == "full" for entry in value):
+            mixed = {**values, name: [*["full"] * (DEPTH - 1), "shared"]}
+            if problem_with(found, mixed) is None:
+                return mixed
+    return values
+
+
 def with_absent_parts(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with a small size where a size of 0 leaves a part out: another adds tensors that are as wide, or twice
     as wide, to every layer, and changes nothing else."""

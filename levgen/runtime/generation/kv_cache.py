@@ -153,8 +153,8 @@ class CachedLayers(eqx.Module):
     capacity: int = eqx.field(static=True)
     kept: list[list[Kept]] = eqx.field(static=True)  # of all stacks so far
 
-    def fold(self, x: NamedArray, *args: Any) -> NamedArray:
-        """As `Stacked.fold`: `x`: {batch, position, embed} -> the same axes."""
+    def fold(self, x: Any, *args: Any) -> Any:
+        """As `Stacked.fold`. `x`: {batch, position, embed}, or a tuple of it and what layers hand on beside it."""
         Block = self.layers.Block
         if self.before is None:
             x, stacked = self.layers.scan_via(self._first)(x, *args)
@@ -171,7 +171,7 @@ class CachedLayers(eqx.Module):
         self.kept.append(kept)
         return x
 
-    def _first(self, layer: Any, x: NamedArray, *args: Any) -> tuple[NamedArray, tuple[Kept, ...]]:
+    def _first(self, layer: Any, x: Any, *args: Any) -> tuple[Any, tuple[Kept, ...]]:
         # Layers that are scanned together are given a mask each.
         masks = sum(isinstance(arg, AttentionMask) for arg in args)
         caches = [LayerCache(self.capacity, None, 0, self.positions) for _ in range(max(masks, 1))]

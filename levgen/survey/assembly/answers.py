@@ -130,6 +130,10 @@ def attention_of(trials: Trials, found: FieldMap, measures: Measures) -> dict[st
         latent |= {} if eps == found.factors["norm_eps"] else {"latent_norm_eps": eps}
         latent |= {"query_latent": measures.query_latent, "gate_in": measures.gate_in}
         latent |= indexer_answers(measures, found.factors.get("indexer_norm_eps"))
+        if "indexer_types" in found.lists:
+            latent["indexer"] = "listed"
+        elif False in measures.indexed:
+            raise UnresolvedError("which layers choose keys", f"{measures.indexed}: as no field of the config says")
     return {
         **(latent or _usual_heads(trials, found, measures)),
         "projections": measures.projections,

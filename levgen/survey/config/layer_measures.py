@@ -93,6 +93,7 @@ def measure_layer(structure: Structure, layer: LayerFindings) -> Measures:
         attention_inner_norm=flow.attention_core.target != flow.attention_output,
         sinks=scores.sinks is not None,
         sunk=(scores.sinks is not None,),
+        indexed=(True if layer.indexer is not None else None if layer.shares is None else False,),
         attention_gate="none" if gate is None else gate.function,
         gate_bias=gate is not None and _gate_bias(layer, gate),
         gate_per="channel" if gate is None else _gate_per(layer, gate),

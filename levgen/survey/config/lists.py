@@ -42,6 +42,7 @@ KINDS = (
     ListKind("rope_layers", "rotating", _named(1, 0)),
     ListKind("layer_thetas", "rotating", _theta),
     ListKind("mlp_layer_types", "sparse", _named("sparse", "dense")),
+    ListKind("indexer_types", "indexed", _named("full", "shared")),
     ListKind("attention_types", "windowed", _named("local", "global"), runs=True),
     ListKind("mixer_types", "mixer", _mixes),
 )

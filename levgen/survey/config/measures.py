@@ -41,6 +41,7 @@ BY_LAYER = (
     "terms",
     "sunk",
     "sparse",
+    "indexed",
     "mixer",
     "norm_gates",
 )
@@ -125,6 +126,7 @@ class Measures(LatentMeasures, IndexerMeasures, NormGateMeasures, MixtureMeasure
     missing_norm: tuple[str | None, ...]  # the role of a norm that a layer hasn't got, and others have
     added_bias: tuple[bool, ...]
     sunk: tuple[bool, ...]  # which have sinks
+    indexed: tuple[bool | None, ...]  # which choose keys; False: that see what was chosen before, None: all keys
     terms: tuple[int | None, ...]  # of how many what a layer is given is made up, where sums are averaged
     mixer: tuple[bool, ...]  # something unknown stands in the place of attention
     # weights

@@ -62,6 +62,7 @@ def measure(structure: Structure) -> Measures:
     Raises UnresolvedError where layers differ in more than window and rotation, and what some of them haven't got.
     """
     layers = _as_with_attention([measure_layer(structure, layer) for layer in structure.layers])
+    layers = _as_with_indexer(layers)
     first = layers[0]
     allowed = {
         *BY_LAYER,
@@ -131,6 +132,7 @@ def measure(structure: Structure) -> Measures:
         local_kv_multiple=multiple,
         sinks=any(layer.sinks for layer in layers),
         sunk=tuple(layer.sunk[0] for layer in layers),
+        indexed=tuple(layer.indexed[0] for layer in layers),
         growth_length=growth[0],
         growth_exponent=growth[1],
         sparse=tuple(layer.sparse[0] for layer in layers),
@@ -161,6 +163,17 @@ def _as_with_attention(layers: list[Measures]) -> list[Measures]:
         raise UnresolvedError("layers with attention", "no layer has any: in all of them something else stands there")
     held = {name: getattr(other, name) for name in _OF_ATTENTION}
     return [replace(layer, **held, names=_with_names_of(layer, other)) if layer.mixer[0] else layer for layer in layers]
+
+
+def _as_with_indexer(layers: list[Measures]) -> list[Measures]:
+    """`layers`, those that see what an earlier one chose with what was measured of its indexer."""
+    made: list[Measures] = []
+    for index, layer in enumerate(layers):
+        if layer.indexed[0] is False:
+            chooser = next(other for other in reversed(layers[:index]) if other.indexed[0])
+            layer = replace(layer, **{name: getattr(chooser, name) for name in INDEXED})
+        made.append(layer)
+    return made
 
 
 def _with_names_of(layer: Measures, other: Measures) -> dict[str, dict[str, str | None]]:

@@ -99,7 +99,7 @@ class Trials:
                 base = self.base.measures
                 assert base is not None
                 # Of layers with experts and others, the first is not all that there is to see.
-                mixed = len(set(base.sparse)) > 1 or any(base.mixer)
+                mixed = len(set(base.sparse)) > 1 or any(base.mixer) or False in base.indexed
                 measures = measure(find_structure(model, ids, every_layer=mixed))
                 unlike = measures.sparse[0] != base.sparse[0]
                 # Where layers hold unlike things, which one is unlike may go with their number.

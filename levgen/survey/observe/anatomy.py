@@ -49,6 +49,7 @@ class Anatomy:
     held: dict[str, Any] = field(default_factory=dict)  # leaf -> what it gives [T, N] in every experiment
     narrowed: dict[str, Narrowed] = field(default_factory=dict)  # leaves of which experiments know some columns only
     chooser: Call | None = None  # the module that says which keys a query sees; in every experiment it says all
+    choice: tuple[int | str, Any] | None = None  # the argument that says so where no module does; likewise
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -64,7 +65,18 @@ class Anatomy:
         shaped = {name: self._shaped(name, tensor) for name, tensor in {**self.held, **replaced}.items()}
         if self.chooser is not None:
             shaped[self.chooser.name] = _everywhere(self.chooser.output)
-        return canonical(self.probe.run(shaped, input=input, want=None if want == OUTPUT else want))
+        found = self.probe.run(
+            shaped, input=input, want=None if want == OUTPUT else want, arguments=self._all_keys_given()
+        )
+        return canonical(found)
+
+    def _all_keys_given(self, count: int = 1) -> dict[int | str, Any]:
+        """Of the argument that says which keys a query sees, that it sees all, for so many texts."""
+        if self.choice is None:
+            return {}
+        place, chosen = self.choice
+        every = _everywhere(chosen)
+        return {place: every.expand(count, *every.shape[1:]) if count > 1 else every}
 
     def run_each(self, replaced: Sequence[dict[str, Any]], want: str) -> list[Any]:
         """What `run` gives for each of `replaced`, of the same leaves: in one forward, as of so many texts.
@@ -87,7 +99,9 @@ class Anatomy:
             chosen = _everywhere(self.chooser.output)
             batch[self.chooser.name] = chosen.expand(count, *chosen.shape[1:])
         input = self.probe.input.expand(count, *self.probe.input.shape[1:])
-        out = self.probe.run(batch, input=input, want=None if want == OUTPUT else want)
+        out = self.probe.run(
+            batch, input=input, want=None if want == OUTPUT else want, arguments=self._all_keys_given(count)
+        )
         if out.shape[0] != count:
             raise UnresolvedError("several texts at once", f"{count} of them come out as {list(out.shape)}")
         return [canonical(out[index : index + 1]) for index in range(count)]
@@ -151,6 +165,7 @@ def dissect(call: Call) -> Anatomy:
     anatomy = Anatomy(
         probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module, chooser=chooser
     )
+    anatomy.choice = _given_choice(call) if chooser is None else None
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
@@ -175,12 +190,26 @@ def _find_chooser(made: list[Call], holding_parameters: set[str]) -> Call | None
     return min(found, key=lambda c: len(c.name), default=None)
 
 
+def _given_choice(call: Call) -> tuple[int | str, Any] | None:
+    """The argument of a layer that holds whole numbers, some positions for each, by its place or name."""
+    given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
+    found = [(place, item) for place, item in given if hasattr(item, "is_floating_point") and _are_positions(item)]
+    if len(found) > 1:
+        observed = f"the layer is given {[place for place, _ in found]}, each with some positions for every one"
+        raise UnresolvedError("which keys are chosen", observed, call.module)
+    return next(iter(found), None)
+
+
 def _holding(module: Any) -> set[str]:
     return {name for name, child in module.named_modules() if any(True for _ in child.parameters())}
 
 
 def _are_positions(output: Any) -> bool:
+    import torch
+
     if output is None or output.is_floating_point() or output.is_complex() or output.dim() < 2:
+        return False
+    if output.dtype == torch.bool:
         return False
     length = output.shape[-2]
     return bool(length == LENGTH and output.numel() and int(output.min()) >= 0 and int(output.max()) < length)

@@ -1,4 +1,4 @@
-"""Does something choose which keys a query sees, and how?
+"""Does something choose which keys a query sees, and how? Or is a layer told what was chosen in one before it?
 
 A module whose output is whole numbers, for each position some positions, is a chooser. All else about attention is
 asked with all keys chosen. Then the chooser is given random queries, keys and weights, and every equation is tried.
@@ -75,6 +75,24 @@ def find_indexer(anatomy: Anatomy, flow: Dataflow, roles: Roles, scores: Scores,
         raise UnresolvedError(INDEXER, f"by {found.chosen}, where {_KNOWN} is known", call.module)
     seen = _seen(anatomy, roles, scores, probe.output, factor)
     return Indexer(call.name, q, k, k_norm, weights, heads, dim, count, layout, norm.eps, (found, seen))
+
+
+def find_shared_choice(
+    anatomy: Anatomy, roles: Roles, scores: Scores, before: Any, factor: Any = 1.0
+) -> Evidence | None:
+    """What shows that a layer sees the keys that were chosen in an earlier one; None where it is given no choice.
+
+    `before`: what the last layer with an indexer chose, [1, T, count]; None where there is none. `factor`: as in
+    `find_indexer`. Raises UnresolvedError where a layer is given another choice, or does something else with it.
+    """
+    import torch
+
+    if anatomy.choice is None:
+        return None
+    _, given = anatomy.choice
+    if before is None or not torch.equal(given, before):
+        raise UnresolvedError(INDEXER, "the layer is given a choice that none before it made", anatomy.module)
+    return replace(_seen(anatomy, roles, scores, given, factor), chosen="those that were chosen before the layer")
 
 
 def _inside(module: Any) -> dict[str, Any]:

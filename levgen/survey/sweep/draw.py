@@ -192,6 +192,8 @@ class Draw:
             both = {self.base.rope.theta, 0.0} if name == "layer_thetas" else {*getattr(self.base, name), *default}
             known = sorted(both)
             entries = [self._choice(known) for _ in range(depth)]
+            if name == "indexer_types":
+                entries[0] = "full"  # nothing was chosen before the first layer
             drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
         if "attention_types" in self.architecture.hyperparameters:
             drawn["attention_types"] = ((tuple(self._choice(("global", "local")) for _ in range(depth)), 1),)

@@ -14,7 +14,7 @@ _HEAD = f"""# Types that were surveyed
 Written by `python -m levgen.survey.sweep FOLDER --first @docs/dense_decoders.txt --table docs/survey.md`, not by hand;
 FOLDER keeps the result of each type. With {{versions}}.
 
-CI surveys a fortieth of all types anew for each commit, and all of them once a week (`.github/workflows/survey.yml`).
+CI surveys a sixtieth of all types anew for each commit, and all of them once a week (`.github/workflows/survey.yml`).
 It fails where a type is worse than its row here says.
 
 A type is green where the survey answered every question, and the model written from the answers holds in all columns:
