@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from levgen.errors import LevgenError
-from levgen.prove.mutate.equivalence import change
+from levgen.prove.mutate.equivalence import Comparison
 from levgen.prove.mutate.find import mutations
 from levgen.prove.mutate.kill import Suite
 from levgen.prove.mutate.operator import Mutation
@@ -47,13 +47,14 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
         return skipped(f"{subject.files.shown(subject.files.tests)} has no test that runs here")
     noticed: Counter[str] = Counter()
     survivors: list[Survivor] = []
+    unedited = Comparison(subject)
     for number, mutation in enumerate(found, 1):
         progress(f"{number} of {len(found)}: {mutation.name}; {len(survivors)} not noticed")
         edited = mutation.applied(source)
         verdict = tests.verdict(edited, mutation.kind)
         if verdict.test is None:
             path = subject.files.shown(subject.files.model)
-            survivors.append(Survivor(mutation, mutation.diff(source, path), change(subject, edited)))
+            survivors.append(Survivor(mutation, mutation.diff(source, path), unedited.change(edited)))
         else:
             noticed[verdict.test] += 1
         if number % _CLEAR_EVERY == 0:
