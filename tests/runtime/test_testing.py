@@ -24,6 +24,7 @@ from levgen.runtime.testing import (
     module_from_torch,
     randomize,
     relative_error,
+    save_reference,
     skip_without_torch,
     to_numpy,
     to_torch,
@@ -141,6 +142,15 @@ def test_weights_in_memory_are_those_of_the_file(case, tmp_path):
     ours, loaded = load_from_torch(ModelClass, reference), load_hf(ModelClass, tmp_path)
     assert jax.tree.all(jax.tree.map(np.array_equal, ours, loaded))
     assert ours.config == loaded.config
+
+
+def test_a_reference_that_ties_weights_unsaid_is_not_saved(tmp_path):
+    reference = llama()
+    save_reference(reference, tmp_path / "apart", max_shard_size="5GB")
+    assert (tmp_path / "apart" / "model.safetensors").is_file()
+    reference.model.layers[0].mlp.up_proj.weight = reference.model.layers[0].mlp.gate_proj.weight
+    with pytest.raises(pytest.skip.Exception, match=r"transformers doesn't save the reference: .* shared tensors"):
+        save_reference(reference, tmp_path / "tied", max_shard_size="5GB")
 
 
 def test_weights_are_copied():

@@ -57,7 +57,8 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
             survivors.append(Survivor(mutation, mutation.diff(source, path), unedited.change(edited)))
         else:
             noticed[verdict.test] += 1
-        if number % _CLEAR_EVERY == 0:
+        # What a survivor is compared by compiles as much as the tests of many.
+        if verdict.test is None or number % _CLEAR_EVERY == 0:
             jax.clear_caches()
     return _outcome(found, noticed, survivors)
 
