@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from levgen.architecture.catalogue import get, known_types
+
 if importlib.util.find_spec("levanter") is None:
     pytest.skip("marin-levanter is not installed here: it needs an environment of its own", allow_module_level=True)
 
@@ -130,6 +132,26 @@ def test_a_mixture_trains_resumes_and_exports_as_in_the_local_engine(project: Pa
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, atol=1e-4, err_msg=name)
+
+
+def _with_experts_or_latent_attention() -> list[str]:
+    cards = {model_type: get(model_type) for model_type in known_types()}
+    return [name for name, card in cards.items() if card.moe.layers != "none" or card.attention.heads == "latent"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("model_type", _with_experts_or_latent_attention())
+def test_every_mixture_trains_some_steps_as_in_the_local_engine(tmp_path: Path, model_type: str) -> None:
+    made = [sys.executable, "-m", "levgen", "new-model", model_type, "--dest", str(tmp_path), "--defaults"]
+    subprocess.run(made, check=True, capture_output=True)
+    (tmp_path / "data" / "train.jsonl").write_text(json.dumps({"text": REPEATED}) + "\n")
+    [config] = tmp_path.glob("config/*_nano.yaml")
+    model = config.name.removesuffix("_nano.yaml")
+    theirs = _losses(_train(tmp_path, model, trainer__num_train_steps=3))
+    _train(tmp_path, model, engine="local", trainer__num_train_steps=3, trainer__id=f"{model}_ours")
+    log = (tmp_path / "logs" / f"{model}_ours.jsonl").read_text().splitlines()
+    assert len(theirs) == 3
+    np.testing.assert_allclose(theirs, [json.loads(line)["loss"] for line in log], rtol=1e-5)
 
 
 def test_it_starts_from_a_folder_of_transformers(project: Path) -> None:
