@@ -122,7 +122,7 @@ class _Counter:
 
     def _embeddings(self) -> list[Count]:
         width = self._sizes["Embed"]
-        fields = self._view.embedding_fields
+        fields = self._view.embeddings.in_checkpoint
         extra = self._a.embeddings.extra_rows
         counts = [Count(fields["token"], f"Vocab + {extra}, Embed" if extra else "Vocab, Embed", extra * width, width)]
         if "position" in fields:
@@ -140,12 +140,14 @@ class _Counter:
             if norm.role == "mlp_output_norm" and self._a.layer.mlp_output_norm == "sparse":
                 times = self._sparse_layers(layers)
             counts += self._layer_norm(norm, times)
-        if view.added_bias is not None:
+        if view.layer.added_bias is not None:
             name, times = self._below(None, "decoder_layer", "added_bias"), self._having("added_bias")
             counts.append(Count(name, "Embed", self._sizes["Embed"], times=times))
         sparse = self._sparse_layers(layers)
         mixers = (
-            len(self._values["mixer_types"]) - self._values["mixer_types"].count("full_attention") if view.mixers else 0
+            len(self._values["mixer_types"]) - self._values["mixer_types"].count("full_attention")
+            if view.layer.mixers
+            else 0
         )
         if mixers:
             counts += self._unknown(view.unknown["mixer"], mixers)
@@ -160,7 +162,7 @@ class _Counter:
 
     def _layer_norm(self, norm: NormField, times: int) -> list[Count]:
         """A norm that so many layers have, with a gate or without."""
-        name, where, gated = self._below(None, "decoder_layer", norm.role), self._view.norm_gate(norm.role), times
+        name, where, gated = self._below(None, "decoder_layer", norm.role), self._view.layer.norm_gate(norm.role), times
         if where == "none":
             return self._norm(name, norm.axis, times)
         if where == "sparse":
@@ -249,7 +251,7 @@ class _Counter:
             name = f"{self._below('mlp', 'moe', 'experts')}.*.{view.weight('moe', role)}"
             counts.append(Count(name, shape, embed * width + answers.bias * out, times=each, active=active))
         if answers.shared != "none" and self._sizes["SharedMlp"]:
-            beside = view.shared_beside is not None
+            beside = view.layer.shared_beside is not None
             above = self._below(None, "decoder_layer", "shared") if beside else self._below("mlp", "moe", "shared")
             for projection in view.mlp.projections:
                 name = ".".join(step for step in (above, view.weight("mlp", projection.role)) if step)

@@ -77,8 +77,8 @@ class _Reader:
                 ("window", self._by_layer_window),
                 ("rotation", self._by_layer_rope),
                 ("heads" if self._a.attention.local_kv_multiple > 1 else "sinks", self._a.attention.uneven),
-                ("experts", self._view.mixed),
-                ("what mixes positions", bool(self._view.mixers)),
+                ("experts", self._view.kinds.mixed),
+                ("what mixes positions", bool(self._view.layer.mixers)),
                 (f"what the {self._a.layer.odd} one holds", self._a.layer.odd is not None),
             )
             if yes
@@ -91,7 +91,7 @@ class _Reader:
 
     def _before(self) -> tuple[Step, ...]:
         answers, positions = self._a.embeddings, self._a.positions
-        fields = self._view.embedding_fields
+        fields = self._view.embeddings.in_checkpoint
         extra = f", and {answers.extra_rows} more than the vocabulary has" if answers.extra_rows else ""
         steps = [Step(fields["token"], f"one vector a token{extra}")]
         if answers.scale is not None:
@@ -127,7 +127,7 @@ class _Reader:
 
     def _residuals(self) -> tuple[Residual, ...]:
         layer = self._a.layer
-        if not self._view.blocks:
+        if not self._view.layer.blocks:
             step = Step(self._view.weight("transformer", "layers") or "layers", _UNKNOWN)
             return (Residual((), (Branch("layer", (step,), (), None, ()),), "x ← layer", ()),)
         own = {
@@ -142,9 +142,11 @@ class _Reader:
 
         def branch(part: Literal["attention", "mlp"], *, normed: bool = True) -> Branch:
             before = own.get(f"{part}_norm", ()) if normed and not post else ()
-            added = (Step(f"+ {self._weight('decoder_layer', 'added_bias')}", self._view.layers_with("added_bias")[1]),)
+            added = (
+                Step(f"+ {self._weight('decoder_layer', 'added_bias')}", self._view.kinds.having("added_bias")[1]),
+            )
             bias = added if part == "attention" and layer.added_bias != "none" else ()
-            if part == "attention" and self._view.mixers:
+            if part == "attention" and self._view.layer.mixers:
                 place = f"{_UNKNOWN}; in the place of attention in layers that mixer_types calls {layer.mixer}"
                 bias = (Step(self._weight("decoder_layer", "mixer"), place),)
             output = (*bias, *own.get(f"{part}_output_norm", ()), *scale)
@@ -159,15 +161,15 @@ class _Reader:
             total = "x ← x + {}" if layer.sums == "plain" else "x ← (√n x + {}) / √(n + 1), of n terms before it"
             return tuple(
                 Residual((), (branch(part),), total.format(part), own[f"{part}_norm"] if post else ())
-                for part in self._view.blocks
+                for part in self._view.layer.blocks
             )
         shared = own["attention_norm"] if layer.parallel == "shared" else ()
-        branches = tuple(branch(part, normed=not shared) for part in self._view.blocks)
+        branches = tuple(branch(part, normed=not shared) for part in self._view.layer.blocks)
         return (Residual(shared, branches, "x ← x + attention + mlp", ()),)
 
     def _norm_gate(self, role: str) -> tuple[Step, ...]:
         """The gate on a norm of a layer; nothing where it has none."""
-        where = self._view.norm_gate(role)
+        where = self._view.layer.norm_gate(role)
         if where == "none":
             return ()
         down, up = (self._weight("gated_norm", role) for role in ("down", "up"))
@@ -388,7 +390,7 @@ class _Reader:
 
     def _without_experts(self, act: str) -> str:
         """What the layers that have no experts do in their place; nothing where all have."""
-        if not self._view.mixed:
+        if not self._view.kinds.mixed:
             return ""
         inside = f"{act}(gate) * up" if self._a.mlp.kind == "gated" else f"{act}(up)"
         which = {

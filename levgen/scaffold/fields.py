@@ -1,6 +1,10 @@
 """The fields of a generated class, as the templates see them."""
 
+import keyword
 from dataclasses import dataclass, field
+
+# Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
+_RESERVED = {"config", "act", "init"}
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,23 @@ def shape(axes: list[str]) -> str:
 def over_config(axes: list[str]) -> str:
     """The same, read from `config`."""
     return shape([f"config.{axis}" for axis in axes])
+
+
+def usable(name: str) -> bool:
+    """Whether a name of the checkpoint can be a field of ours."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in _RESERVED and not name.startswith("_")
+
+
+def common_prefix(paths: list[str]) -> str | None:
+    """The dotted path that all of `paths` lie below, or None."""
+    shared: list[str] = []
+    for steps in zip(*(path.split(".")[:-1] for path in paths), strict=False):
+        if len(set(steps)) > 1:
+            break
+        shared.append(steps[0])
+    return ".".join(shared) or None
+
+
+def below(path: str, prefix: str | None) -> str:
+    """A dotted path, from `prefix` on."""
+    return path if prefix is None else path.removeprefix(f"{prefix}.")

@@ -160,7 +160,7 @@ class UnknownView:
         return fields
 
     def _field(self, theirs: str) -> str:
-        from levgen.scaffold.view import usable
+        from levgen.scaffold.fields import usable
 
         ours = theirs if usable(theirs) else f"{theirs.replace('.', '_').lstrip('_')}"
         ours = ours if usable(ours) else f"its_{ours}"

@@ -3,19 +3,21 @@
 What a template would have to compute is computed here, so that the templates read like the files that they write.
 """
 
-import keyword
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from levgen.architecture.answers import Factor, Switch
-from levgen.architecture.schema import Architecture, Embeddings, UnknownPart
+from levgen.architecture.schema import Architecture, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
 from levgen.scaffold.complete import hyperparameter_type
-from levgen.scaffold.fields import NormField, PartView, Projection
+from levgen.scaffold.embeddings_view import EmbeddingsView
+from levgen.scaffold.fields import NormField, PartView, Projection, below, common_prefix, usable
 from levgen.scaffold.indexer_view import IndexerView
+from levgen.scaffold.kinds_view import KindsView
 from levgen.scaffold.latent_attention_view import LatentAttentionView
+from levgen.scaffold.layer_view import LayerView
 from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 from levgen.scaffold.moe_view import MoeView
@@ -23,9 +25,6 @@ from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
 from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
 from levgen.scaffold.unknown_view import UnknownView
-
-# Names that a generated class uses for itself: a weight of such a name gets another field, and a line in the key map.
-_RESERVED = {"config", "act", "init"}
 
 
 @dataclass(frozen=True)
@@ -260,6 +259,12 @@ class PortView:
         at = "" if index is None else f'["layer", {index}]'
         return "".join(f", {owner}.{name}{at}" for name in (self.told_attention if attention else self.by_layer))
 
+    @cached_property
+    def hands_choice_on(self) -> bool:
+        """Whether layers hand on which keys were chosen: beside hidden states, a layer is given and gives those."""
+        a = self.architecture
+        return a.attention.indexer == "listed" and not {"attention", "decoder_layer"} & {*a.stubs, *a.unknown}
+
     # Parts ------------------------------------------------------------------------------------------------------
 
     def weight(self, part: str, role: str) -> str | None:
@@ -338,6 +343,18 @@ class PortView:
         return next(axis.name for axis in self.axes if axis.attribute == attribute)
 
     @cached_property
+    def kinds(self) -> KindsView:
+        return KindsView(self)
+
+    @cached_property
+    def layer(self) -> LayerView:
+        return LayerView(self)
+
+    @cached_property
+    def embeddings(self) -> EmbeddingsView:
+        return EmbeddingsView(self, own_class=self._own_embeddings)
+
+    @cached_property
     def attention(self) -> AttentionView:
         return (LatentAttentionView if self.architecture.attention.heads == "latent" else AttentionView)(self)
 
@@ -350,7 +367,7 @@ class PortView:
         answers = self.architecture.mlp
         key_map: dict[str, str | None] = {}
         bias, out_first, made = self.value(answers.bias, "config"), not answers.transposed, self.linear
-        width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.mixed else "Mlp"
+        width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.kinds.mixed else "Mlp"
         owner = "" if self.mlp_takes_axis else "config."
         if answers.kind == "plain":
             inner = [("up", f"{owner}{width}", f"Embed -> {width}")]
@@ -394,84 +411,14 @@ class PortView:
     @cached_property
     def mlp_class(self) -> str:
         """The class of a layer's channel block; the two of them where layers are of two kinds."""
-        if self.mixed:
+        if self.kinds.mixed:
             return f"{self.Name}Moe | {self.Name}Mlp"
         return f"{self.Name}Mlp" if self.architecture.moe.layers == "none" else f"{self.Name}Moe"
 
     @cached_property
-    def mixed(self) -> bool:
-        """Whether some layers have experts and others an MLP."""
-        return self.architecture.moe.mixed
-
-    @cached_property
-    def layer_kinds(self) -> tuple[str, str, str] | None:
-        """Where layers hold unlike things: the config's property with the kind of each, and the two kinds of layers."""
-        if self.mixed:
-            return "mlp_layer_types", "sparse", "dense"
-        if self.architecture.layer.mixer != "none":
-            return "mixer_kinds", "attention", "mixer"
-        odd = self.architecture.layer.odd
-        others = {"first": "later", "last": "earlier"}
-        return None if odd is None else ("layer_kinds", odd, others[odd])
-
-    @cached_property
-    def kinds_of_layers(self) -> str | None:
-        """The config's property with the kind of each layer, where layers hold unlike things; else None."""
-        if self.architecture.attention.uneven:
-            return "layer_kinds" if self.mixed else "layer_types"
-        if self.hands_choice_on:
-            return "layer_kinds" if self.mixed else "indexers"
-        return None if self.layer_kinds is None else self.layer_kinds[0]
-
-    @cached_property
-    def kinds_in_pairs(self) -> bool:
-        """Whether a layer's kind is a pair: that of its attention, by its window or indexer, and that of its MLP."""
-        return (self.architecture.attention.uneven or self.hands_choice_on) and self.mixed
-
-    @property
-    def sparse_when(self) -> str:
-        """Whether a layer of the kind `kind` has experts, in Python."""
-        return 'mlp == "sparse"' if self.kinds_in_pairs else 'kind == "sparse"'
-
-    @property
-    def windowed_when(self) -> str:
-        """Whether a layer of the kind `kind` has a window, in Python."""
-        return f'{"window" if self.kinds_in_pairs else "kind"} == "sliding_attention"'
-
-    @property
-    def chooses_when(self) -> str:
-        """Whether a layer of the kind `kind` has an indexer, in Python."""
-        return f'{"indexer" if self.kinds_in_pairs else "kind"} == "full"'
-
-    @cached_property
-    def hands_choice_on(self) -> bool:
-        """Whether layers hand on which keys were chosen: beside hidden states, a layer is given and gives those."""
-        a = self.architecture
-        return a.attention.indexer == "listed" and not {"attention", "decoder_layer"} & {*a.stubs, *a.unknown}
-
-    def layers_with(self, answer: str) -> tuple[str | None, str]:
-        """(whether a layer of the kind `kind` has what `answer` is about, in Python; the same in words).
-
-        None and no words where every layer has it.
-        """
-        layer = self.architecture.layer
-        which: str | None = layer.in_some.get(answer)
-        if answer == "mlp_output_norm" and layer.mlp_output_norm != "none":
-            which = layer.mlp_output_norm
-        if which is None or self.layer_kinds is None:
-            return None, ""
-        _, odd, other = self.layer_kinds
-        if which == odd:
-            return (
-                self.sparse_when if self.mixed else f'kind == "{odd}"',
-                f"in {odd} layers only" if self.mixed else f"in the {odd} layer only",
-            )
-        return f'kind == "{other}"', f"not in the {odd} layer"
-
-    @cached_property
     def mlp_takes_axis(self) -> bool:
         """Whether the MLP is told how wide it is: it serves as a layer's own and as the shared expert."""
-        return self.mixed and self.architecture.moe.shared != "none"
+        return self.kinds.mixed and self.architecture.moe.shared != "none"
 
     @cached_property
     def moe(self) -> MoeView:
@@ -490,7 +437,7 @@ class PortView:
         key_map: dict[str, str | None] = {}
         fields: dict[str, str] = {}
         for role in ("dense", "norm") if answers.norm else ("dense",):
-            theirs = _below(self.weight("head_transform", role) or role, prefix)
+            theirs = below(self.weight("head_transform", role) or role, prefix)
             fields[role] = theirs if usable(theirs) else role
             if fields[role] != theirs:
                 key_map[fields[role]] = theirs
@@ -503,54 +450,7 @@ class PortView:
     def head_transform_prefix(self) -> str | None:
         """The common prefix of the names in the checkpoint of what stands before the output matrix."""
         roles = ("dense", "norm") if self.architecture.head_transform.norm else ("dense",)
-        return _common_prefix([self.weight("head_transform", role) or role for role in roles])
-
-    @cached_property
-    def layer(self) -> PartView:
-        key_map: dict[str, str | None] = {}
-        for role in (*self.blocks, *self.mixers):
-            self.field("decoder_layer", role, key_map)
-        norms = [
-            NormField(
-                self.field("decoder_layer", role, key_map),
-                role,
-                "Embed",
-                self._layer_norm_init(role),
-                *self.layers_with(role),
-                self._layer_norm_class(role),
-            )
-            for role in self.layer_norm_roles
-        ]
-        if self.added_bias is not None:
-            self.field("decoder_layer", "added_bias", key_map)
-        if self.shared_beside is not None:
-            self.field("decoder_layer", "shared", key_map)
-        return PartView([], norms, key_map)
-
-    def norm_gate(self, role: str) -> str:
-        """In which layers the norm `role` of a layer has a gate: none, every, or sparse."""
-        part, gates = role.removesuffix("_norm"), self.architecture.norm_gate
-        return {"attention": gates.attention, "mlp": gates.mlp}.get(part, "none")
-
-    def _layer_norm_init(self, role: str) -> str:
-        """The call that makes a norm of a layer."""
-        plain, gated = self.norm_init("config.Embed"), f"{self.Name}GatedNorm.init(config, key=k_{role})"
-        where = self.norm_gate(role)
-        return (
-            f"{gated} if {self.sparse_when} else {plain}" if where == "sparse" else plain if where == "none" else gated
-        )
-
-    def _layer_norm_class(self, role: str) -> str | None:
-        where = self.norm_gate(role)
-        gated = f"{self.Name}GatedNorm"
-        return {"none": None, "every": gated, "sparse": f"{gated} | {self.norm_class}"}[where]
-
-    @cached_property
-    def layer_keys(self) -> list[str]:
-        """The parts of a layer that draw numbers."""
-        gated = [role for role in self.layer_norm_roles if self.norm_gate(role) != "none"]
-        blocks = [part for part in ("attention", *self.mixers, "mlp") if part in (*self.blocks, *self.mixers)]
-        return [*blocks, *(["shared"] if self.shared_beside is not None else []), *gated]
+        return common_prefix([self.weight("head_transform", role) or role for role in roles])
 
     @cached_property
     def gated_norm(self) -> PartView:
@@ -575,227 +475,18 @@ class PortView:
         return PartView(projections, [norm], key_map)
 
     @cached_property
-    def added_bias(self) -> str | None:
-        """The field of a bias that a layer adds to what attention puts out."""
-        return None if self.architecture.layer.added_bias == "none" else self.field("decoder_layer", "added_bias", {})
-
-    @cached_property
-    def shared_beside(self) -> str | None:
-        """The field of an MLP that a layer adds to what its experts give."""
-        return self.field("decoder_layer", "shared", {}) if self.architecture.moe.shared_beside else None
-
-    @cached_property
-    def blocks(self) -> tuple[Literal["attention", "mlp"], ...]:
-        """What a layer adds to the stream, in order: nothing that is known of one that is unknown."""
-        if "decoder_layer" in self.architecture.unknown:
-            return ()
-        return ("attention", "mlp") if self.architecture.layer.mlp else ("attention",)
-
-    @cached_property
-    def mixers(self) -> tuple[Literal["mixer"], ...]:
-        """What stands in the place of attention in some layers."""
-        return () if self.architecture.layer.mixer == "none" else ("mixer",)
-
-    @cached_property
-    def layer_norm_roles(self) -> list[str]:
-        layer = self.architecture.layer
-        if not self.blocks:
-            return []
-        if not layer.mlp:
-            return ["attention_norm"]
-        if layer.parallel == "shared":
-            return ["attention_norm"]
-        after_experts = [] if layer.mlp_output_norm == "none" else ["mlp_output_norm"]
-        return {
-            "pre": ["attention_norm", "mlp_norm", *after_experts],
-            "post": ["attention_norm", "mlp_norm"],
-            "sandwich": ["attention_norm", "attention_output_norm", "mlp_norm", "mlp_output_norm"],
-            "output": ["attention_output_norm", "mlp_output_norm"],
-        }[layer.norms]
-
-    @cached_property
-    def layer_fields(self) -> dict[str, str]:
-        """Role -> field of a decoder layer."""
-        roles = (*self.blocks, *self.mixers, *self.layer_norm_roles)
-        return {role: self.field("decoder_layer", role, {}) for role in roles}
-
-    @cached_property
-    def layer_body(self) -> list[str]:
-        """The statements of a decoder layer's forward."""
-        factor = self.architecture.layer.residual_scale
-        if isinstance(factor, str) and " * " in factor:
-            lines = [f"scale = {self.value(factor)}", *self._layer_sums(" * scale")]
-        else:
-            lines = self._layer_sums("" if factor is None else self.times(factor))
-        return ["x, chosen = stream", *lines[:-1], f"{lines[-1]}, chosen"] if self.hands_choice_on else lines
-
-    def _layer_sums(self, scale: str) -> list[str]:
-        """The same, with the end of a product that multiplies what a block adds."""
-        layer, fields = self.architecture.layer, self.layer_fields
-        lines: list[str] = []
-
-        def norm(role: str, x: str) -> str:
-            """`x` after a norm, or as it is where no layer has that one; what some layers have takes a statement."""
-            call = f"self.{fields[role]}({x})" if role in fields else x
-            if self.layers_with(role)[0] is None:
-                return call
-            if role == "mlp_output_norm":
-                lines.extend((f"mixed = {x}", f"if self.{fields[role]} is not None:"))
-                lines.append(f"    mixed = self.{fields[role]}(mixed)")
-                return "mixed"
-            name = f"to_{role.removesuffix('_norm')}"
-            lines.append(f"{name} = {x} if self.{fields[role]} is None else {call}")
-            return name
-
-        def attention(x: str) -> str:
-            call, bias = f"self.{fields['attention']}({x}{self.attention_arguments})", self.added_bias
-            if self.hands_choice_on:
-                lines.append(f"attended, chosen = self.{fields['attention']}({x}, chosen{self.attention_arguments})")
-                call = "attended"
-            if "mixer" in fields:
-                own, other = f"self.{fields['attention']}", f"self.{fields['mixer']}"
-                given, arguments = (x, "") if x.isidentifier() else ("h", f"h = {x}")
-                lines.extend([arguments] if arguments else [])
-                lines.extend((f"if {own} is not None:", f"    attended = {own}({given}{self.attention_arguments})"))
-                lines.extend((f"if {other} is not None:", f"    attended = {other}({given}{self.attention_arguments})"))
-                return "attended"
-            if bias is None:
-                return call
-            if self.layers_with("added_bias")[0] is None:
-                lines.append(f"attended = {call} + self.{bias}")
-            else:
-                lines.extend((f"attended = {call}", f"if self.{bias} is not None:"))
-                lines.append(f"    attended = attended + self.{bias}")
-            return "attended"
-
-        def mlp(x: str) -> str:
-            shared = self.shared_beside
-            if shared is None:
-                return f"self.{fields['mlp']}({x})"
-            given, named = (x, []) if x.isidentifier() else ("to_mlp", [f"to_mlp = {x}"])
-            if not self.architecture.moe.shared_optional:
-                lines.extend((*named, f"mixed = self.{fields['mlp']}({given}) + self.{shared}({given})"))
-                return "mixed"
-            lines.extend((*named, f"mixed = self.{fields['mlp']}({given})", f"if self.{shared} is not None:"))
-            lines.append(f"    mixed = mixed + self.{shared}({given})")
-            return "mixed"
-
-        if layer.parallel == "shared":
-            lines.append(f"h = {norm('attention_norm', 'x')}")
-            attended, mixed = attention("h"), mlp("h")
-            return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
-        if layer.parallel == "separate":
-            attended, mixed = attention(norm("attention_norm", "x")), mlp(norm("mlp_norm", "x"))
-            return [*lines, f"return x + {attended}{scale} + {mixed}{scale}"]
-        if layer.norms == "post":
-            first = norm("attention_norm", f"x + {attention('x')}{scale}")
-            lines.append(f"h = {first}")
-            second = norm("mlp_norm", f"h + {mlp('h')}{scale}")
-            return [*lines, f"return {second}"]
-        attended = norm("attention_output_norm", attention(norm("attention_norm", "x")))
-        averaged = layer.sums == "averaged"
-        if not layer.mlp:
-            return [*lines, f"return x + {attended}{scale}"]
-        lines.append(f"h = averaged(x, {attended}, terms)" if averaged else f"h = x + {attended}{scale}")
-        mixed = norm("mlp_output_norm", mlp(norm("mlp_norm", "h")))
-        return [*lines, f"return averaged(h, {mixed}, terms + 1)" if averaged else f"return h + {mixed}{scale}"]
-
-    @cached_property
-    def layer_summary(self) -> str:
-        layer = self.architecture.layer
-        if layer.parallel == "shared":
-            return "One block: attention and MLP side by side, after one norm"
-        if layer.parallel == "separate":
-            return "One block: attention and MLP side by side, each after its norm"
-        if not layer.mlp:
-            return "One block: pre-norm attention, and no MLP"
-        after_experts = "" if layer.mlp_output_norm == "none" else ", and a norm after experts"
-        mlp = "MLP" if self.shared_beside is None else "experts, and an MLP beside them"
-        return {
-            "pre": f"One block: pre-norm attention, then pre-norm {mlp}{after_experts}",
-            "post": "One block: attention, then MLP, with a norm after each sum",
-            "sandwich": "One block: attention, then MLP, with a norm before and after each",
-            "output": "One block: attention, then MLP, with a norm on what each puts out",
-        }[layer.norms]
-
-    @cached_property
-    def embedding_fields(self) -> dict[str, str]:
-        """Role -> name in the checkpoint of what makes up the embeddings."""
-        roles = {"token": True, "position": self.learned_positions, "norm": self.architecture.embeddings.norm}
-        return {role: self.weight("embeddings", role) or "" for role, present in roles.items() if present}
-
-    @cached_property
-    def learned_positions(self) -> bool:
-        return self.architecture.positions.kind == "learned"
-
-    @cached_property
-    def positions_in_embeddings(self) -> bool:
-        """Whether positions are added to the token embeddings."""
-        return self.architecture.positions.kind in ("learned", "sinusoidal")
-
-    @cached_property
-    def embeddings_class(self) -> str:
-        return "Embedding" if self.plain_embedding else f"{self.Name}Embeddings"
-
-    @cached_property
-    def plain_embedding(self) -> bool:
-        """Whether the embedding is a look-up and nothing else, so that it needs no class of its own."""
-        if self._own_embeddings or "embeddings" in self.architecture.stubs:
-            return False
-        return (
-            len(self.embedding_fields) == 1
-            and self.architecture.embeddings.changed(extra_rows=0) == Embeddings()
-            and not self.positions_in_embeddings
-        )
-
-    @cached_property
-    def embeddings_prefix(self) -> str | None:
-        """The common prefix of the embeddings' names in the checkpoint."""
-        if self.plain_embedding:
-            return self.embedding_fields["token"]
-        return _common_prefix(list(self.embedding_fields.values()))
-
-    @cached_property
-    def embeddings_fields(self) -> dict[str, str]:
-        """Role -> field of the class that holds the embeddings."""
-        below = {role: _below(path, self.embeddings_prefix) for role, path in self.embedding_fields.items()}
-        return {role: path if usable(path) else role for role, path in below.items()}
-
-    @cached_property
-    def embeddings_field_map(self) -> dict[str, str]:
-        """Field -> name below the prefix, where they differ."""
-        below = {role: _below(path, self.embeddings_prefix) for role, path in self.embedding_fields.items()}
-        return {ours: below[role] for role, ours in self.embeddings_fields.items() if ours != below[role]}
-
-    @cached_property
-    def embeddings_need_config(self) -> bool:
-        return isinstance(self.architecture.embeddings.scale, str) or self.architecture.positions.kind == "sinusoidal"
-
-    @cached_property
-    def tokens_axis(self) -> str:
-        """The axis of the token embedding, over `Vocab`: another one where it has more rows than the head."""
-        extra = self.architecture.embeddings.extra_rows
-        return f'Axis("token", Vocab.size + {extra})' if extra else "Vocab"
-
-    @cached_property
-    def position_table(self) -> str:
-        """The axis of a learned table of positions, over `config`."""
-        offset = self.architecture.positions.offset
-        return f"config.Pos.resize(config.max_seq_len + {offset})" if offset else "config.Pos"
-
-    @cached_property
     def transformer_key_map(self) -> tuple[str | None, dict[str, str]]:
         """The common prefix of the stack's names, and field -> name below it where they differ."""
         paths = {"layers": self.weight("transformer", "layers") or "layers"}
         if self.architecture.head.final_norm:
             paths["norm"] = self.weight("transformer", "norm") or "norm"
-        prefix = _common_prefix(list(paths.values()))
-        below = {name: _below(path, prefix) for name, path in paths.items()}
-        return prefix, {name: path for name, path in below.items() if name != path}
+        prefix = common_prefix(list(paths.values()))
+        named = {name: below(path, prefix) for name, path in paths.items()}
+        return prefix, {name: path for name, path in named.items() if name != path}
 
     @cached_property
     def model_key_map(self) -> dict[str, str | None]:
-        embeddings, transformer = self.embeddings_prefix, self.transformer_key_map[0]
+        embeddings, transformer = self.embeddings.prefix, self.transformer_key_map[0]
         names: dict[str, str | None] = {"embeddings": embeddings, "transformer": transformer}
         if self.architecture.head_transform.kind != "none":
             names["head_transform"] = self.head_transform_prefix
@@ -813,22 +504,3 @@ class PortView:
         if ours != theirs:
             key_map[ours] = theirs
         return ours
-
-
-def usable(name: str) -> bool:
-    """Whether a name of the checkpoint can be a field of ours."""
-    return name.isidentifier() and not keyword.iskeyword(name) and name not in _RESERVED and not name.startswith("_")
-
-
-def _common_prefix(paths: list[str]) -> str | None:
-    """The dotted path that all of `paths` lie below, or None."""
-    shared: list[str] = []
-    for steps in zip(*(path.split(".")[:-1] for path in paths), strict=False):
-        if len(set(steps)) > 1:
-            break
-        shared.append(steps[0])
-    return ".".join(shared) or None
-
-
-def _below(path: str, prefix: str | None) -> str:
-    return path if prefix is None else path.removeprefix(f"{prefix}.")
