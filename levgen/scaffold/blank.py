@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from levgen.architecture.attention import PositionKind
 from levgen.architecture.card import parse_card
-from levgen.architecture.schema import STUBS, Architecture, PositionKind
+from levgen.architecture.schema import STUBS, Architecture
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import load_part

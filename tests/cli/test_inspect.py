@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from canned_surveys import not_understood, partly_understood, understood
 
+from levgen.architecture.attention import Positions
 from levgen.architecture.card import parse_card
 from levgen.architecture.catalogue import get, known_types
-from levgen.architecture.schema import Positions
 from levgen.cli.app import run
 from levgen.survey.report import Survey
 

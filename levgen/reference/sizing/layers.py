@@ -59,7 +59,7 @@ def with_layer_types(found: Found, fields: Mapping[str, Any], values: dict[str, 
 def with_other_mixers(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with layers of two types in turn, where a list by layer has one alone, and layers of another type, with
     something else in the place of attention, hold other tensors."""
-    from levgen.architecture.schema import MixerType
+    from levgen.architecture.layer import MixerType
 
     kinds = [kind for kind in get_args(MixerType) if kind != "none"]
     for name, value in fields.items():

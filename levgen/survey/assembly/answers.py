@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from levgen.architecture.schema import Activation
+from levgen.architecture.channels import Activation
 from levgen.survey.assembly.names import own_name
 from levgen.survey.assembly.rotation import scales_queries
 from levgen.survey.config.field_map import FieldMap

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from levgen.architecture.schema import MixerType
+from levgen.architecture.layer import MixerType
 from levgen.reference.runs import expanded, is_runs
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from levgen.architecture.answers import usual
-from levgen.architecture.schema import Layer
+from levgen.architecture.layer import Layer
 from levgen.survey.config.field_map import FieldMap
 from levgen.survey.config.measures import Measures
 from levgen.survey.config.trials import Trials
