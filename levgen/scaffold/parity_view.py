@@ -58,6 +58,8 @@ class ParityView:
             changes.append(f'{{"num_experts": 9{chosen}}}')
         if self._port.architecture.moe.shared_optional:
             changes.append('{"shared_expert_dim": 0}')
+        if "load_balancing" in own:
+            changes.append('{"load_balancing": not TINY.load_balancing}')
         if self._port.architecture.moe.groups:
             changes.append('{"num_expert_groups": 1, "num_kept_groups": 1}')
         changes += [
