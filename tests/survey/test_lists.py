@@ -14,7 +14,8 @@ def _measures(**held: Any) -> Any:
     yes = next(iter(held.values()))
     return SimpleNamespace(
         num_layers=len(yes),
-        **{name: (name == "rotating",) * len(yes) for name in ("windowed", "rotating", "sparse", "mixer")} | held,
+        **{name: (name == "rotating",) * len(yes) for name in ("windowed", "rotating", "sparse", "mixer", "indexed")}
+        | held,
     )
 
 
@@ -35,6 +36,8 @@ def _measures(**held: Any) -> Any:
         ([LOCAL, FULL, CHUNKED], {"windowed": (True, False, True)}, None),
         ([FULL, "strange_attention"], {"windowed": (False, True)}, None),
         ([FULL], {"windowed": (False, True)}, None),
+        (["full", "shared"], {"indexed": (True, False)}, "indexer_types"),
+        (["full", "full"], {"indexed": (None, None)}, None),
     ],
 )
 def test_the_kind_that_agrees_with_what_was_measured(value: Any, held: dict[str, Any], role: str | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levgen.errors import LevgenError
-from levgen.prove.mutate.equivalence import change
+from levgen.prove.mutate.equivalence import Comparison
 from levgen.prove.mutate.kill import Suite
 from levgen.prove.mutate.run import seeded_faults
 from levgen.prove.outcome import Status
@@ -66,14 +66,15 @@ def test_tests_that_fail_anyway_are_refused(blind: Path) -> None:
 
 def test_a_change_of_the_function_is_told_from_one_of_the_text(blind: Path) -> None:
     loaded = load_subject(find_files("gpt2", blind))
-    assert change(loaded, loaded.source.replace(WPE, "self.wpe(pos_ids) + self.wte(input_ids)")) is None
-    assert change(loaded, loaded.source.replace("gradient_checkpointing=True", "gradient_checkpointing=False")) is None
-    residual = change(loaded, loaded.source.replace("return h + self.mlp", "return self.mlp"))
+    unedited = Comparison(loaded)
+    assert unedited.change(loaded.source.replace(WPE, "self.wpe(pos_ids) + self.wte(input_ids)")) is None
+    assert unedited.change(loaded.source.replace("gradient_checkpointing=True", "gradient_checkpointing=False")) is None
+    residual = unedited.change(loaded.source.replace("return h + self.mlp", "return self.mlp"))
     assert residual is not None
     assert residual.startswith("TINY: logits change by")
-    mask = change(loaded, loaded.source.replace("AttentionMask.of(attn_mask)", "AttentionMask.causal()"))
+    mask = unedited.change(loaded.source.replace("AttentionMask.of(attn_mask)", "AttentionMask.causal()"))
     assert mask is not None
-    std = change(loaded, loaded.source.replace("std / (2 * config.num_layers) ** 0.5", "std"))
+    std = unedited.change(loaded.source.replace("std / (2 * config.num_layers) ** 0.5", "std"))
     assert std is not None
     assert std.startswith("TINY: fresh weights change by")
 
