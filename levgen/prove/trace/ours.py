@@ -15,6 +15,7 @@ import equinox as eqx
 import haliax as hax
 import haliax.nn as hnn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from haliax import Axis, NamedArray
 from haliax.nn.scan import BlockSeq, Stacked
@@ -61,7 +62,7 @@ class Recorder:
         # Not in a `finally`: what was running when a call fails says where.
         self.running.pop()
         # Of whole numbers, such as which keys were chosen, some mean nothing.
-        event.outputs = tuple(value for value in self.values(out) if np.issubdtype(value.array.dtype, np.inexact))
+        event.outputs = tuple(value for value in self.values(out) if jnp.issubdtype(value.array.dtype, jnp.inexact))
         event.ended = self._tick()
         return out
 

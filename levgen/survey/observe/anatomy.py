@@ -76,7 +76,7 @@ class Anatomy:
             return {}
         place, chosen = self.choice
         every = _everywhere(chosen)
-        return {place: every.expand(count, *every.shape[1:]) if count > 1 else every}
+        return {place: every.expand(count, *every.shape[1:])}
 
     def run_each(self, replaced: Sequence[dict[str, Any]], want: str) -> list[Any]:
         """What `run` gives for each of `replaced`, of the same leaves: in one forward, as of so many texts.
@@ -162,10 +162,19 @@ def dissect(call: Call) -> Anatomy:
     evidence = [own.evidence for own in learned.values()]
     evidence += [leaf.gate.evidence for leaf in gated.values() if leaf.gate is not None]
     evidence += mixture.evidence if mixture is not None else ()
+    choice = _given_choice(call) if chooser is None else None
     anatomy = Anatomy(
-        probe, leaves, given, gave, evidence=evidence, loose=loose, learned=learned, module=module, chooser=chooser
+        probe,
+        leaves,
+        given,
+        gave,
+        evidence=evidence,
+        loose=loose,
+        learned=learned,
+        module=module,
+        chooser=chooser,
+        choice=choice,
     )
-    anatomy.choice = _given_choice(call) if chooser is None else None
     for name in [*leaves, OUTPUT]:
         _explain_input(anatomy, name, module)
     return anatomy
