@@ -1,5 +1,7 @@
 """The structure of one reference: every question about its forward, in order."""
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 from levgen.reference.record import Call
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.mixture.whole import Mixture
-from levgen.survey.observe.anatomy import Anatomy, dissect
+from levgen.survey.observe.anatomy import Anatomy, Core, dissect
 from levgen.survey.observe.chain import Chain, find_chain
 from levgen.survey.questions.activation import ChannelBlock, find_channel_block
 from levgen.survey.questions.channels import Roles
@@ -16,8 +18,8 @@ from levgen.survey.questions.indexer import Indexer, find_indexer, find_shared_c
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
 from levgen.survey.questions.outside import Embeddings, Head, Outside, find_embeddings, find_head, find_outside
 from levgen.survey.questions.query_growth import find_query_growth
-from levgen.survey.questions.roles import find_roles
-from levgen.survey.questions.scores import Scores, find_scores
+from levgen.survey.questions.roles import find_roles, likely_roles
+from levgen.survey.questions.scores import Scores, find_scores, likely_scores
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ class Structure:
         return [*self.embeddings.evidence, *first, *more, *self.head.evidence]
 
 
-def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structure:
+def find_structure(model: Any, ids: Any, *, every_layer: bool = True, like: "Structure | None" = None) -> Structure:
     """Asks every question about `model`. Raises UnresolvedError at the first that no candidate answers.
 
-    `every_layer`: each layer is examined, else the first one only.
+    `every_layer`: each layer is examined, else the first one only. `like`: that of a model that may be much the same,
+    whose answers are tried before they are looked for.
     """
     chain = find_chain(model, lambda: model(ids))
     outside = find_outside(model, chain, ids)
@@ -97,8 +100,8 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
         gate = find_output_gate(anatomy, core)
         if gate is not None:
             mixing, core = gate.opened(anatomy, core)
-        roles = find_roles(mixing, core)
-        scores = find_scores(mixing, roles)
+        known = [*reversed(layers), *(() if like is None else like.layers)]
+        roles, scores = _find_attention(mixing, core, known)
         if scores.query_scaling is not None and scores.layout is None:
             scores = find_query_growth(partial(_call_at, model, ids, index), mixing, roles, scores)
         factor = 1.0 if gate is None else gate.factor(anatomy)
@@ -121,6 +124,28 @@ def find_structure(model: Any, ids: Any, *, every_layer: bool = True) -> Structu
             )
         layers.append(LayerFindings(anatomy, dataflow, gate, roles, scores, block, indexer, beside, shares))
     return Structure(model, chain, outside, embeddings, head, tuple(layers))
+
+
+def _find_attention(anatomy: Anatomy, core: Core, known: Iterable[LayerFindings]) -> tuple[Roles, Scores]:
+    """What the channels of an attention are, and what it makes of them.
+
+    What was found for the layers `known` is tried first: most are alike, and to look for it takes most of the time.
+    """
+    tried: list[Roles] = []
+    for layer in known:
+        likely = likely_roles(anatomy, core, layer.roles)
+        if likely is None:
+            continue
+        scores = likely_scores(anatomy, likely, layer.scores)
+        if scores is not None:
+            return likely, scores
+        if likely not in tried:
+            tried.append(likely)
+    for likely in tried:
+        with contextlib.suppress(UnresolvedError):
+            return likely, find_scores(anatomy, likely)
+    roles = find_roles(anatomy, core)
+    return roles, find_scores(anatomy, roles)
 
 
 def _call_at(model: Any, ids: Any, index: int, positions: Any) -> Call:

@@ -19,14 +19,13 @@ from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, dissect
 from levgen.survey.observe.chain import find_chain
 from levgen.survey.observe.shapes import LENGTH
-from levgen.survey.questions import channels
 from levgen.survey.questions.activation import find_channel_block
 from levgen.survey.questions.channels import Roles, move_channels
 from levgen.survey.questions.dataflow import find_dataflow
 from levgen.survey.questions.output_gate import find_output_gate
 from levgen.survey.questions.query_growth import find_query_growth
-from levgen.survey.questions.roles import find_roles
-from levgen.survey.questions.scores import Growth, Scores, find_scores
+from levgen.survey.questions.roles import find_roles, likely_roles
+from levgen.survey.questions.scores import Growth, Scores, find_scores, likely_scores
 
 
 def _dissect(block: Block) -> Anatomy:
@@ -380,7 +379,7 @@ def test_channels_move_alike_one_by_one_and_several_at_once(monkeypatch: pytest.
     monkeypatch.setattr(anatomy.probe, "run", lambda *given, **named: (forwards.append(1), run(*given, **named))[1])
     together = move_channels(anatomy, core)
     several = len(forwards)
-    monkeypatch.setattr("levgen.survey.questions.channels._takes_several", lambda *given: False)
+    monkeypatch.setattr(anatomy, "_takes_several", lambda *given: False)
     assert move_channels(anatomy, core) == together
     assert 4 * several < len(forwards) - several
     assert {leaf: {role for role, _ in moved} for leaf, moved in together.kinds.items()} == {
@@ -393,6 +392,61 @@ def test_channels_move_alike_one_by_one_and_several_at_once(monkeypatch: pytest.
 def test_a_layer_that_takes_one_text_is_found_out_one_by_one() -> None:
     anatomy = _dissect(Block(Mix()))
     core = find_dataflow(anatomy).attention_core
-    held = {leaf: anatomy.gave[leaf] for leaf in core.sources}
-    assert not channels._takes_several(anatomy, core, held, 5)
+    assert not anatomy._takes_several(core.sources, core.target)
     assert find_roles(anatomy, core).heads == HEADS
+
+
+_KINDS: list[dict[str, Any]] = [
+    {},
+    {"cap": 3.0},
+    {"sinks": True},
+    {"slopes": True, "layout": None},
+    {"window": 9},
+    {"chunk": 8},
+    {"clip": 2.0},
+    {"fused": "interleaved", "kv": 4},
+]
+_UNLIKE: list[dict[str, Any]] = [
+    {"scale": 1.0001 * DIM**-0.5},
+    {"theta": 501.0},
+    {"cap": 30.0},
+    {"window": 40},
+    {"window": 8},
+    {"layout": "interleaved"},
+    {"turning": 4},
+    {"layout": None},
+    {"slopes": True},
+    {"clip": 9.0},
+    {"louder": 1.0001},
+]
+
+
+@pytest.mark.parametrize("answers", _KINDS, ids=str)
+def test_an_attention_is_known_again(answers: dict[str, Any]) -> None:
+    roles, scores = _attention(**answers)
+    block = Block(Mix(**answers))
+    for matrix in (parameter for parameter in block.parameters() if parameter.dim() == 2):
+        torch.nn.init.normal_(matrix, std=0.3)
+    anatomy = _dissect(block)
+    core = find_dataflow(anatomy).attention_core
+    assert likely_roles(anatomy, core, roles) == roles
+    assert likely_scores(anatomy, roles, scores) == scores
+
+
+@pytest.mark.parametrize("answers", _UNLIKE, ids=str)
+def test_another_attention_is_not_taken_for_a_known_one(answers: dict[str, Any]) -> None:
+    roles, scores = _attention()
+    anatomy = _dissect(Block(Mix(**answers)))
+    likely = likely_roles(anatomy, find_dataflow(anatomy).attention_core, roles)
+    assert likely is not None
+    assert likely_scores(anatomy, likely, scores) is None
+
+
+@pytest.mark.parametrize(("one", "other"), [("concat", "interleaved"), ("interleaved", "concat")])
+def test_another_order_of_a_matrix_is_not_taken_for_a_known_one(one: str, other: str) -> None:
+    """Of as many channels, so that shapes tell nothing."""
+    roles, scores = _attention(fused=one)
+    anatomy = _dissect(Block(Mix(fused=other)))
+    likely = likely_roles(anatomy, find_dataflow(anatomy).attention_core, roles)
+    assert likely is not None
+    assert likely_scores(anatomy, likely, scores) is None

@@ -100,12 +100,12 @@ class Trials:
                 assert base is not None
                 # Of layers with experts and others, the first is not all that there is to see.
                 mixed = len(set(base.sparse)) > 1 or any(base.mixer) or False in base.indexed
-                measures = measure(find_structure(model, ids, every_layer=mixed))
+                measures = measure(find_structure(model, ids, every_layer=mixed, like=self.structure))
                 unlike = measures.sparse[0] != base.sparse[0]
                 # Where layers hold unlike things, which one is unlike may go with their number.
                 uneven = base.uneven and measures.num_layers != base.num_layers
                 if unlike or uneven or not base.differing(measures):
-                    measures = measure(find_structure(model, ids))
+                    measures = measure(find_structure(model, ids, like=self.structure))
             except UnresolvedError as error:
                 unknown, measures = error.unknown, None
             except Exception as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from levgen.reference.record import Call, Probe, record
-from levgen.survey.evidence import Evidence, UnresolvedError
+from levgen.survey.evidence import Evidence, UnresolvedError, relative
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.chain import parts_with_parameters
 from levgen.survey.observe.columns import ROTATED, Columns, Joined, Narrowed, find_columns, find_joined
@@ -22,6 +22,10 @@ from levgen.survey.observe.sums import Sum, explain
 from levgen.survey.questions.learned_activation import Learned, identify_learned
 
 INPUT, OUTPUT = "<input>", "<output>"
+# So many experiments run in one forward, each a text of its own; fewer than _MANY aren't worth asking whether they may.
+_TOGETHER, _MANY = 24, 6
+# Texts that go together differ by no more than this from what they are alone.
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Anatomy:
     narrowed: dict[str, Narrowed] = field(default_factory=dict)  # leaves of which experiments know some columns only
     chooser: Call | None = None  # the module that says which keys a query sees; in every experiment it says all
     choice: tuple[int | str, Any] | None = None  # the argument that says so where no module does; likewise
+    # Leaves and the one that is wanted -> whether the layer takes several texts at once.
+    several: dict[tuple[str, ...], bool] = field(default_factory=dict, init=False)
 
     def raw(self, leaf: str) -> Any:
         """The output of a leaf in its own shape."""
@@ -78,15 +84,39 @@ class Anatomy:
         every = _everywhere(chosen)
         return {place: every.expand(count, *every.shape[1:])}
 
-    def run_each(self, replaced: Sequence[dict[str, Any]], want: str) -> list[Any]:
-        """What `run` gives for each of `replaced`, of the same leaves: in one forward, as of so many texts.
+    def run_each(self, cases: Sequence[dict[str, Any]], want: str) -> list[Any]:
+        """What `run` gives for each of `cases`, which replace the same leaves: as many in one forward as do well,
+        where the layer takes several texts, else one after another."""
+        if not (len(cases) >= _MANY and self._takes_several(tuple(cases[0]), want)):
+            return [self.run(case, want) for case in cases]
+        parts = [cases[start : start + _TOGETHER] for start in range(0, len(cases), _TOGETHER)]
+        return [found for part in parts for found in self._run_together(part, want)]
+
+    def _takes_several(self, leaves: tuple[str, ...], want: str) -> bool:
+        """Whether several texts in one forward give what each gives alone, for random outputs of `leaves`."""
+        key = (*leaves, want)
+        if key not in self.several:
+            draws = [{leaf: random_like(self.gave[leaf], seed=31 + n) for leaf in leaves} for n in range(3)]
+            try:
+                found = self._run_together(draws, want)
+            except Exception:  # whatever a layer fails with that is made for one text
+                found = [None] * len(draws)
+            alone = [self.run(draw, want) for draw in draws]
+            self.several[key] = all(
+                several is not None and several.shape == one.shape and relative(several, one) <= _SAME
+                for several, one in zip(found, alone, strict=True)
+            )
+        return self.several[key]
+
+    def _run_together(self, cases: Sequence[dict[str, Any]], want: str) -> list[Any]:
+        """What `run` gives for each of `cases`, of the same leaves: in one forward, as of so many texts.
 
         Raises UnresolvedError where a leaf or the layer doesn't take several texts at once.
         """
         import torch
 
-        count, batch = len(replaced), {}
-        every = [{**self.held, **one} for one in replaced]
+        count, batch = len(cases), {}
+        every = [{**self.held, **one} for one in cases]
         for name, first in every[0].items():
             like = self.raw(name)
             if like.dim() < 3 or like.shape[0] != 1:

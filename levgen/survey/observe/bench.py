@@ -1,5 +1,6 @@
 """An attention with its projections replaced: probabilities for chosen queries and keys."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from levgen.survey.evidence import UnresolvedError
@@ -37,38 +38,53 @@ class Bench:
 
     def output(self, q: Any, k: Any, v: Any) -> Any:
         """[T, heads, value_dim]: what comes out for queries, keys and values, shaped as for `Roles.fill`."""
+        return self._outputs([(q, k, v)])[0]
+
+    def _outputs(self, cases: Sequence[tuple[Any, Any, Any]]) -> list[Any]:
         r = self.roles
-        if self.query_scaling is not None:
-            q = q / self.query_scaling[:, None, None]
-        return self.anatomy.run(r.fill(q, k, v), r.core.target).double().reshape(LENGTH, r.heads, r.value_dim)
+        by = 1.0 if self.query_scaling is None else self.query_scaling[:, None, None]
+        found = self.anatomy.run_each([r.fill(q / by, k, v) for q, k, v in cases], r.core.target)
+        return [one.double().reshape(LENGTH, r.heads, r.value_dim) for one in found]
 
     def shares(self, q: Any, k: Any) -> Any:
         """[heads, T, T]: how much of each value a query gets. Rows sum to 1, or to less where sinks take a part."""
+        return self._shares_of_each([(q, k)])[0]
+
+    def _shares_of_each(self, cases: Sequence[tuple[Any, Any]]) -> list[Any]:
         import torch
 
         r, unit = self.roles, self.unit
-        columns = []
-        for start in range(0, LENGTH, r.value_dim):
-            count = min(r.value_dim, LENGTH - start)
+        counts = [min(r.value_dim, LENGTH - start) for start in range(0, LENGTH, r.value_dim)]
+        values = []
+        for number, count in enumerate(counts):
             v = torch.zeros(LENGTH, r.kv_heads, r.value_dim, dtype=torch.float64)
             at = torch.arange(count)
-            v[start + at, :, at] = unit
-            columns.append(self.output(q, k, v)[:, :, :count] / (unit * self.value_scale))
-        p = torch.cat(columns, dim=-1).permute(1, 0, 2)
-        if bool((p[:, ~self.visible] > 0).any()):
-            raise self.unresolved("mask", "positions are seen beyond the window and the causal mask")
-        return p
+            v[number * r.value_dim + at, :, at] = unit
+            values.append(v)
+        outputs = iter(self._outputs([(q, k, v) for q, k in cases for v in values]))
+        found = []
+        for _ in cases:
+            columns = [next(outputs)[:, :, :count] / (unit * self.value_scale) for count in counts]
+            p = torch.cat(columns, dim=-1).permute(1, 0, 2)
+            if bool((p[:, ~self.visible] > 0).any()):
+                raise self.unresolved("mask", "positions are seen beyond the window and the causal mask")
+            found.append(p)
+        return found
 
     def probabilities(self, q: Any, k: Any) -> Any:
         """`shares` that sum to 1, what goes to known sinks left out."""
-        p = self.shares(q, k)
-        total = p.sum(-1, keepdim=True)
-        if self.sinks is not None:
-            return p / total
-        error = float((total - 1).abs().max())
-        if not error <= 1e-5:
-            raise self.unresolved("probabilities", f"a row sums to 1 ± {error:.2g}, not to 1")
-        return p
+        return self.probabilities_of_each([(q, k)])[0]
+
+    def probabilities_of_each(self, cases: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """`probabilities` for each pair of queries and keys."""
+        found = []
+        for p in self._shares_of_each(cases):
+            total = p.sum(-1, keepdim=True)
+            error = float((total - 1).abs().max())
+            if self.sinks is None and not error <= 1e-5:
+                raise self.unresolved("probabilities", f"a row sums to 1 ± {error:.2g}, not to 1")
+            found.append(p if self.sinks is None else p / total)
+        return found
 
     def even(self, q: float = 0.0, k: float = 0.0) -> tuple[Any, Any]:
         """Queries and keys that are constant."""

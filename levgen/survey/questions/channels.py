@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
+from levgen.survey.evidence import Evidence, UnresolvedError, choose
 from levgen.survey.observe.anatomy import Anatomy, Core
 from levgen.survey.observe.shapes import LENGTH
 from levgen.survey.questions.dataflow import LowRank, columns_behind_norms
 
 ROLES = "queries, keys and values"
-# What changes by less than this part of the largest number doesn't change; and how many channels move in one forward,
-# each in a text of its own.
+# What changes by less than this part of the largest number doesn't change.
 _ZERO = 1e-12
 # The deviation of what projections give, and by how much a channel is moved.
 _STEP = 0.5
-_TOGETHER = 24
 PROBE = "each channel of the projections moved at one position"
 # role, head, dimension. q, k and v are a head's; s is a key's that all heads share, and - reaches no score by itself.
 Place = tuple[str, int, int]
@@ -135,7 +133,6 @@ def move_channels(anatomy: Anatomy, core: Core) -> Moves:
     held = {leaf: _STEP * anatomy.gave[leaf] / anatomy.gave[leaf].std() for leaf in core.sources}
     before = anatomy.run(held, core.target)
     middle = LENGTH // 3
-    together = _TOGETHER if _takes_several(anatomy, core, held, middle) else 1
     kinds: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
     lasts = set()
     # A matrix that holds queries, keys and values may reach the core with its values only, the rest through norms.
@@ -143,7 +140,7 @@ def move_channels(anatomy: Anatomy, core: Core) -> Moves:
     for leaf in core.sources:
         kinds[leaf] = []
         channels = range(held[leaf].shape[1])
-        changes = _changes(anatomy, core, held, [_moved(held, leaf, c, middle, 1.0) for c in channels], together)
+        changes = _changes(anatomy, core, held, [_moved(held, leaf, c, middle, 1.0) for c in channels])
         later: dict[int, Any] = {}  # channels that move later positions, too
         for channel, change in zip(channels, changes, strict=True):
             rows, columns = (_where(change.abs().amax(dim=axis), before) for axis in (1, 0))
@@ -157,7 +154,7 @@ def move_channels(anatomy: Anatomy, core: Core) -> Moves:
             kinds[leaf].append(("q", tuple(columns)))
             if rows != [middle]:
                 later[channel] = (change, max(rows))
-        doubled = _changes(anatomy, core, held, [_moved(held, leaf, c, middle, 2.0) for c in later], together)
+        doubled = _changes(anatomy, core, held, [_moved(held, leaf, c, middle, 2.0) for c in later])
         for (channel, (change, last)), double in zip(later.items(), doubled, strict=True):
             # What a key does is far from linear at a move of this size, and fp32 rounds to 1e-5 of it.
             linear = float((double - 2 * change).abs().max()) <= 1e-4 * float(change.abs().max())
@@ -171,7 +168,7 @@ def move_channels(anatomy: Anatomy, core: Core) -> Moves:
             kinds, None, None, Evidence("window", None, probe=f"a value moved at position {middle} of {LENGTH}")
         )
     value = next((leaf, i) for leaf, own in kinds.items() for i, (role, _) in enumerate(own) if role == "v")
-    at_each = _changes(anatomy, core, held, [_moved(held, *value, at, 1.0) for at in range(LENGTH)], together)
+    at_each = _changes(anatomy, core, held, [_moved(held, *value, at, 1.0) for at in range(LENGTH)])
     seen = _seen(at_each, before)
     evidence = choose("window", _parts_seen(seen), f"a value moved at each of {LENGTH} positions", module=module)
     kind, _, size = str(evidence.chosen).rpartition(" of ")
@@ -216,32 +213,10 @@ def _moved(held: dict[str, Any], leaf: str, channel: int, at: int, by: float) ->
     return {**held, leaf: moved}
 
 
-def _changes(
-    anatomy: Anatomy, core: Core, held: dict[str, Any], cases: list[dict[str, Any]], together: int
-) -> list[Any]:
-    """How what goes into the core's target differs from that of `held` in each of `cases`, so many run `together`."""
-    if together == 1:
-        before = anatomy.run(held, core.target)
-        return [anatomy.run(case, core.target) - before for case in cases]
-    changes = []
-    for start in range(0, len(cases), together):
-        before, *after = anatomy.run_each([held, *cases[start : start + together]], core.target)
-        changes += [one - before for one in after]
-    return changes
-
-
-def _takes_several(anatomy: Anatomy, core: Core, held: dict[str, Any], at: int) -> bool:
-    """Whether several texts in one forward give what each gives alone: a channel of each source moved, and none."""
-    cases = [held, *(_moved(held, leaf, 0, at, 1.0) for leaf in core.sources)]
-    try:
-        found = anatomy.run_each(cases, core.target)
-    except Exception:  # whatever a layer fails with that is made for one text
-        return False
-    alone = [anatomy.run(case, core.target) for case in cases]
-    return all(
-        several is not None and several.shape == one.shape and relative(several, one) <= _ZERO
-        for several, one in zip(found, alone, strict=True)
-    )
+def _changes(anatomy: Anatomy, core: Core, held: dict[str, Any], cases: list[dict[str, Any]]) -> list[Any]:
+    """How what goes into the core's target differs from that of `held` in each of `cases`."""
+    before, *after = anatomy.run_each([held, *cases], core.target)
+    return [one - before for one in after]
 
 
 def _where(change: Any, before: Any) -> list[int]:

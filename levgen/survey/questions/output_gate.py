@@ -124,19 +124,26 @@ def _columns_that_count(anatomy: Anatomy, core: Core, leaf: str) -> list[int]:
         other: random_like(anatomy.gave[other][:1].double(), seed=27 + n).expand_as(anatomy.gave[other])
         for n, other in enumerate(core.sources)
     }
-    before, middle = anatomy.run(others, core.target), LENGTH // 3
+    middle, every = LENGTH // 3, list(range(others[leaf].shape[1]))
+    before = anatomy.run(others, core.target)
 
-    def moved(columns: list[int]) -> list[int]:
-        """The positions that change where `columns` do at one."""
+    def changed(places: list[tuple[int, int]]) -> Any:
+        """[T]: whether what comes out at a position changes where `leaf` moves at `places`: (position, column)."""
         held = others[leaf].clone()
-        held[middle, columns] += random_like(held[middle, columns], seed=28)
-        change = (anatomy.run({**others, leaf: held}, core.target) - before).abs().amax(dim=1)
-        return torch.nonzero(change > _ZERO * float(before.abs().max()))[:, 0].tolist()
+        at, columns = (list(numbers) for numbers in zip(*places, strict=True))
+        held[at, columns] += random_like(held[at, columns], seed=28)
+        change = anatomy.run({**others, leaf: held}, core.target) - before
+        return change.abs().amax(dim=1) > _ZERO * float(before.abs().max())
 
-    every = list(range(others[leaf].shape[1]))
-    if moved(every) != [middle]:
+    if torch.nonzero(changed([(middle, column) for column in every]))[:, 0].tolist() != [middle]:
         return []
-    found = [column for column in every if moved([column])]
+    # Positions don't see one another's, so that each may have another column moved. The first sees itself only.
+    positions = range(1, LENGTH)
+    found = []
+    for start in range(0, len(every), len(positions)):
+        places = list(zip(positions, every[start:], strict=False))
+        moved = changed(places)
+        found += [column for position, column in places if moved[position]]
     return found if len(found) < len(every) else []
 
 

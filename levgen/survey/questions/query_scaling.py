@@ -39,15 +39,14 @@ def scores_by_position(bench: Bench, bias: Any) -> Any:
     """
     import torch
 
-    logarithms = []
+    cases = []
     for parity in (0, 1):  # each key that isn't zero stands after one that is
         q, k = bench.even()
         q[:, :, 0] = bench.unit
         k[parity::2, :, 0] = -bench.unit
-        p = bench.probabilities(q, k).clamp_min(1e-300).log()
-        if bias is not None:
-            p = p - bias
-        logarithms.append(p)
+        cases.append((q, k))
+    found = (p.clamp_min(1e-300).log() for p in bench.probabilities_of_each(cases))
+    logarithms = [p if bias is None else p - bias for p in found]
     score = torch.zeros(LENGTH, dtype=torch.float64)
     for t in range(1, LENGTH):
         if bool(bench.visible[t, t - 1]):

@@ -5,7 +5,7 @@ Which outputs a channel moves gives heads, their width and their groups.
 
 import functools
 import operator
-from typing import Any
+from dataclasses import replace
 
 from levgen.survey.evidence import Evidence, UnresolvedError
 from levgen.survey.observe.anatomy import Anatomy, Core
@@ -23,6 +23,25 @@ def find_roles(anatomy: Anatomy, core: Core) -> Roles:
     if any(low_rank(anatomy, leaf) is not None for leaf in core.sources):
         return latent_roles(anatomy, core, moves)
     return _assembled(anatomy, core, moves)
+
+
+def likely_roles(anatomy: Anatomy, core: Core, like: Roles) -> Roles | None:
+    """The roles of another attention for that of `core`, as far as shapes go; None where they can't be.
+
+    Whether channels do play these roles is for what follows to show: the questions about scores ask for the exact
+    keys that are seen, and for the whole attention's output.
+    """
+    if like.latent is not None or like.core.sources != core.sources:
+        return None
+    if any(anatomy.gave[leaf].shape[1] != len(places) for leaf, places in like.places.items()):
+        return None
+    if anatomy.given[core.target].shape[1] != like.heads * like.value_dim:
+        return None
+    if any(low_rank(anatomy, leaf) is not None for leaf in core.sources):
+        return None
+    dims = {"q": like.head_dim, "k": like.head_dim, "v": like.value_dim}
+    order = _order(anatomy, core, like.places, like.heads, like.kv_heads, dims)
+    return replace(like, core=core, order=order)
 
 
 def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
@@ -71,7 +90,7 @@ def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
     held = sorted(place[1:] for own in places.values() for place in own if place[0] == "v")
     if seen != sizes or held != sorted(values.values()):
         raise UnresolvedError(question, "heads of unequal widths", module)
-    order = _order(anatomy, places, heads, kv_heads, {"q": head_dim, "k": head_dim, "v": value_dim}, question, module)
+    order = _order(anatomy, core, places, heads, kv_heads, {"q": head_dim, "k": head_dim, "v": value_dim})
     shape = f"{heads} heads, {kv_heads} key heads, {head_dim} wide"
     shape += f", values {value_dim}" if value_dim != head_dim else ""
     evidence = (
@@ -84,12 +103,11 @@ def _assembled(anatomy: Anatomy, core: Core, moves: Moves) -> Roles:
 
 def _order(
     anatomy: Anatomy,
+    core: Core,
     places: dict[str, tuple[Place, ...]],
     heads: int,
     kv: int,
     dims: dict[str, int],
-    question: str,
-    module: Any,
 ) -> str:
     """How the projections hold the heads, once what lies between them and the scores is undone.
 
@@ -135,4 +153,5 @@ def _order(
         for role, head, _ in held:
             if not runs or runs[-1] != f"{role}{head}":
                 runs.append(f"{role}{head}")
+    module = anatomy.probe.calls[core.target].module
     raise UnresolvedError("order of the projections", f"unlike any known: {' '.join(runs[:24])}", module)

@@ -4,12 +4,11 @@ Queries of one direction everywhere, keys of one direction at each position, and
 what comes out then IS the probabilities, and their logarithms are the scores up to a constant a row.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from levgen.survey.evidence import Evidence, choose, relative
+from levgen.survey.evidence import Evidence, UnresolvedError, choose, relative
 from levgen.survey.observe.anatomy import Anatomy
 from levgen.survey.observe.bench import Bench
 from levgen.survey.observe.shapes import LENGTH
@@ -34,6 +33,11 @@ class Growth:
 
 # Angles in fp32 leave 1e-5 of a score.
 _LOUD, _LOUD_ERROR = 200.0, 3e-2
+# An attention is taken for another where the other's answers leave no more than this times what they left there.
+_AS_NEAR = 10.0
+# By what a query or a key grows, until its probability is as good as 0; so many of them are tried at once.
+_AMPLITUDES = tuple(0.5 * 2.0**n for n in range(18))
+_AT_ONCE = 6
 # Of as many keys, most are of dimensions that don't meet a query's.
 _KEYS = 5
 
@@ -89,6 +93,30 @@ def find_scores(anatomy: Anatomy, roles: Roles) -> Scores:
     )
 
 
+def likely_scores(anatomy: Anatomy, roles: Roles, like: Scores) -> Scores | None:
+    """`like`, the scores of another attention, where this one computes them; None where it isn't as near to them.
+
+    It is asked as a whole, on what was recorded and on scores so large that a limit shows.
+    """
+    import torch
+
+    if like.growth is not None or like.norm_after_rotation:
+        return None
+    if like.sinks is not None and like.sinks not in anatomy.loose:
+        return None
+    bench = Bench(anatomy, roles)
+    bench.sinks, bench.clip, bench.value_scale = like.sinks, like.clip, like.value_scale
+    bench.query_scaling = None if like.query_scaling is None else torch.tensor(like.query_scaling).double()
+    evidence: list[Evidence] = []
+    try:
+        _compare(anatomy, bench, like, _alibi(bench) if like.alibi else None, evidence)
+    except UnresolvedError:
+        return None
+    before = {entry.question: entry.error or 0.0 for entry in like.evidence}
+    same = all((entry.error or 0.0) <= _AS_NEAR * before[entry.question] for entry in evidence)
+    return like if same else None
+
+
 def _before_norms(anatomy: Anatomy, bench: Bench) -> Any:
     """What turns queries and keys between their projection and their norm, as `_table`; None where nothing does."""
     import torch
@@ -126,12 +154,19 @@ def _position_bias(bench: Bench, evidence: list[Evidence]) -> Any:
     bias = torch.where(bench.visible, p.clamp_min(1e-300).log(), torch.zeros_like(p))
     bias = torch.where(bench.visible, bias - bias.diagonal(dim1=1, dim2=2)[:, :, None], torch.zeros_like(p))
     size = float(bias.abs().max())
-    slopes = _alibi_slopes(bench.roles.heads)
-    alibi = torch.where(bench.visible, -slopes[:, None, None] * bench.distance, torch.zeros_like(p))
+    alibi = _alibi(bench)
     errors = {"none": size, "alibi": relative(alibi, bias) if size > 1e-5 else 1.0}
     found = choose("bias of a score by position", errors, "probabilities at queries of zero", module=bench.module)
     evidence.append(found)
     return alibi if found.chosen == "alibi" else None
+
+
+def _alibi(bench: Bench) -> Any:
+    """[heads, T, T]: ALiBi's bias on scores."""
+    import torch
+
+    slopes = _alibi_slopes(bench.roles.heads)[:, None, None]
+    return torch.where(bench.visible, -slopes * bench.distance, 0.0)
 
 
 def _alibi_slopes(heads: int) -> Any:
@@ -174,21 +209,26 @@ def _sweep(bench: Bench, bias: Any, *, keys: bool) -> list[tuple[float, float]]:
     # The first from the middle on that sees the key before it.
     at = next((t for t in range(LENGTH // 2, LENGTH) if bool(bench.visible[t, t - 1])), LENGTH // 2)
     other = at - 1
-    seen: list[tuple[float, float]] = []
-    amplitude = 0.5
     unit = bench.unit
-    while amplitude < 1e5:
+
+    def case(amplitude: float) -> tuple[Any, Any]:
         q, k = bench.even()
         q[:, :, 0] = unit if keys else amplitude
         k[at, :, 0] = -(amplitude if keys else unit)
-        p = bench.probabilities(q, k)[:, at, :]
-        if float(p[:, at].min()) < 1e-30:
+        return q, k
+
+    parts = [_AMPLITUDES[start : start + _AT_ONCE] for start in range(0, len(_AMPLITUDES), _AT_ONCE)]
+    tried = (
+        (a, p) for part in parts for a, p in zip(part, bench.probabilities_of_each([*map(case, part)]), strict=True)
+    )
+    seen: list[tuple[float, float]] = []
+    for amplitude, p in tried:
+        if float(p[:, at, at].min()) < 1e-30:
             break
-        score = (p[:, at].log() - p[:, other].log()) + (0.0 if bias is None else bias[:, at, other])
+        score = p[:, at, at].log() - p[:, at, other].log() + (0.0 if bias is None else bias[:, at, other])
         if float((score - score[0]).abs().max()) > 1e-5 * float(score.abs().max()):
             raise bench.unresolved("scale", f"it differs by head: {score.tolist()} at amplitude {amplitude}")
         seen.append((unit * bench.clipped(amplitude), float(-score[0])))
-        amplitude *= 2
     return seen
 
 
@@ -203,35 +243,37 @@ def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
     r = bench.roles
     unit = bench.unit
     amplitude = bench.clipped(4.0 / scale if cap is None else min(4.0, 0.5 * cap) / scale)
-    total = torch.zeros(LENGTH, r.head_dim, r.head_dim, dtype=torch.float64)
+    # [dim of query, distance and dim of key]
+    total = torch.zeros(r.head_dim, LENGTH * r.head_dim, dtype=torch.float64)
     low, high, count = (torch.full_like(total, x) for x in (math.inf, -math.inf, 0))
-    rows = [t for t in range(LENGTH) if int(bench.visible[t].sum()) >= _KEYS]
+    enough = bench.visible.sum(-1) >= _KEYS
+    at, keys = (bench.visible & enough[:, None]).nonzero(as_tuple=True)
     # A wide head has more dimensions than a probe has rows, and chunks have few rows with enough keys: keys begin with
     # other dimensions in turn.
-    starts = range(0, r.head_dim, LENGTH - _KEYS + 1 if r.chunk is None else _KEYS - 1)
-    for start, i in itertools.product(starts, range(r.head_dim)):
-        if i == 0 and r.chunk is not None and bool((count[:2] > 0).all()):
+    for start in range(0, r.head_dim, LENGTH - _KEYS + 1 if r.chunk is None else _KEYS - 1):
+        if r.chunk is not None and bool((count[:, : 2 * r.head_dim] > 0).all()):
             break
         key_dim = (torch.arange(LENGTH) + start) % r.head_dim
-        q, k = bench.even()
-        q[:, :, i] = amplitude
-        k[torch.arange(LENGTH), :, key_dim] = unit
-        scores = bench.probabilities(q, k).clamp_min(1e-300).log()
+        cases = []
+        for i in range(r.head_dim):
+            q, k = bench.even()
+            q[:, :, i] = amplitude
+            k[torch.arange(LENGTH), :, key_dim] = unit
+            cases.append((q, k))
+        scores = torch.stack(bench.probabilities_of_each(cases)).clamp_min(1e-300).log()
         if bias is not None:
             scores = scores - bias
-        for t in rows:
-            keys = bench.visible[t].nonzero()[:, 0]
-            row = scores[:, t, keys]
-            # Most keys are of dimensions that don't meet the query's: their score is 0.
-            row = row - row.median(dim=1, keepdim=True).values
-            if cap is not None:
-                row = cap * torch.atanh(row / cap)
-            row = row / (amplitude * unit)
-            d, j = t - keys, key_dim[keys]
-            total[d, i, j] += row.mean(0)
-            count[d, i, j] += 1
-            low[d, i, j] = torch.minimum(low[d, i, j], row.min(0).values)
-            high[d, i, j] = torch.maximum(high[d, i, j], row.max(0).values)
+        scores = scores.masked_fill(~bench.visible, math.nan)
+        # Most keys are of dimensions that don't meet the query's: their score is 0.
+        scores = (scores - scores.nanmedian(dim=-1, keepdim=True).values)[:, :, at, keys]
+        if cap is not None:
+            scores = cap * torch.atanh(scores / cap)
+        scores = scores / (amplitude * unit)  # [dim of query, heads, pairs of positions]
+        where = ((at - keys) * r.head_dim + key_dim[keys]).expand(r.head_dim, -1)
+        total.scatter_add_(1, where, scores.mean(1))
+        count.scatter_add_(1, where, torch.ones_like(where, dtype=count.dtype))
+        low.scatter_reduce_(1, where, scores.amin(1), "amin")
+        high.scatter_reduce_(1, where, scores.amax(1), "amax")
     known = count > 0
     spread = float((high - low)[known].max())
     if spread > 1e-4 * scale:
@@ -239,7 +281,8 @@ def _table(bench: Bench, bias: Any, scale: float, cap: float | None) -> Any:
             "score of a query and a key",
             f"at one distance it differs by position or head by {spread / scale:.2g} of it",
         )
-    return torch.where(known, total / count.clamp_min(1), torch.full_like(total, math.nan))
+    table = torch.where(known, total / count.clamp_min(1), torch.full_like(total, math.nan))
+    return table.reshape(r.head_dim, LENGTH, r.head_dim).movedim(0, 1)
 
 
 def _rotation(bench: Bench, table: Any, evidence: list[Evidence]) -> tuple[str | None, tuple[float, ...], float, float]:
