@@ -27,7 +27,6 @@ from levgen.runtime.sparse_indexer import (
     chosen_keys,
     indexers_by_layer,
     no_chosen_keys,
-    sparse_mask,
     turned_first,
     with_chosen_keys,
 )
@@ -69,7 +68,6 @@ __all__ = [
     "router_z_loss",
     "save_hf",
     "sinusoidal_table",
-    "sparse_mask",
     "sparse_mixer",
     "split_axis",
     "tempered_queries",

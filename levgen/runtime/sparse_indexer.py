@@ -23,26 +23,6 @@ from levgen.runtime.routing import note_margin
 
 
 @named_call
-def sparse_mask(
-    q: NamedArray,
-    k: NamedArray,
-    weights: NamedArray,
-    mask: Any = None,
-    *,
-    Heads: Axis,
-    HeadSize: Axis,
-    count: int,
-) -> AttentionMask:
-    """`mask`, narrowed for each query to the keys that `chosen_keys` gives: the `count` that score highest.
-
-    Raises:
-        LevgenError: `count` is below 1, or an array lacks one of its axes.
-    """
-    chosen = chosen_keys(q, k, weights, mask, Heads=Heads, HeadSize=HeadSize, Chosen=Axis("chosen_key", count))
-    return with_chosen_keys(mask, chosen, chosen.resolve_axis("chosen_key"))
-
-
-@named_call
 def chosen_keys(
     q: NamedArray,
     k: NamedArray,

@@ -14,9 +14,6 @@ _MAPS = (
     ("weights", "config.Embed", "config.IndexHeads", "Embed -> IndexHeads"),
 )
 
-# What an indexer whose choice stays in its layer ends with.
-_MASK = ("sparse_mask", "count=config.index_topk")
-
 
 class IndexerView(PartView):
     """The indexer of a port with latent attention."""
@@ -25,7 +22,6 @@ class IndexerView(PartView):
         super().__init__()
         answers = port.architecture.attention
         self._layout = answers.indexer_layout
-        self._hands_on = port.hands_choice_on
         self.projections = [
             Projection(port.field("indexer", role, self.key_map), role, inputs, outputs, axes, "False", "std", True)
             for role, inputs, outputs, axes in _MAPS
@@ -43,11 +39,10 @@ class IndexerView(PartView):
         [norm] = self.norms
         layout = "" if self._layout == "half" else f', layout="{self._layout}"'
         turned = f"turned_first(config.rope, part, pos_ids, config.IndexHeadSize, config.RopeHeadSize{layout})"
-        function, count = ("chosen_keys", "Chosen=config.ChosenKeys") if self._hands_on else _MASK
-        sizes = f"Heads=config.IndexHeads, HeadSize=config.IndexHeadSize, {count}"
+        axes = "Heads=config.IndexHeads, HeadSize=config.IndexHeadSize, Chosen=config.ChosenKeys"
         return [
             "config = self.config",
             f"parts = self.{q}(q_latent), self.{norm.field}(self.{k}(x))",
             f"q, k = ({turned} for part in parts)",
-            f"return {function}(q, k, self.{weights}(x), mask, {sizes})",
+            f"return chosen_keys(q, k, self.{weights}(x), mask, {axes})",
         ]

@@ -125,11 +125,10 @@ class LatentAttentionView(AttentionView):
         """The statements that leave of the mask what an indexer chose."""
         if self.indexer is None:
             return []
-        choose = f"self.{self.indexer}(x, q_latent, mask, pos_ids)"
-        if not self._port.hands_choice_on:
-            return [f"mask = {choose}"]
-        narrow = "mask = with_chosen_keys(mask, chosen, config.ChosenKeys)"
-        return [f"if self.{self.indexer} is not None:", f"    chosen = {choose}", narrow]
+        choose = f"chosen = self.{self.indexer}(x, q_latent, mask, pos_ids)"
+        some = [f"if self.{self.indexer} is not None:", f"    {choose}"]
+        chosen = some if self._port.hands_choice_on else [choose]
+        return [*chosen, "mask = with_chosen_keys(mask, chosen, config.ChosenKeys)"]
 
     def _queries(self, field: dict[str, str]) -> list[str]:
         low, queries = f"{field['q_a_norm']}({field['q_a']}(x))", field[self._query_roles[0]]

@@ -17,15 +17,15 @@ def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:
     return steps.strip(".")
 
 
-# Hyperparameters with one entry for each layer.
-LISTS: tuple[str, ...] = (
-    "mlp_layer_types",
-    "layer_types",
-    "rope_layers",
-    "layer_thetas",
-    "mixer_types",
-    "indexer_types",
-)
+# Hyperparameters with one entry for each layer -> what the first layer's has to be, or None where it may be any.
+LISTS: Mapping[str, str | None] = {
+    "mlp_layer_types": None,
+    "layer_types": None,
+    "rope_layers": None,
+    "layer_thetas": None,
+    "mixer_types": None,
+    "indexer_types": "full",  # before the first layer nothing was chosen that it could share
+}
 
 
 class ParityView:

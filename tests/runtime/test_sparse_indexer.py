@@ -17,7 +17,6 @@ from levgen.runtime import (
     chosen_keys,
     indexers_by_layer,
     no_chosen_keys,
-    sparse_mask,
     turned_first,
     with_chosen_keys,
 )
@@ -50,7 +49,9 @@ def oracle(q, k, weights, visible, count=COUNT):
 
 
 def choose(q, k, weights, mask=None, count=COUNT):
-    return sparse_mask(q, k, weights, mask, Heads=Heads, HeadSize=HeadSize, count=count)
+    Chosen = Axis("chosen_key", count)
+    chosen = chosen_keys(q, k, weights, mask, Heads=Heads, HeadSize=HeadSize, Chosen=Chosen)
+    return with_chosen_keys(mask, chosen, Chosen)
 
 
 def seen_by(mask, QPos=Pos, KPos=KeyPos):

@@ -184,7 +184,7 @@ class Draw:
     def _by_layer(self, depth: int, *, windowless: bool) -> dict[str, Any]:
         """Lists with an entry for each of `depth` layers; `windowless`: no layer may ask for a window."""
         drawn: dict[str, Any] = {}
-        for name in LISTS:
+        for name, first in LISTS.items():
             if name not in self.architecture.hyperparameters:
                 continue
             default: Any = self.architecture.hyperparameters[name].default
@@ -192,8 +192,7 @@ class Draw:
             both = {self.base.rope.theta, 0.0} if name == "layer_thetas" else {*getattr(self.base, name), *default}
             known = sorted(both)
             entries = [self._choice(known) for _ in range(depth)]
-            if name == "indexer_types":
-                entries[0] = "full"  # nothing was chosen before the first layer
+            entries[0] = entries[0] if first is None else first
             drawn[name] = tuple(["full_attention"] * depth if windowless and name == "layer_types" else entries)
         if "attention_types" in self.architecture.hyperparameters:
             drawn["attention_types"] = ((tuple(self._choice(("global", "local")) for _ in range(depth)), 1),)
