@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from attentions import DIM, HEADS, KV, WIDTH, Block, Mix
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from levgen.reference.find import Found
+from levgen.reference.find import Found, find_type
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
 from levgen.reference.sizing.values import VOCAB
@@ -26,6 +26,7 @@ from levgen.survey.questions.output_gate import find_output_gate
 from levgen.survey.questions.query_growth import find_query_growth
 from levgen.survey.questions.roles import find_roles, likely_roles
 from levgen.survey.questions.scores import Growth, Scores, find_scores, likely_scores
+from levgen.survey.structure import find_structure
 
 
 def _dissect(block: Block) -> Anatomy:
@@ -450,3 +451,14 @@ def test_another_order_of_a_matrix_is_not_taken_for_a_known_one(one: str, other:
     likely = likely_roles(anatomy, find_dataflow(anatomy).attention_core, roles)
     assert likely is not None
     assert likely_scores(anatomy, likely, scores) is None
+
+
+def test_heads_of_another_width_are_found_where_as_many_channels_are_known() -> None:
+    """Norms of heads between the matrix and the scores: the known heads' channels don't even lie in any order there."""
+    reference = tiny(find_type("persimmon"))
+    ids = token_ids(VOCAB, LENGTH)
+    known = find_structure(reference.build(), ids)
+    heads = known.layers[0].roles.heads
+    other = find_structure(reference.build(num_attention_heads=heads // 2), ids, every_layer=False, like=known)
+    roles, before = other.layers[0].roles, known.layers[0].roles
+    assert (roles.heads, roles.head_dim, roles.order) == (heads // 2, 2 * before.head_dim, before.order)

@@ -26,7 +26,7 @@ def find_roles(anatomy: Anatomy, core: Core) -> Roles:
 
 
 def likely_roles(anatomy: Anatomy, core: Core, like: Roles) -> Roles | None:
-    """The roles of another attention for that of `core`, as far as shapes go; None where they can't be.
+    """The roles of another attention for that of `core`, as far as shapes and orders go; None where they can't be.
 
     Whether channels do play these roles is for what follows to show: the questions about scores ask for the exact
     keys that are seen, and for the whole attention's output.
@@ -40,7 +40,10 @@ def likely_roles(anatomy: Anatomy, core: Core, like: Roles) -> Roles | None:
     if any(low_rank(anatomy, leaf) is not None for leaf in core.sources):
         return None
     dims = {"q": like.head_dim, "k": like.head_dim, "v": like.value_dim}
-    order = _order(anatomy, core, like.places, like.heads, like.kv_heads, dims)
+    try:
+        order = _order(anatomy, core, like.places, like.heads, like.kv_heads, dims)
+    except UnresolvedError:  # as many channels, for heads of another width
+        return None
     return replace(like, core=core, order=order)
 
 
