@@ -1,5 +1,6 @@
 """`levgen prove --mutate`: every fault of the catalogue is seeded into the source, and the tests must notice it."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from levgen.prove.mutate.operator import Mutation
 from levgen.prove.outcome import Outcome, failed, passed, skipped
 from levgen.prove.subject import Subject
 
-# Compiled code of models that are gone would fill the memory, and the mappings that a process may have.
-_CLEAR_EVERY = 10
+# Compiled code of models that are gone would fill the memory, and the mappings that a process may have. How much there
+# is goes with the time that it took to compile, not with the faults: one may fail the first test, or the last.
+_CLEAR_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
     noticed: Counter[str] = Counter()
     survivors: list[Survivor] = []
     unedited = Comparison(subject)
+    cleared = time.monotonic()
     for number, mutation in enumerate(found, 1):
         progress(f"{number} of {len(found)}: {mutation.name}; {len(survivors)} not noticed")
         edited = mutation.applied(source)
@@ -58,8 +61,9 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
         else:
             noticed[verdict.test] += 1
         # What a survivor is compared by compiles as much as the tests of many.
-        if verdict.test is None or number % _CLEAR_EVERY == 0:
+        if verdict.test is None or time.monotonic() - cleared > _CLEAR_AFTER_SECONDS:
             jax.clear_caches()
+            cleared = time.monotonic()
     return _outcome(found, noticed, survivors)
 
 
