@@ -225,7 +225,7 @@ def with_routing(stack: Callable[..., NamedArray], x: NamedArray, *args: Any) ->
     """What `stack`, a module with layers in a `Stacked`, makes of `x`, and what the routers in it did.
 
     None where there are none, or where something else stands in the place of the layers (a cache, while text is
-    generated).
+    generated). Where it isn't used, `jit` leaves out what it would cost.
     """
     return _heard(_ROUTING, stack, lambda stack: stack(x, *args))
 
