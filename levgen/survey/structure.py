@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -132,10 +132,12 @@ def _find_attention(anatomy: Anatomy, core: Core, known: Iterable[LayerFindings]
     What was found for the layers `known` is tried first: most are alike, and to look for it takes most of the time.
     """
     tried: list[Roles] = []
+    asked: list[tuple[Roles, Scores]] = []  # several layers that are known may have the same answers
     for layer in known:
         likely = likely_roles(anatomy, core, layer.roles)
-        if likely is None:
+        if likely is None or (answers := (likely, replace(layer.scores, evidence=()))) in asked:
             continue
+        asked.append(answers)
         scores = likely_scores(anatomy, likely, layer.scores)
         if scores is not None:
             return likely, scores

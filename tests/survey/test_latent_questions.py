@@ -33,8 +33,8 @@ from levgen.survey.questions.channels import Roles
 from levgen.survey.questions.dataflow import Dataflow, find_dataflow
 from levgen.survey.questions.indexer import Indexer, find_indexer, find_shared_choice
 from levgen.survey.questions.output_gate import OutputGate, find_output_gate
-from levgen.survey.questions.roles import find_roles
-from levgen.survey.questions.scores import Scores, find_scores
+from levgen.survey.questions.roles import find_roles, likely_roles
+from levgen.survey.questions.scores import Scores, find_scores, likely_scores
 
 
 def _dissect(mix: Any = LowMix, **answers: Any) -> Anatomy:
@@ -115,6 +115,47 @@ def test_nothing_turns() -> None:
     _, _, scores = _attention(twist="nothing turns")
     assert scores.layout is None
     assert math.isclose(scores.scale, (OWN + SHARED) ** -0.5, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "answers", [{}, {"low": False}, {"layout": "interleaved"}, {"stretch": 1.3}, {"joined": True}], ids=str
+)
+def test_an_attention_is_known_again(answers: dict[str, Any]) -> None:
+    _, roles, scores = _attention(**answers)
+    mix = LowMix(**answers)
+    for matrix in (parameter for parameter in mix.parameters() if parameter.dim() == 2):
+        torch.nn.init.normal_(matrix, std=0.3)
+    anatomy = _dissect(lambda: mix)
+    core = find_dataflow(anatomy).attention_core
+    assert likely_roles(anatomy, core, roles) == roles
+    assert likely_scores(anatomy, roles, scores) == scores
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"layout": "interleaved"},
+        {"stretch": 1.0001},
+        *(
+            {"twist": twist}
+            for twist in ("values first", "shared part first", "own part turns", "scale by head", "nothing turns")
+        ),
+    ],
+    ids=str,
+)
+def test_another_attention_is_not_taken_for_a_known_one(answers: dict[str, Any]) -> None:
+    _, roles, scores = _attention()
+    anatomy = _dissect(**answers)
+    likely = likely_roles(anatomy, find_dataflow(anatomy).attention_core, roles)
+    assert likely is not None
+    assert likely_scores(anatomy, likely, scores) is None
+
+
+@pytest.mark.parametrize("answers", [{"low": False}, {"joined": True}, {"twist": "a map of its own"}], ids=str)
+def test_other_maps_around_the_vector_have_other_roles(answers: dict[str, Any]) -> None:
+    _, roles, _ = _attention()
+    anatomy = _dissect(**answers)
+    assert likely_roles(anatomy, find_dataflow(anatomy).attention_core, roles) is None
 
 
 def _gated(**answers: Any) -> tuple[Dataflow, OutputGate, Roles, Scores]:

@@ -31,13 +31,16 @@ def likely_roles(anatomy: Anatomy, core: Core, like: Roles) -> Roles | None:
     Whether channels do play these roles is for what follows to show: the questions about scores ask for the exact
     keys that are seen, and for the whole attention's output.
     """
-    if like.latent is not None or like.core.sources != core.sources:
+    if like.core.sources != core.sources:
         return None
     if any(anatomy.gave[leaf].shape[1] != len(places) for leaf, places in like.places.items()):
         return None
     if anatomy.given[core.target].shape[1] != like.heads * like.value_dim:
         return None
-    if any(low_rank(anatomy, leaf) is not None for leaf in core.sources):
+    low_ranks = {low for leaf in core.sources if (low := low_rank(anatomy, leaf)) is not None}
+    if like.latent is not None:
+        return replace(like, core=core) if low_ranks == {like.latent.queries, like.latent.keys} - {None} else None
+    if low_ranks:
         return None
     dims = {"q": like.head_dim, "k": like.head_dim, "v": like.value_dim}
     try:
