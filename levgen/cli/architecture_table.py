@@ -11,7 +11,7 @@ from levgen.architecture.schema import Architecture
 from levgen.cli.diagram_text import draw
 from levgen.cli.evidence_table import REBUILT, of_hyperparameter, said_of_answer, written
 from levgen.scaffold.count import cached_numbers, count_modules
-from levgen.scaffold.dataflow import dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
 from levgen.scaffold.names import model_name
 from levgen.scaffold.view import PortView
 

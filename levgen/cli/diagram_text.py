@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from levgen.scaffold.dataflow import Branch, Dataflow, Residual, Step
+from levgen.scaffold.dataflow.steps import Branch, Dataflow, Residual, Step
 
 # Where explanations begin, unless a name goes on beyond it, and the least room that they get on a narrow terminal.
 _COLUMN, _LEAST = 38, 30

@@ -35,7 +35,7 @@ def inspect(
     inspection = inspect_model(model, survey=survey, trust_remote_code=trust_remote_code)
     if format == "mermaid":
         from levgen.cli.layer_graph import layer_graph, mermaid
-        from levgen.scaffold.dataflow import dataflow_of
+        from levgen.scaffold.dataflow.layer import dataflow_of
 
         print(mermaid(layer_graph(dataflow_of(inspection.known))), end="")
         return

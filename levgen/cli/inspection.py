@@ -19,7 +19,7 @@ from levgen.reference.source import causal_type, default_vocab_size
 from levgen.scaffold.choose import Surveyor, settled, with_reference
 from levgen.scaffold.complete import complete
 from levgen.scaffold.count import cached_numbers, count_modules
-from levgen.scaffold.dataflow import dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
 from levgen.survey.report import Survey
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from levgen.scaffold.dataflow import Branch, Dataflow, Step
+from levgen.scaffold.dataflow.steps import Branch, Dataflow, Step
 
 
 @dataclass(frozen=True)

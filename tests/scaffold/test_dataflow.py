@@ -9,7 +9,8 @@ from levgen.architecture.settings import apply_settings
 from levgen.cli.diagram_text import draw
 from levgen.cli.layer_graph import Graph, Node, layer_graph, mermaid
 from levgen.scaffold.complete import complete
-from levgen.scaffold.dataflow import Dataflow, dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
+from levgen.scaffold.dataflow.steps import Dataflow
 
 # A node in one of three shapes, an edge, a subgraph or its end: all that a flowchart of ours is made of.
 _TEXT = r'"[^"\\`]*"'

@@ -23,7 +23,7 @@ from levgen.project import find_project
 from levgen.runtime.checkpoints.names import hf_tensors
 from levgen.scaffold.complete import complete
 from levgen.scaffold.count import count_modules
-from levgen.scaffold.dataflow import dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model, render_tests
 

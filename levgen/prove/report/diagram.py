@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from levgen.scaffold.dataflow import Branch, Dataflow, Residual, Step
+from levgen.scaffold.dataflow.steps import Branch, Dataflow, Residual, Step
 
 WIDTH = 360.0
 # The stream's x; the blocks' left and right sides; the rail on which side-by-side blocks come back, and the one on

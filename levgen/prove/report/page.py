@@ -16,7 +16,7 @@ from levgen.prove.subject import Files
 from levgen.prove.terminal import verdict
 from levgen.resources import templates
 from levgen.scaffold.complete import complete
-from levgen.scaffold.dataflow import dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
 from levgen.scaffold.record import read_record_data
 
 # The chart's frame, in units of its view box: x from 48 to 632, y from 12 to 180, and the errors that it spans.

@@ -6,7 +6,7 @@ from levgen.architecture.catalogue import get, known_types
 from levgen.cli.layer_graph import layer_graph
 from levgen.prove.report.diagram import WIDTH, layer_drawing
 from levgen.scaffold.complete import complete
-from levgen.scaffold.dataflow import dataflow_of
+from levgen.scaffold.dataflow.layer import dataflow_of
 
 
 def test_a_long_name_goes_on_after_an_underscore() -> None:
