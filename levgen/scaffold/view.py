@@ -4,48 +4,30 @@ What a template would have to compute is computed here, so that the templates re
 """
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
 from levgen.architecture.answers import Factor, Switch
 from levgen.architecture.schema import Architecture, UnknownPart
 from levgen.scaffold.attention_view import AttentionView
-from levgen.scaffold.complete import hyperparameter_type
+from levgen.scaffold.config_view import HyperparameterView, hyperparameter_views
 from levgen.scaffold.embeddings_view import EmbeddingsView
-from levgen.scaffold.fields import NormField, PartView, Projection, below, common_prefix, usable
+from levgen.scaffold.fields import PartView, below, common_prefix, usable
+from levgen.scaffold.gated_norm_view import gated_norm_view
+from levgen.scaffold.head_transform_view import head_transform_view
 from levgen.scaffold.indexer_view import IndexerView
 from levgen.scaffold.kinds_view import KindsView
 from levgen.scaffold.latent_attention_view import LatentAttentionView
 from levgen.scaffold.layer_view import LayerView
 from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
-from levgen.scaffold.literals import literal, one_line_yaml, over_hf
+from levgen.scaffold.literals import over_hf
+from levgen.scaffold.mlp_view import mlp_view
 from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parity_view import ParityView
 from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
+from levgen.scaffold.summary import summary
 from levgen.scaffold.unknown_view import UnknownView
-
-
-@dataclass(frozen=True)
-class HyperparameterView:
-    """One line of the config class and one of its table of HF fields."""
-
-    name: str
-    type: str
-    default: str  # Python source
-    hf: str | None
-    unset: str | None  # Python source of a lambda's body over `hf`
-    tiny: str  # Python source, for tests
-    full_yaml: str
-    nano_yaml: str | None  # None where the default serves on a laptop too
-    comment: str | None = None
-
-
-def _partial(tiny: Any, default: Any) -> Any:
-    """A rotation for tests turns a half of each head, where that at full size has a fraction."""
-    rotates_a_part = isinstance(tiny, dict) and isinstance(default, dict) and "fraction" in default
-    return {**tiny, "fraction": 0.5} if rotates_a_part else tiny
 
 
 class PortView:
@@ -60,40 +42,13 @@ class PortView:
         self.name = name.snake
         self.Name = name.camel
         self.title = architecture.title
-        self._specs = needed_hyperparameters(architecture)
+        self.specs = needed_hyperparameters(architecture)
 
     # Config -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def hyperparameters(self) -> list[HyperparameterView]:
-        views = []
-        for name, parameter in self.architecture.hyperparameters.items():
-            spec = self._specs.get(name)
-            kind = hyperparameter_type(name, parameter, self._specs)
-            nano, tiny = (spec.nano, spec.tiny) if spec else (None, None)
-            nano = nano if parameter.nano is None else parameter.nano
-            tiny = _partial(tiny, parameter.default) if parameter.tiny is None else parameter.tiny
-            views.append(
-                HyperparameterView(
-                    name,
-                    kind,
-                    literal(parameter.default, kind),
-                    parameter.hf,
-                    None if parameter.unset is None else over_hf(parameter.unset),
-                    literal(parameter.default if tiny is None else tiny, kind),
-                    one_line_yaml(parameter.default),
-                    None if nano is None else one_line_yaml(nano),
-                    self._reader_to_come(name),
-                )
-            )
-        return views
-
-    def _reader_to_come(self, name: str) -> str | None:
-        """What says that only a stub will read a hyperparameter."""
-        readers = [own for part, own in self.unknown.items() if name in self.architecture.unknown[part].reads]
-        if not readers or any(re.search(rf"\b{name}\b", axis.size) for axis in self.axes):
-            return None
-        return f"levgen: ignore[LEV101] {readers[0].class_name}, which is to be written, reads it"
+        return hyperparameter_views(self)
 
     @cached_property
     def axes(self) -> list[AxisSpec]:
@@ -143,6 +98,11 @@ class PortView:
         return parameter is not None and parameter.optional
 
     @cached_property
+    def summary(self) -> str:
+        """`a decoder with rotary positions, grouped-query attention and a gated MLP`"""
+        return summary(self.architecture)
+
+    @cached_property
     def reference_lines(self) -> list[str]:
         """The reference and its version, on two lines where one doesn't hold them."""
         reference = self.architecture.reference
@@ -171,43 +131,6 @@ class PortView:
     def unknown(self) -> dict[UnknownPart, UnknownView]:
         """The modules that a survey didn't understand, in the order of their classes."""
         return {part: UnknownView(self, part) for part in get_args(UnknownPart) if part in self.architecture.unknown}
-
-    # Words ------------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def summary(self) -> str:
-        """`a decoder with rotary positions, grouped-query attention and a gated MLP`"""
-        a = self.architecture
-        if a.stubs:
-            return "a decoder whose parts are still to be written"
-        if "decoder_layer" in a.unknown:
-            return "a decoder whose layers are unknown"
-        positions = {
-            "rotary": "rotary positions",
-            "learned": "learned positions",
-            "sinusoidal": "sinusoidal positions",
-            "alibi": "ALiBi positions",
-            "none": "no position encoding",
-        }
-        attention = {
-            "grouped": "grouped-query attention",
-            "multi": "multi-head attention",
-            "single": "multi-query attention",
-            "latent": "latent attention",
-        }
-        mlp = {"gated": "a gated MLP", "plain": "a plain MLP"}[a.mlp.kind] if a.moe.layers == "none" else "experts"
-        said = [positions[a.positions.kind], attention[a.attention.heads], mlp]
-        if "attention" in a.unknown:
-            said[:2] = ["an attention that is unknown"]
-        if "mixer" in a.unknown:
-            said[-2] += " or an unknown mixer"
-        if "mlp" in a.unknown:
-            said[-1] = "an MLP that is unknown"
-        elif "activation" in a.unknown:
-            said[-1] += " whose activation is unknown"
-        if not a.layer.mlp:
-            said[-1] = "no MLP"
-        return f"a decoder with {', '.join(said[:-1])} and {said[-1]}"
 
     # Signatures -------------------------------------------------------------------------------------------------
 
@@ -364,32 +287,7 @@ class PortView:
 
     @cached_property
     def mlp(self) -> PartView:
-        answers = self.architecture.mlp
-        key_map: dict[str, str | None] = {}
-        bias, out_first, made = self.value(answers.bias, "config"), not answers.transposed, self.linear
-        width = "SharedMlp" if self.architecture.moe.shared != "none" and not self.kinds.mixed else "Mlp"
-        owner = "" if self.mlp_takes_axis else "config."
-        if answers.kind == "plain":
-            inner = [("up", f"{owner}{width}", f"Embed -> {width}")]
-        elif answers.projections == "concat":
-            inner = [("gate_up", f"(config.GateUp, {owner}{width})", f"Embed -> (GateUp, {width})")]
-        else:
-            inner = [(role, f"{owner}{width}", f"Embed -> {width}") for role in ("gate", "up")]
-        specs = [(role, "config.Embed", outputs, shape, "std") for role, outputs, shape in inner]
-        specs.append(("down", f"{owner}{width}", "config.Embed", f"{width} -> Embed", self.std_name("mlp")))
-        projections = [
-            Projection(
-                self.field("mlp", role, key_map), role, inputs, outputs, shape, bias, std, out_first, made_by=made
-            )
-            for role, inputs, outputs, shape, std in specs
-        ]
-        norms = []
-        if answers.inner_norm:
-            name = self.field("mlp", "inner_norm", key_map)
-            norms.append(NormField(name, "inner_norm", width, self.norm_init(f"{owner}{width}")))
-        is_module = "activation" in self.architecture.unknown or self.learned_activation is not None
-        act = self.field("mlp", "act", key_map) if is_module else "act"
-        return PartView(projections, norms, key_map, act=act)
+        return mlp_view(self)
 
     @cached_property
     def learned_activation(self) -> LearnedActivation | None:
@@ -433,18 +331,7 @@ class PortView:
     @cached_property
     def head_transform(self) -> PartView:
         """What stands before the output matrix; names are those below the module that holds it in the checkpoint."""
-        answers, prefix = self.architecture.head_transform, self.head_transform_prefix
-        key_map: dict[str, str | None] = {}
-        fields: dict[str, str] = {}
-        for role in ("dense", "norm") if answers.norm else ("dense",):
-            theirs = below(self.weight("head_transform", role) or role, prefix)
-            fields[role] = theirs if usable(theirs) else role
-            if fields[role] != theirs:
-                key_map[fields[role]] = theirs
-        axes, bias = ("config.Embed", "config.EmbedOut"), self.value(answers.bias, "config")
-        dense = Projection(fields["dense"], "dense", *axes, "Embed -> EmbedOut", bias, "std", True, made_by=self.linear)
-        norms = [NormField(fields["norm"], "norm", "Embed", self.norm_init("config.Embed"))] if answers.norm else []
-        return PartView([dense], norms, key_map)
+        return head_transform_view(self)
 
     @cached_property
     def head_transform_prefix(self) -> str | None:
@@ -455,24 +342,7 @@ class PortView:
     @cached_property
     def gated_norm(self) -> PartView:
         """A norm of a layer with a gate on it."""
-        key_map: dict[str, str | None] = {}
-        norm = NormField(self.field("gated_norm", "norm", key_map), "norm", "Embed", self.norm_init("config.Embed"))
-        maps = [("down", "config.Embed", "config.NormGate"), ("up", "config.NormGate", "config.Embed")]
-        projections = [
-            Projection(
-                self.field("gated_norm", role, key_map),
-                role,
-                inputs,
-                outputs,
-                f"{inputs} -> {outputs}".replace("config.", ""),
-                "False",
-                "std",
-                True,
-                made_by=self.linear,
-            )
-            for role, inputs, outputs in maps
-        ]
-        return PartView(projections, [norm], key_map)
+        return gated_norm_view(self)
 
     @cached_property
     def transformer_key_map(self) -> tuple[str | None, dict[str, str]]:
