@@ -95,7 +95,7 @@ def _mutations(bench: Bench, ladder: Ladder, *, broken: bool) -> Climbed:
     else:
         from levgen.prove.mutate.run import seeded_faults
 
-        outcome = seeded_faults(bench.subject, ladder.says)
+        outcome = seeded_faults(bench.subject, ladder.says, ladder.finds)
     return Climbed(MUTATIONS, outcome, time.perf_counter() - started)
 
 

@@ -53,6 +53,10 @@ class Ladder:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
 
+    def finds(self, text: str) -> None:
+        """What the rung has found on its way: it stays, whatever becomes of the run."""
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
     def ends(self, step: Climbed) -> None:
         """A rung has its outcome."""
         self._steps.append(step)

@@ -28,14 +28,28 @@ class Survivor:
     changes: str | None
 
     @property
+    def verdict(self) -> str:
+        """What became of it, on one line."""
+        verdict = "equivalent on everything tried" if self.changes is None else f"not noticed: {self.changes}"
+        return f"{self.mutation.name}: {verdict}"
+
+    @property
     def told(self) -> str:
         """The verdict and the diff."""
-        verdict = "equivalent on everything tried" if self.changes is None else f"not noticed: {self.changes}"
-        return f"{self.mutation.name}: {verdict}\n{self.diff}"
+        return f"{self.verdict}\n{self.diff}"
 
 
-def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda text: None) -> Outcome:
-    """Seeds them one by one. Passed where the tests notice all that change the function."""
+def _silent(text: str) -> None:
+    pass
+
+
+def seeded_faults(
+    subject: Subject, progress: Callable[[str], None] = _silent, survived: Callable[[str], None] = _silent
+) -> Outcome:
+    """Seeds them one by one. Passed where the tests notice all that change the function.
+
+    progress, survived: are told which fault is being tried, and what becomes of each that no test notices.
+    """
     import jax
 
     source = subject.source
@@ -58,6 +72,7 @@ def seeded_faults(subject: Subject, progress: Callable[[str], None] = lambda tex
         if verdict.test is None:
             path = subject.files.shown(subject.files.model)
             survivors.append(Survivor(mutation, mutation.diff(source, path), unedited.change(edited)))
+            survived(survivors[-1].verdict)
         else:
             noticed[verdict.test] += 1
         # What a survivor is compared by compiles as much as the tests of many.

@@ -81,9 +81,11 @@ def test_a_change_of_the_function_is_told_from_one_of_the_text(blind: Path) -> N
 
 @pytest.mark.exhaustive
 def test_blind_tests_leave_survivors_that_are_listed(blind: Path) -> None:
-    outcome = seeded_faults(load_subject(find_files("gpt2", blind)))
+    told: list[str] = []
+    outcome = seeded_faults(load_subject(find_files("gpt2", blind)), survived=told.append)
     assert outcome.status is Status.FAILED
     assert "not noticed" in outcome.reason
+    assert sorted(told) == sorted(detail.splitlines()[0] for detail in outcome.details)
     assert any("--- models/gpt2.py" in detail for detail in outcome.details)
 
 
