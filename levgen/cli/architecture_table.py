@@ -13,7 +13,7 @@ from levgen.cli.evidence_table import REBUILT, of_hyperparameter, said_of_answer
 from levgen.scaffold.count import cached_numbers, count_modules
 from levgen.scaffold.dataflow.layer import dataflow_of
 from levgen.scaffold.names import model_name
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 if TYPE_CHECKING:
     from levgen.cli.inspection import Inspection

@@ -55,7 +55,7 @@ def new_model(
     from levgen.scaffold.names import model_name
     from levgen.scaffold.port import port_files
     from levgen.scaffold.project import project_files
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
     gc.disable()  # a run is short, and most that it makes lives to its end
     model = model_name(name)

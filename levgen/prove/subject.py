@@ -14,7 +14,7 @@ from levgen.errors import LevgenError, did_you_mean
 from levgen.project import Project, find_project
 
 if TYPE_CHECKING:
-    from levgen.scaffold.unknown_view import UnknownView
+    from levgen.scaffold.views.unknown import UnknownView
 
 
 class BrokenModelError(LevgenError):
@@ -122,7 +122,7 @@ class Subject:
         from levgen.architecture.card import parse_card
         from levgen.scaffold.names import model_name
         from levgen.scaffold.record import read_record_data
-        from levgen.scaffold.view import PortView
+        from levgen.scaffold.views.port import PortView
 
         card = read_record_data(self.files.record).get("architecture")
         if not isinstance(card, dict) or not card.get("unknown"):

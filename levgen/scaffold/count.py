@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 
 from levgen.architecture.schema import Architecture
-from levgen.scaffold.fields import NormField, Projection
 from levgen.scaffold.names import model_name
-from levgen.scaffold.unknown_view import UnknownView
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.fields import NormField, Projection
+from levgen.scaffold.views.port import PortView
+from levgen.scaffold.views.unknown import UnknownView
 
 _expressions = jinja2.Environment(undefined=jinja2.StrictUndefined)
 

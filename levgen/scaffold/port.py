@@ -19,7 +19,7 @@ from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import class_name, classes_of
 from levgen.scaffold.record import read_record_data, render_record
 from levgen.scaffold.rendered import render_rendered, rendered_path
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 if TYPE_CHECKING:
     from levgen.survey.report import Survey

@@ -143,7 +143,7 @@ def _around(architecture: Architecture, port: Any, ported: Any, ids: Any) -> Any
         return ported
     from levgen.runtime.stand_in import Stub, stand_in
     from levgen.scaffold.names import model_name
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
     config = ported.model.config
     stubs = [
@@ -261,7 +261,7 @@ def _without_idle_experts(architecture: Architecture, lost: tuple[str, ...], eve
 def _passed_by(architecture: Architecture) -> list[Callable[[str], Any]]:
     """Whether a parameter, by its name, lies in a module that is unknown: one test for each such module."""
     from levgen.scaffold.names import model_name
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
     owns = PortView(architecture, model_name("surveyed")).unknown.values()
     return [re.compile(re.escape(own.path).replace(r"\{\}", r"\d+") + r"\.").match for own in owns]

@@ -26,7 +26,7 @@ from levgen.runtime.testing import relative_error
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
 from levgen.scaffold.port import render_model
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -111,7 +111,7 @@ def _run_and_round_trip(architecture: Architecture, source: str, folder: Path) -
     import numpy as np
 
     from levgen.runtime import LmExample, load_hf, save_hf
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
     (folder / "drawn.py").write_text(source)
     module = import_file(folder / "drawn.py", "drawn")

@@ -5,7 +5,7 @@ import pytest
 from levgen.architecture.catalogue import get
 from levgen.scaffold.complete import complete
 from levgen.scaffold.names import model_name
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 
 @pytest.mark.parametrize(

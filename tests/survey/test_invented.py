@@ -18,7 +18,7 @@ from levgen.architecture.schema import UnknownPart
 from levgen.cli.app import run
 from levgen.cli.surveying import survey_model
 from levgen.scaffold.names import model_name
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 from levgen.survey.report import Survey
 
 INVENTED = Path(__file__).parent / "invented"

@@ -9,7 +9,7 @@ from levgen.prove.outcome import MODEL, Case, Outcome, failed, measured, skipped
 from levgen.runtime.parity import Ported
 from levgen.runtime.stand_in import Stub, stand_in
 from levgen.runtime.testing import relative_error
-from levgen.scaffold.unknown_view import UnknownView
+from levgen.scaffold.views.unknown import UnknownView
 
 
 def around(bench: Bench) -> Outcome:

@@ -6,7 +6,7 @@ from levgen.architecture.answers import Factor, Switch
 from levgen.architecture.schema import Architecture
 from levgen.scaffold.dataflow.steps import Step
 from levgen.scaffold.names import model_name
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 UNKNOWN = "unknown: no experiment explains what it computes"
 

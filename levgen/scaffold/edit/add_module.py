@@ -20,7 +20,7 @@ from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.names import ModelName, model_name
 from levgen.scaffold.parts import class_name
 from levgen.scaffold.port import ancestor_file, render_module
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 

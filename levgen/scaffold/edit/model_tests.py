@@ -17,7 +17,7 @@ from levgen.scaffold.files import PlannedFile
 from levgen.scaffold.names import ModelName
 from levgen.scaffold.parts import class_name
 from levgen.scaffold.port import render_module_tests
-from levgen.scaffold.view import PortView
+from levgen.scaffold.views.port import PortView
 
 
 class ModelTests:

@@ -3,11 +3,11 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from levgen.scaffold.fields import NormField, Projection, over_config, shape
-from levgen.scaffold.query_key_view import QueryKeyView
+from levgen.scaffold.views.fields import NormField, Projection, over_config, shape
+from levgen.scaffold.views.query_key import QueryKeyView
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 # Axes of queries, and of keys and values, by attention.heads.
 _QUERY_AXES = {

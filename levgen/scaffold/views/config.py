@@ -8,7 +8,7 @@ from levgen.scaffold.complete import hyperparameter_type
 from levgen.scaffold.literals import literal, one_line_yaml, over_hf
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from levgen.architecture.schema import Embeddings
-from levgen.scaffold.fields import below, common_prefix, usable
+from levgen.scaffold.views.fields import below, common_prefix, usable
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 class EmbeddingsView:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from levgen.scaffold.fields import NormField, PartView, Projection
+from levgen.scaffold.views.fields import NormField, PartView, Projection
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 def gated_norm_view(port: "PortView") -> PartView:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from levgen.scaffold.fields import NormField, PartView, Projection, below, usable
+from levgen.scaffold.views.fields import NormField, PartView, Projection, below, usable
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 def head_transform_view(port: "PortView") -> PartView:

@@ -2,8 +2,8 @@
 
 from functools import cached_property
 
-from levgen.scaffold.attention_view import AttentionView
-from levgen.scaffold.fields import NormField, Projection, over_config, shape
+from levgen.scaffold.views.attention import AttentionView
+from levgen.scaffold.views.fields import NormField, Projection, over_config, shape
 
 _VALUE_AXES = ["Heads", "VHeadSize"]
 

@@ -3,10 +3,10 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from levgen.scaffold.fields import NormField, PartView
+from levgen.scaffold.views.fields import NormField, PartView
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 class LayerView(PartView):

@@ -3,11 +3,11 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from levgen.scaffold.fields import over_config, shape
 from levgen.scaffold.parts import load_part
+from levgen.scaffold.views.fields import over_config, shape
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 class MoeView:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 def renamed_steps(name: str, renamed: Mapping[str, str]) -> str:

@@ -9,25 +9,25 @@ from typing import Any, get_args
 
 from levgen.architecture.answers import Factor, Switch
 from levgen.architecture.schema import Architecture, UnknownPart
-from levgen.scaffold.attention_view import AttentionView
-from levgen.scaffold.config_view import HyperparameterView, hyperparameter_views
-from levgen.scaffold.embeddings_view import EmbeddingsView
-from levgen.scaffold.fields import PartView, below, common_prefix, usable
-from levgen.scaffold.gated_norm_view import gated_norm_view
-from levgen.scaffold.head_transform_view import head_transform_view
-from levgen.scaffold.indexer_view import IndexerView
-from levgen.scaffold.kinds_view import KindsView
-from levgen.scaffold.latent_attention_view import LatentAttentionView
-from levgen.scaffold.layer_view import LayerView
 from levgen.scaffold.learned_activations import LEARNED_ACTIVATIONS, LearnedActivation
 from levgen.scaffold.literals import over_hf
-from levgen.scaffold.mlp_view import mlp_view
-from levgen.scaffold.moe_view import MoeView
 from levgen.scaffold.names import ModelName
-from levgen.scaffold.parity_view import ParityView
 from levgen.scaffold.parts import AxisSpec, classes_of, load_part, needed_axes, needed_hyperparameters
-from levgen.scaffold.summary import summary
-from levgen.scaffold.unknown_view import UnknownView
+from levgen.scaffold.views.attention import AttentionView
+from levgen.scaffold.views.config import HyperparameterView, hyperparameter_views
+from levgen.scaffold.views.embeddings import EmbeddingsView
+from levgen.scaffold.views.fields import PartView, below, common_prefix, usable
+from levgen.scaffold.views.gated_norm import gated_norm_view
+from levgen.scaffold.views.head_transform import head_transform_view
+from levgen.scaffold.views.indexer import IndexerView
+from levgen.scaffold.views.kinds import KindsView
+from levgen.scaffold.views.latent_attention import LatentAttentionView
+from levgen.scaffold.views.layer import LayerView
+from levgen.scaffold.views.mlp import mlp_view
+from levgen.scaffold.views.moe import MoeView
+from levgen.scaffold.views.parity import ParityView
+from levgen.scaffold.views.summary import summary
+from levgen.scaffold.views.unknown import UnknownView
 
 
 class PortView:

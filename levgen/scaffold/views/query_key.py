@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from levgen.scaffold.fields import PartView
+from levgen.scaffold.views.fields import PartView
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 
 class QueryKeyView(PartView):

@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from levgen.architecture.schema import UnknownPart, UnknownWeight
-from levgen.scaffold.fields import shape
 from levgen.scaffold.parts import attribute, class_name
+from levgen.scaffold.views.fields import shape
 
 if TYPE_CHECKING:
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
 _WHAT: dict[UnknownPart, str] = {
     "activation": "The activation of the MLP",
@@ -160,7 +160,7 @@ class UnknownView:
         return fields
 
     def _field(self, theirs: str) -> str:
-        from levgen.scaffold.fields import usable
+        from levgen.scaffold.views.fields import usable
 
         ours = theirs if usable(theirs) else f"{theirs.replace('.', '_').lstrip('_')}"
         ours = ours if usable(ours) else f"its_{ours}"

@@ -57,7 +57,7 @@ def measure_columns(architecture: Architecture, tiny: Tiny, project: Path, say: 
 def stub_names(architecture: Architecture, model_type: str) -> list[str]:
     """The classes of a generated model that are stubs."""
     from levgen.scaffold.names import model_name
-    from levgen.scaffold.view import PortView
+    from levgen.scaffold.views.port import PortView
 
     return [own.class_name for own in PortView(architecture, model_name(model_type)).unknown.values()]
 
@@ -207,7 +207,7 @@ def stub_classes(architecture: Architecture, port: Any) -> list[Any]:
 
 def deepened(architecture: Architecture, base: Any, layers: int) -> dict[str, Any]:
     """Changes to `base` that give it so many layers, lists by layer repeated."""
-    from levgen.scaffold.parity_view import LISTS
+    from levgen.scaffold.views.parity import LISTS
 
     changes: dict[str, Any] = {"num_layers": layers}
     for name in LISTS:

@@ -10,7 +10,7 @@ from levgen.errors import LevgenError
 from levgen.reference.randomize import token_ids
 from levgen.reference.sizing.values import VOCAB
 from levgen.reference.tiny import Tiny
-from levgen.scaffold.parity_view import LISTS
+from levgen.scaffold.views.parity import LISTS
 from levgen.survey.observe.shapes import LENGTH
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Draw:
         """Rotations of any kind that the tests of a port try, for a config with `drawn`."""
         from levgen.runtime import Rotary
         from levgen.scaffold.names import model_name
-        from levgen.scaffold.view import PortView
+        from levgen.scaffold.views.port import PortView
 
         rotations = {}
         config = dataclasses.replace(self.base, **drawn)

@@ -1,0 +1,1 @@
+"""What the templates read: an architecture's answers as names, axes and expressions, part by part."""
