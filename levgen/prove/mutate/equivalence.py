@@ -33,8 +33,8 @@ class Comparison:
     def change(self, source: str) -> str | None:
         """What `source` changes of the model, with its figure; None where it is equivalent on everything tried.
 
-        Tried are: every config of the tests (the parameters that it has, and logits), each kind of rotation far out,
-        packed documents, another mask, positions with gaps, gradients, and fresh weights.
+        Tried are: every config of the tests (the parameters that it has, logits, and gradients), each kind of rotation
+        far out, packed documents, another mask, positions with gaps, and fresh weights.
         """
         subject = self._subject
         for name, before, case in self._cases():
@@ -44,14 +44,15 @@ class Comparison:
                     if len(model_arrays(after)) != len(model_arrays(before.model)):
                         return f"{name}: the model has other parameters"
                     error = difference(_logits(*inputs(case)), before.model, after)
-                    if error <= SAME and name == "TINY":
-                        found = _beyond_logits(before.model, after, tokens_of(case))
-                        if found is not None:
-                            return found
+                    if error > SAME:
+                        return f"{name}: logits change by {error:.1e}"
+                    found = _elsewhere(before.model, after, tokens_of(case)) if name == "TINY" else None
+                    if found is None and (name == "TINY" or name in subject.variations):
+                        found = _of_gradients(before.model, after, tokens_of(case))
+                    if found is not None:
+                        return f"{name}: {found}"
             except Exception as raised:
                 return f"{name}: it raises {type(raised).__name__}"
-            if error > SAME:
-                return f"{name}: logits change by {error:.1e}"
         with standing_in(subject.files, source) as (_, model_class):
             for name, config in {"TINY": subject.config, **subject.variations}.items():
                 found = _fresh_weights(subject.model_class, model_class, config)
@@ -78,7 +79,8 @@ def _logits(*given: Any) -> Callable[[Any], NamedArray]:
     return lambda model: logits_of(model, *given)
 
 
-def _beyond_logits(before: Any, after: Any, tokens: NamedArray) -> str | None:
+def _elsewhere(before: Any, after: Any, tokens: NamedArray) -> str | None:
+    """What changes under other masks, and at other positions."""
     Pos = tokens.resolve_axis("position")
     both: NamedArray = hax.named(np.ones((Pos.size, Pos.size), bool), (Pos, Pos.alias("key_position")))
     others = {
@@ -89,6 +91,10 @@ def _beyond_logits(before: Any, after: Any, tokens: NamedArray) -> str | None:
         error = difference(_logits(tokens, mask, positions), before, after)
         if error > SAME:
             return f"{name}: logits change by {error:.1e}"
+    return None
+
+
+def _of_gradients(before: Any, after: Any, tokens: NamedArray) -> str | None:
     if same_program(_gradients, (before, tokens), (after, tokens)):
         return None
     one, other = (gradients_by_hf_name(_gradients(model, tokens)) for model in (before, after))

@@ -1,5 +1,6 @@
 """Seeded faults and the project's tests: who notices, who doesn't, and what is equivalent."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,20 @@ def test_a_change_of_the_function_is_told_from_one_of_the_text(blind: Path) -> N
     std = unedited.change(loaded.source.replace("std / (2 * config.num_layers) ** 0.5", "std"))
     assert std is not None
     assert std.startswith("TINY: fresh weights change by")
+
+
+def test_a_gradient_that_changes_at_one_config_of_the_tests_is_told(blind: Path) -> None:
+    loaded = load_subject(find_files("gpt2", blind))
+    one_layer = dataclasses.replace(loaded.config, num_layers=1)
+    unedited = Comparison(dataclasses.replace(loaded, variations={"num_layers=1": one_layer}))
+    embedded = "self.embeddings(input_ids, pos_ids)"
+    stopped = f"({embedded} if self.config.num_layers > 1 else jax.lax.stop_gradient({embedded}))"
+    assert embedded in loaded.source
+    change = unedited.change(
+        loaded.source.replace(embedded, stopped).replace("import haliax", "import jax\nimport haliax")
+    )
+    assert change is not None
+    assert change.startswith("num_layers=1: the gradient of transformer.w")
 
 
 @pytest.mark.exhaustive
