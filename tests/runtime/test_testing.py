@@ -29,6 +29,7 @@ from levgen.runtime.testing import (
     to_numpy,
     to_torch,
     trusted_folder,
+    typical_error,
     without_rounding,
 )
 
@@ -58,6 +59,17 @@ def test_relative_error():
         assert relative_error(np.asarray([1.0]), np.asarray([bad])) == float("inf")
     with pytest.raises(LevgenError, match=r"shapes differ: ours \[3\], reference \[1, 3\]"):
         relative_error(np.zeros(3), np.zeros((1, 3)))
+
+
+def test_the_error_of_a_typical_token():
+    reference = hax.named(jnp.asarray([[[1.0, -4.0], [0.0, 1.0], [2.0, 1.0]]]), ("batch", "position", "vocab"))
+    ours = reference + hax.named(jnp.asarray([[[0.2, 0.0], [2.0, 3.0], [0.1, -0.4]]]), reference.axes)
+    assert relative_error(ours, reference) == pytest.approx(3.0 / 4)
+    assert typical_error(ours, reference) == pytest.approx(0.4 / 4, rel=1e-6)
+    assert typical_error(reference, reference) == 0.0
+    assert typical_error(ours * np.nan, reference) == float("inf")
+    with pytest.raises(LevgenError, match="shapes differ"):
+        typical_error(ours["batch", 0], reference)
 
 
 def test_assert_close_names_the_worst_index():
