@@ -28,6 +28,7 @@ class Comparison:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
+        self._configs = {"TINY": subject.config, **subject.variations}
         self._ready: dict[str, tuple[Ported[Any], Case]] = {}
 
     def change(self, source: str) -> str | None:
@@ -47,14 +48,14 @@ class Comparison:
                     if error > SAME:
                         return f"{name}: logits change by {error:.1e}"
                     found = _elsewhere(before.model, after, tokens_of(case)) if name == "TINY" else None
-                    if found is None and (name == "TINY" or name in subject.variations):
+                    if found is None and name in self._configs:
                         found = _of_gradients(before.model, after, tokens_of(case))
                     if found is not None:
                         return f"{name}: {found}"
             except Exception as raised:
                 return f"{name}: it raises {type(raised).__name__}"
         with standing_in(subject.files, source) as (_, model_class):
-            for name, config in {"TINY": subject.config, **subject.variations}.items():
+            for name, config in self._configs.items():
                 found = _fresh_weights(subject.model_class, model_class, config)
                 if found is not None:
                     return f"{name}: {found}"
@@ -63,8 +64,7 @@ class Comparison:
     def _cases(self) -> Iterator[tuple[str, Ported[Any], Case]]:
         """(name, the reference with random weights and the model without a fault, case), made when first asked for."""
         subject = self._subject
-        cases = {"TINY": Case(subject.config, LENGTH)}
-        cases |= {name: Case(config, LENGTH) for name, config in subject.variations.items()}
+        cases = {name: Case(config, LENGTH) for name, config in self._configs.items()}
         longest = subject.config.max_seq_len + (BEYOND if subject.rotations else 0)
         cases |= {f"{longest} positions, {kind}": Case(config, longest) for kind, config in subject.rotations.items()}
         cases["packed documents"] = Case(subject.config, LENGTH, (24, 40))
