@@ -6,7 +6,7 @@ import pytest
 
 from levgen.reference.find import Found, find_folder, find_type
 from levgen.reference.randomize import token_ids
-from levgen.reference.sizing.values import HEAD_DIM, HEADS, VOCAB, WINDOW
+from levgen.reference.sizing.values import HEAD_DIM, HEADS, HEADS_BESIDE, VOCAB, WINDOW
 from levgen.reference.tiny import tiny
 
 torch = pytest.importorskip("torch")
@@ -72,6 +72,7 @@ def test_what_is_as_large_as_the_heads_are_many_may_be_a_width() -> None:
     config = tiny(find_type("deepseek_v32")).config()
     assert config.num_attention_heads == HEADS
     assert config.index_head_dim == HEAD_DIM
+    assert config.index_n_heads == HEADS_BESIDE  # 64 at full size, a row of a matrix for each channel of each
 
 
 @pytest.mark.slow

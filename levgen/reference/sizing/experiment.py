@@ -17,6 +17,7 @@ from levgen.reference.sizing.values import (
     HEAD_DIM,
     HEAD_PARTS,
     HEADS,
+    HEADS_BESIDE,
     INNER,
     KV_HEADS,
     LENGTH,
@@ -25,6 +26,8 @@ from levgen.reference.sizing.values import (
     WIDTH,
     is_int,
 )
+
+_LARGE = 512  # of an axis
 
 
 def shorter_lists(found: Found, fields: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def fitted(found: Found, fields: Mapping[str, Any], values: dict[str, Any], prob
 def without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """`values` with small numbers for whatever else makes a tensor large."""
     base = weight_shapes(found, values)
-    if base is None or max(size for shape in base.values() for size in (*shape, 0)) <= 512:
+    if base is None or _largest(base) <= _LARGE:
         return values
     size = INNER
     for name, value in fields.items():
@@ -116,7 +119,26 @@ def without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any
             if other is not None and other != base:
                 values = {**values, name: size}
                 base, size = other, size + 8
+    return _with_few_heads_beside(found, fields, values) if _largest(base) > _LARGE else values
+
+
+def _with_few_heads_beside(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with few of what are many and small, such as the heads of an indexer: each one more makes the largest
+    tensor longer, and no tensor goes."""
+    base = weight_shapes(found, values)
+    for name, value in fields.items():
+        if base is None or _largest(base) <= _LARGE:
+            break
+        if is_int(value) and 16 <= value < 128 and name not in values:
+            fewer = weight_shapes(found, {**values, name: HEADS_BESIDE})
+            if fewer is not None and fewer.keys() == base.keys() and _largest(fewer) < _largest(base):
+                values, base = {**values, name: HEADS_BESIDE}, fewer
     return values
+
+
+def _largest(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """The longest axis of any tensor."""
+    return max(size for shape in shapes.values() for size in (*shape, 0))
 
 
 def repaired(found: Found, fields: Mapping[str, Any], values: dict[str, Any], problem: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ VOCAB, WIDTH, DEPTH, HEADS, KV_HEADS, HEAD_DIM, INNER, LENGTH, WINDOW = 131, 96,
 EXPERTS, CHOSEN = 12, 3  # a token goes to 3 of 12
 OPEN_EXPERTS = (EXPERTS, CHOSEN, 2)
 EXPERT_GROUPS = 4  # of experts
+HEADS_BESIDE = 5  # of an attention beside the model's own
 ABSENT_SIZE = 64  # of what a class leaves out
 HEAD_PARTS = (14, 8, 10)  # of a head whose width is a sum; even, because any may be the one that rotates
 # transformers' names, in which its configs' `attribute_map` speaks.
