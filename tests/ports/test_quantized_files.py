@@ -158,25 +158,21 @@ def test_on_eight_devices(tmp_path: Path) -> None:
 
 
 PEAK = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 
 import jax
 import transformers.models.auto.modeling_auto
+from benchmarks.peak_memory import added_peak
 from levgen.importing import import_file
 from levgen.runtime import load_hf
-
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
 
 path, name, small, large = json.loads(sys.argv[1])
 module = import_file(Path(path), "model")
 load_hf(getattr(module, name), small, dtype="bfloat16")
-before = peak()
-loaded = load_hf(getattr(module, name), large, dtype="bfloat16")
-print(sum(leaf.nbytes for leaf in jax.tree.leaves(loaded)), peak() - before)
+loaded = []
+peak = added_peak(lambda: loaded.append(load_hf(getattr(module, name), large, dtype="bfloat16")))
+print(sum(leaf.nbytes for leaf in jax.tree.leaves(loaded)), peak)
 """
 LARGER = {
     "fp8": {"hidden_dim": 512, "intermediate_dim": 1024, "expert_dim": 512, "num_experts": 24, "num_layers": 4},
@@ -184,9 +180,10 @@ LARGER = {
 }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets the peak of a process start anew")
 @pytest.mark.parametrize("name", CASES)
 def test_memory_peaks_near_the_size_of_the_weights(name: str, tmp_path: Path) -> None:
-    """In a process of its own: the peak is of the whole process, and never goes down."""
+    """In a process of its own, whose memory is known before."""
     case = CASES[name]
     rendered, config = rendered_for(case, tmp_path)
     folders = []
@@ -196,7 +193,7 @@ def test_memory_peaks_near_the_size_of_the_weights(name: str, tmp_path: Path) ->
     out = _run(PEAK, json.dumps([str(rendered.module.__file__), rendered.model_class.__name__, *folders]))
     loaded, peak = map(int, out.split()[-2:])
     assert loaded > 100e6
-    assert peak < 1.1 * loaded + 40e6, (loaded, peak)
+    assert 0.9 * loaded < peak < 1.1 * loaded + 40e6, (loaded, peak)
 
 
 def _run(script: str, argument: str, **environment: str) -> str:

@@ -227,29 +227,27 @@ def test_an_axis_mapping_wants_a_mesh(checkpoints):
         load_hf(Gpt2LMHeadModel, checkpoints["gpt2"], axis_mapping={"embed": "data"})
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets the peak of a process start anew")
 def test_memory_peaks_near_the_size_of_the_weights(tmp_path):
-    """In a process of its own: the peak is of the whole process, and never goes down."""
+    """In a process of its own, whose memory is known before."""
     script = """
-        import resource, sys
+        import sys
         from pathlib import Path
 
         sys.path.insert(0, sys.argv[2])
         import jax
+        from benchmarks.peak_memory import added_peak
         from gpt2_model import Gpt2Config, Gpt2LMHeadModel
         from haliax import Axis
         from levgen.runtime import load_hf
         import transformers.models.auto.modeling_auto
 
-        def peak():
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
         folder = Path(sys.argv[1])
         load_hf(Gpt2LMHeadModel, folder / "tiny")
-        before = peak()
         dtype = sys.argv[3] if len(sys.argv) > 3 else None
-        model = load_hf(Gpt2LMHeadModel, folder / "large", dtype=dtype)
-        size = sum(x.nbytes for x in jax.tree.leaves(model))
-        print(size, peak() - before)
+        loaded = []
+        peak = added_peak(lambda: loaded.append(load_hf(Gpt2LMHeadModel, folder / "large", dtype=dtype)))
+        print(sum(x.nbytes for x in jax.tree.leaves(loaded)), peak)
     """
     gpt2().save_pretrained(tmp_path / "tiny")
     gpt2(n_embd=640, n_layer=12, vocab_size=2000).save_pretrained(tmp_path / "large")
@@ -259,4 +257,4 @@ def test_memory_peaks_near_the_size_of_the_weights(tmp_path):
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         size, peak = map(int, out.split()[-2:])
         assert size > 50e6
-        assert peak < 1.1 * size + 20e6, (arguments, size, peak)
+        assert 0.9 * size < peak < 1.1 * size + 20e6, (arguments, size, peak)
