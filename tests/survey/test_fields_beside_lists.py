@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from levgen.survey.config import settle
+from levgen.survey.config import together
 from levgen.survey.config.field_map import FieldMap
+from levgen.survey.config.through_lists import through_lists
 
 BASE = {"kinds": ["a", "b"], "pattern": 1, "other": 7}
 
@@ -29,13 +30,13 @@ def _settled(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> FieldMa
     def snapshot_of(model: dict[str, Any]) -> _Snapshot:
         return _Snapshot(model["pattern"] if model["kinds"][0] == "b" else 0.0)
 
-    monkeypatch.setattr(settle, "snapshot_of", snapshot_of)
+    monkeypatch.setattr(together, "snapshot_of", snapshot_of)
     found = FieldMap(lists={"layer_types": "kinds"}, ignored=dict.fromkeys(("pattern", "other"), "nothing moved"))
     still: Any = {
         hf: [SimpleNamespace(changes={hf: BASE[hf] + 1}, in_training=False)]  # type: ignore[operator]  # both numbers
         for hf in ("pattern", "other")
     }
-    settle.fix_where_lists_differ(_trials(fields), found, still)
+    together.fix_where_lists_differ(_trials(fields), found, still)
     return found
 
 
@@ -95,4 +96,4 @@ def test_a_number_of_layers_without_experts_acts_through_their_list(seen: list[s
         measures = _Measures(kinds, 2.0 if one != kinds else 1.0)
         own.append(SimpleNamespace(moved=1.0, values=values, measures=measures))
     found = FieldMap(lists={"mlp_layer_types": "kinds"})
-    assert settle._through_lists(trials, found, own) == ("kinds" if through else None)
+    assert through_lists(trials, found, own) == ("kinds" if through else None)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from levgen.survey.config.computed import _follower, _one_word, _repeated
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.settle import _follower, _one_word, _repeated
 from levgen.survey.config.sizes import _unset_holds
 
 FOUND = FieldMap(sizes={"num_layers": "depth", "num_heads": "heads"})

@@ -6,8 +6,9 @@ from typing import Any
 
 from levgen.reference.sizing.values import is_int
 from levgen.survey.config.field_map import FieldMap
+from levgen.survey.config.idle import idle, plain, reason
 from levgen.survey.config.rotation import as_rotary, rotation_refusal
-from levgen.survey.config.settle import find_gates, idle, plain, reason
+from levgen.survey.config.together import find_gates
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, seen_from_outside
 from levgen.survey.evidence import Evidence, UnresolvedError
 

@@ -10,7 +10,7 @@ from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
 from levgen.reference.sizing.values import VOCAB, is_int
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.settle import plain
+from levgen.survey.config.idle import plain
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.leaves import Affine, identify
