@@ -14,10 +14,11 @@ from levgen.reference.record import Call, Probe, record
 from levgen.survey.evidence import Evidence, UnresolvedError, relative
 from levgen.survey.mixture.whole import Mixture, find_mixture
 from levgen.survey.observe.chain import parts_with_parameters
+from levgen.survey.observe.chosen_keys import all_keys, find_chooser, given_choice
 from levgen.survey.observe.columns import ROTATED, Columns, Joined, Narrowed, find_columns, find_joined
 from levgen.survey.observe.gated_norms import find_gated_norms
 from levgen.survey.observe.leaves import COMPUTES, Affine, NormLeaf, identify, is_elementwise
-from levgen.survey.observe.shapes import LENGTH, canonical, native, random_like
+from levgen.survey.observe.shapes import canonical, native, random_like
 from levgen.survey.observe.sums import Sum, explain
 from levgen.survey.questions.learned_activation import Learned, identify_learned
 
@@ -70,7 +71,7 @@ class Anatomy:
         """The input [T, N] of the leaf `want` (or the layer's output), other leaves' outputs [T, N] replaced."""
         shaped = {name: self._shaped(name, tensor) for name, tensor in {**self.held, **replaced}.items()}
         if self.chooser is not None:
-            shaped[self.chooser.name] = _everywhere(self.chooser.output)
+            shaped[self.chooser.name] = all_keys(self.chooser.output)
         found = self.probe.run(
             shaped, input=input, want=None if want == OUTPUT else want, arguments=self._all_keys_given()
         )
@@ -81,7 +82,7 @@ class Anatomy:
         if self.choice is None:
             return {}
         place, chosen = self.choice
-        every = _everywhere(chosen)
+        every = all_keys(chosen)
         return {place: every.expand(count, *every.shape[1:])}
 
     def run_each(self, cases: Sequence[dict[str, Any]], want: str) -> list[Any]:
@@ -126,7 +127,7 @@ class Anatomy:
             else:
                 batch[name] = torch.cat([self._shaped(name, one[name]) for one in every])
         if self.chooser is not None:
-            chosen = _everywhere(self.chooser.output)
+            chosen = all_keys(self.chooser.output)
             batch[self.chooser.name] = chosen.expand(count, *chosen.shape[1:])
         input = self.probe.input.expand(count, *self.probe.input.shape[1:])
         out = self.probe.run(
@@ -148,7 +149,7 @@ def dissect(call: Call) -> Anatomy:
     mixture = find_mixture(module, _by_name(made))
     if mixture is not None:  # it is one leaf: what it calls is a part of it
         made = [c for c in made if not c.name.startswith(f"{mixture.bank.name}.")]
-    chooser = _find_chooser(made, holding_parameters=_holding(module))
+    chooser = find_chooser(module, made)
     if chooser is not None:  # it is asked about when all else is known
         made = [c for c in made if c.name != chooser.name and not c.name.startswith(f"{chooser.name}.")]
     gated = find_gated_norms(module, _by_name(made))
@@ -192,7 +193,7 @@ def dissect(call: Call) -> Anatomy:
     evidence = [own.evidence for own in learned.values()]
     evidence += [leaf.gate.evidence for leaf in gated.values() if leaf.gate is not None]
     evidence += mixture.evidence if mixture is not None else ()
-    choice = _given_choice(call) if chooser is None else None
+    choice = given_choice(call) if chooser is None else None
     anatomy = Anatomy(
         probe,
         leaves,
@@ -221,45 +222,6 @@ def _call_by_call(calls: list[Call]) -> list[Call]:
         apart = times[call.name] > 1 and not any(True for _ in call.module.parameters())
         named.append(replace(call, name=f"{call.name}@{number}") if apart else call)
     return named
-
-
-def _find_chooser(made: list[Call], holding_parameters: set[str]) -> Call | None:
-    """The module whose output is whole numbers, some positions for each; the outermost one."""
-    found = [c for c in made if c.name in holding_parameters and _are_positions(c.output)]
-    return min(found, key=lambda c: len(c.name), default=None)
-
-
-def _given_choice(call: Call) -> tuple[int | str, Any] | None:
-    """The argument of a layer that holds whole numbers, some positions for each, by its place or name."""
-    given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
-    found = [(place, item) for place, item in given if hasattr(item, "is_floating_point") and _are_positions(item)]
-    if len(found) > 1:
-        observed = f"the layer is given {[place for place, _ in found]}, each with some positions for every one"
-        raise UnresolvedError("which keys are chosen", observed, call.module)
-    return next(iter(found), None)
-
-
-def _holding(module: Any) -> set[str]:
-    return {name for name, child in module.named_modules() if any(True for _ in child.parameters())}
-
-
-def _are_positions(output: Any) -> bool:
-    import torch
-
-    if output is None or output.is_floating_point() or output.is_complex() or output.dim() < 2:
-        return False
-    if output.dtype == torch.bool:
-        return False
-    length = output.shape[-2]
-    return bool(length == LENGTH and output.numel() and int(output.min()) >= 0 and int(output.max()) < length)
-
-
-def _everywhere(chosen: Any) -> Any:
-    """All positions for each, in place of `chosen` [..., T, count]."""
-    import torch
-
-    length = chosen.shape[-2]
-    return torch.arange(length, dtype=chosen.dtype).expand(*chosen.shape[:-1], length)
 
 
 def _by_name(calls: list[Call]) -> dict[str, list[Call]]:
