@@ -119,15 +119,16 @@ def without_large(found: Found, fields: Mapping[str, Any], values: dict[str, Any
             if other is not None and other != base:
                 values = {**values, name: size}
                 base, size = other, size + 8
-    return _with_few_heads_beside(found, fields, values) if _largest(base) > _LARGE else values
+    return _with_few_heads_beside(found, fields, values, base)
 
 
-def _with_few_heads_beside(found: Found, fields: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with few of what are many and small, such as the heads of an indexer: each one more makes the largest
-    tensor longer, and no tensor goes."""
-    base = weight_shapes(found, values)
+def _with_few_heads_beside(
+    found: Found, fields: Mapping[str, Any], values: dict[str, Any], base: dict[str, tuple[int, ...]]
+) -> dict[str, Any]:
+    """`values`, whose tensors are `base`, with few of what are many and small, such as the heads of an indexer: each
+    one more makes the largest tensor longer, and no tensor goes."""
     for name, value in fields.items():
-        if base is None or _largest(base) <= _LARGE:
+        if _largest(base) <= _LARGE:
             break
         if is_int(value) and 16 <= value < 128 and name not in values:
             fewer = weight_shapes(found, {**values, name: HEADS_BESIDE})
