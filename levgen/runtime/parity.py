@@ -5,11 +5,10 @@ torch and transformers are imported where they are used.
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import haliax as hax
@@ -19,11 +18,11 @@ import numpy as np
 from haliax import Axis, NamedArray
 
 from levgen.errors import LevgenError
+from levgen.runtime.adamw_step import step_reference, stepped
 from levgen.runtime.checkpoints.from_torch import checkpoint_names
 from levgen.runtime.config import LmConfig
-from levgen.runtime.hf_config.common import COMMON_FIELDS
-from levgen.runtime.hf_config.values import HfConfigError
 from levgen.runtime.model import LmExample, LmHeadModel
+from levgen.runtime.reference import first_tensor, fresh_reference, unreached
 from levgen.runtime.routing import router_margins
 from levgen.runtime.testing import (
     gradients_by_hf_name,
@@ -39,11 +38,6 @@ from levgen.runtime.testing import (
 
 M = TypeVar("M", bound=LmHeadModel)
 Array = np.ndarray[Any, Any]
-
-# AdamW with a large epsilon, this part of the largest gradient: where a gradient is nearly 0, the step would else be
-# its sign, which is noise, and noise grows with the largest.
-_LEARNING_RATE, _BETAS, _EPSILON, _WEIGHT_DECAY = 1e-2, (0.9, 0.95), 1e-2, 0.1
-
 
 # Scores of experts, or of keys, that differ by less, relatively, may come out in either order.
 _MARGIN = 2e-5
@@ -207,16 +201,6 @@ class Ported(Generic[M]):
 
     def adamw_step(self, tokens: NamedArray) -> dict[str, Array]:
         """Our parameters after one step of AdamW."""
-        import optax
-
-        @eqx.filter_jit
-        def stepped(model: M, gradients: Any) -> M:
-            largest = jnp.stack([jnp.abs(gradient).max() for gradient in jax.tree.leaves(gradients)]).max()
-            optimizer = optax.adamw(_LEARNING_RATE, *_BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY)
-            parameters = eqx.filter(model, eqx.is_inexact_array)
-            updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
-            return cast(M, eqx.apply_updates(model, updates))
-
         after = stepped(self.model, loss_gradients(self.model, tokens))
         return self._trained(gradients_by_hf_name(after))
 
@@ -227,15 +211,11 @@ class Ported(Generic[M]):
         """
         import copy
 
-        import torch
-
-        stepped = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
-        stepped.reference_loss(tokens).backward()
-        parameters = list(stepped.reference.parameters())
-        largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
-        torch.optim.AdamW(parameters, _LEARNING_RATE, _BETAS, eps=_EPSILON * largest, weight_decay=_WEIGHT_DECAY).step()
-        idle = checkpoint_names(stepped.reference, unreached(stepped.reference))
-        after = self._trained(gradients_by_hf_name(load_from_torch(type(self.model), stepped.reference)))
+        side = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
+        side.reference_loss(tokens).backward()
+        step_reference(side.reference)
+        idle = checkpoint_names(side.reference, unreached(side.reference))
+        after = self._trained(gradients_by_hf_name(load_from_torch(type(self.model), side.reference)))
         return {name: parameter for name, parameter in after.items() if name not in idle}
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:
@@ -321,68 +301,9 @@ def redrawn(draw: Callable[..., NamedArray], starts: Sequence[Sequence[int]]) ->
     return tokens
 
 
-def unreached(reference: Any) -> dict[str, Any]:
-    """Zeros for the parameters of a torch model that are trained, and whose loss has no gradient by them."""
-    import torch
-
-    named = reference.named_parameters()
-    return {name: torch.zeros_like(p) for name, p in named if p.requires_grad and p.grad is None}
-
-
 @eqx.filter_jit
 @eqx.filter_grad
 def loss_gradients(model: LmHeadModel, tokens: NamedArray) -> jax.Array:
     """The gradient of the next-token loss of `tokens` {batch, position}: a tree like `model`."""
     loss: NamedArray = model.compute_next_token_loss(LmExample.causal(tokens))
     return loss.scalar()
-
-
-def fresh_reference(config: LmConfig, Vocab: Axis, folder: Path | None = None) -> Any:
-    """A causal language model of transformers, or of the code in `folder`, with its own weights, seed 0."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    hf_config = reference_config(config, Vocab.size)
-    # One thread: small tensors gain nothing from more, and sums come out in one order.
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    if folder is not None:
-        return _from_folder(hf_config, folder)
-    model = AutoModelForCausalLM.from_config(hf_config, attn_implementation="eager", dtype=torch.float32)
-    for module in model.modules():
-        if hf_config.pad_token_id is not None and isinstance(module, torch.nn.Embedding):
-            module.padding_idx = None
-    return model
-
-
-def reference_config(config: LmConfig, vocab_size: int) -> Any:
-    """The transformers config of `config`, in which no token pads where its class can say so.
-
-    torch keeps gradients from the embedding of a padding token, and which token pads is the tokenizer's business.
-    """
-    try:
-        return config.to_hf_config(vocab_size, {"pad_token_id": None})
-    except HfConfigError:
-        return config.to_hf_config(vocab_size)
-
-
-def _from_folder(hf_config: Any, folder: Path) -> Any:
-    """The model that the code of `folder` makes of the fields of `hf_config`. transformers imports it, from a copy."""
-    from transformers.dynamic_module_utils import get_class_from_dynamic_module
-
-    entries = json.loads((folder / "config.json").read_text(encoding="utf-8"))["auto_map"]
-    ConfigClass, ModelClass = (
-        get_class_from_dynamic_module(entries[key], str(folder)) for key in ("AutoConfig", "AutoModelForCausalLM")
-    )
-    own = {name: value for name, value in hf_config.to_dict().items() if name not in COMMON_FIELDS}
-    config = ConfigClass(**own, vocab_size=hf_config.vocab_size, pad_token_id=None)
-    config._attn_implementation = "eager"
-    return ModelClass(config)
-
-
-def first_tensor(values: list[Any] | tuple[Any, ...]) -> Any:
-    """The first tensor of floating-point numbers. Raises LevgenError where there is none."""
-    for value in values:
-        if hasattr(value, "is_floating_point") and value.is_floating_point():
-            return value
-    raise LevgenError("the reference's module takes or gives no hidden states")

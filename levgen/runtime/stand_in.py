@@ -18,7 +18,8 @@ from jax.lax import stop_gradient
 
 from levgen.errors import LevgenError
 from levgen.runtime.model import LmHeadModel
-from levgen.runtime.parity import Ported, first_tensor
+from levgen.runtime.parity import Ported
+from levgen.runtime.reference import first_tensor
 from levgen.runtime.runs import Runs
 from levgen.runtime.testing import to_torch
 

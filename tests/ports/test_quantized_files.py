@@ -22,7 +22,8 @@ from test_cards import Rendered, render
 
 from levgen.architecture.catalogue import get
 from levgen.runtime import load_hf, save_hf
-from levgen.runtime.parity import Ported, fresh_reference
+from levgen.runtime.parity import Ported
+from levgen.runtime.reference import fresh_reference
 from levgen.runtime.testing import randomize
 from levgen.scaffold.complete import complete
 

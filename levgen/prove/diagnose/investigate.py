@@ -20,7 +20,7 @@ from levgen.prove.trace.align import Guide, pairs, stack_of
 from levgen.prove.trace.event import Trace
 from levgen.prove.trace.ours import our_trace
 from levgen.runtime.checkpoints.names import hf_tensors
-from levgen.runtime.parity import fresh_reference
+from levgen.runtime.reference import fresh_reference
 from levgen.runtime.testing import load_from_torch, randomize
 
 

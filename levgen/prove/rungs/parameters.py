@@ -36,7 +36,7 @@ def _at_full_size(model_class: Any, config: Any) -> tuple[int, list[str]]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from levgen.runtime.parity import reference_config
+    from levgen.runtime.reference import reference_config
 
     model = abstract(model_class, config, FULL_VOCAB)
     with torch.device("meta"):
