@@ -115,7 +115,8 @@ class UnknownView:
     def message_lines(self) -> list[str]:
         """The error's text, in pieces that fit a line."""
         where = f" In the reference: {self._own.where}" if self._own.where else ""
-        text = f"{self.class_name}.__call__ is to be written: {self._own.observed}.{where}"
+        observed = self._own.observed if self._own.observed.endswith(".") else f"{self._own.observed}."
+        text = f"{self.class_name}.__call__ is to be written: {observed}{where}"
         return textwrap.wrap(text, 100, drop_whitespace=False)
 
     # Fields -----------------------------------------------------------------------------------------------------

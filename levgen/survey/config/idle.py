@@ -6,6 +6,7 @@ from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials
 
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
+_CUT = " ..."
 
 
 def idle(trials: Trials, trial: Trial) -> bool:
@@ -28,5 +29,9 @@ def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
 
 
 def plain(value: Any, length: int = 80) -> str:
-    """`value` as a card's text may hold it, in at most `length` characters."""
-    return "".join(c for c in str(value) if c not in "\"'\\{}\n")[:length]
+    """`value` as a card's text may hold it; what is longer than `length` characters ends with a word and dots."""
+    said = "".join(c for c in str(value) if c not in "\"'\\{}\n")
+    if len(said) <= length:
+        return said
+    kept = said[: length - len(_CUT)]
+    return (kept.rpartition(" ")[0] or kept).rstrip(" ,") + _CUT
