@@ -211,11 +211,11 @@ class Ported(Generic[M]):
         """
         import copy
 
-        side = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
-        side.reference_loss(tokens).backward()
-        step_reference(side.reference)
-        idle = checkpoint_names(side.reference, unreached(side.reference))
-        after = self._trained(gradients_by_hf_name(load_from_torch(type(self.model), side.reference)))
+        copied = dataclasses.replace(self, reference=copy.deepcopy(self.reference))
+        copied.reference_loss(tokens).backward()
+        step_reference(copied.reference)
+        idle = checkpoint_names(copied.reference, unreached(copied.reference))
+        after = self._trained(gradients_by_hf_name(load_from_torch(type(self.model), copied.reference)))
         return {name: parameter for name, parameter in after.items() if name not in idle}
 
     def bfloat16_errors(self, tokens: NamedArray) -> tuple[float, float]:

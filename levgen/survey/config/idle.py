@@ -1,12 +1,10 @@
 """Whether a change of a field moved nothing, and how a card says so."""
 
-from typing import Any
-
+from levgen.survey.config.card_text import card_text
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials
 
 # Characters of a value in a reason: a generated file holds the reason on one line.
 _REASON = 16
-_CUT = " ..."
 
 
 def idle(trials: Trials, trial: Trial) -> bool:
@@ -23,15 +21,6 @@ def reason(trials: Trials, hf: str, own: list[Trial]) -> str:
     if any(trial.in_training for trial in own):
         return "acts in training only, as dropout does"
     rounding = " but rounding" if any(trial.moved > 0 for trial in own) else ""
-    said = plain(trials.base.values[hf])[:_REASON]
-    altered = ", ".join(dict.fromkeys(plain(trial.changes[hf]) for trial in own))[:_REASON]
+    said = card_text(trials.base.values[hf])[:_REASON]
+    altered = ", ".join(dict.fromkeys(card_text(trial.changes[hf]) for trial in own))[:_REASON]
     return f"nothing moved{rounding} when it changed from {said} to {altered}"
-
-
-def plain(value: Any, length: int = 80) -> str:
-    """`value` as a card's text may hold it; what is longer than `length` characters ends with a word and dots."""
-    said = "".join(c for c in str(value) if c not in "\"'\\{}\n")
-    if len(said) <= length:
-        return said
-    kept = said[: length - len(_CUT)]
-    return (kept.rpartition(" ")[0] or kept).rstrip(" ,") + _CUT

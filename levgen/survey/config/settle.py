@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from levgen.survey.config.card_text import card_text
 from levgen.survey.config.computed import computed_from
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.idle import idle, plain, reason
+from levgen.survey.config.idle import idle, reason
 from levgen.survey.config.moved_beside import drop_what_explains_too_little
 from levgen.survey.config.rotation import rotation_refusal
 from levgen.survey.config.through_lists import computes_list, through_lists, written_out
@@ -75,10 +76,10 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
         measures = trials.base.measures
         assert measures is not None
         if trial.unknown is not None:
-            what = f"at {plain(trial.changes[hf])}: {trial.unknown.observed}"
+            what = f"at {card_text(trial.changes[hf])}: {trial.unknown.observed}"
         elif trial.measures is not None:
             changed = measures.differing(trial.measures)
-            what = f"at {plain(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
+            what = f"at {card_text(trial.changes[hf])} it changes {', '.join(changed) or 'what no question sees'}"
     if hasattr(value, "to_dict"):  # a config in the config, whose own fields are fixed one by one
         from levgen.runtime.hf_config.common import COMMON_FIELDS
 
@@ -90,7 +91,7 @@ def _fix(trials: Trials, found: FieldMap, hf: str, default: Any, own: list[Trial
     where = source_of(trials.tiny.found.config())
     if isinstance(value, list | tuple | Mapping) and value:
         refused = rotation_refusal(value) if isinstance(value, Mapping) else None
-        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{plain(value)}: {what}"
+        what = f"{refused} As parameters of a rotation, {what}" if refused else f"{card_text(value)}: {what}"
         if moved or not own:
             found.unknown.append(Unknown(f"field {hf}", what, where))
         return

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from levgen.survey.config.card_text import card_text
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.idle import plain
 from levgen.survey.config.trials import ROUNDING, Trial, Trials, alternatives, snapshot_of
 from levgen.survey.evidence import Evidence, Unknown, source_of
 
@@ -35,7 +35,7 @@ def find_gates(trials: Trials, found: FieldMap, still: dict[str, list[Trial]]) -
             found.fixed[gate] = trials.fields[gate]
             others = [hf for hf in together if hf != gate]
             for hf in others:
-                found.ignored[hf] = f"nothing moves with it while {gate} is {plain(trials.fields[gate])}"
+                found.ignored[hf] = f"nothing moves with it while {gate} is {card_text(trials.fields[gate])}"
             found.evidence.append(
                 Evidence(f"field {gate}", f"fixed to {trials.fields[gate]}", probe=f"moves with {others}")
             )

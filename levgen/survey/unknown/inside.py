@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from levgen.reference.sizing.values import is_int
+from levgen.survey.config.card_text import card_text
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.idle import idle, plain, reason
+from levgen.survey.config.idle import idle, reason
 from levgen.survey.config.rotation import as_rotary, rotation_refusal
 from levgen.survey.config.together import find_gates
 from levgen.survey.config.trials import FLOAT32, ROUNDING, Trial, Trials, seen_from_outside
@@ -80,7 +81,7 @@ def bound_fields(trials: Trials) -> list[str]:
 
 
 def _altered(seen: list[Trial]) -> str:
-    return "; ".join(f"{plain(trial.changes)}: logits move by {trial.moved:.1e}" for trial in seen[:2])
+    return "; ".join(f"{card_text(trial.changes)}: logits move by {trial.moved:.1e}" for trial in seen[:2])
 
 
 def _hyperparameter(trials: Trials, hf: str) -> dict[str, Any] | None:
@@ -103,11 +104,13 @@ def _fix_inside(trials: Trials, found: FieldMap, hf: str, seen: list[Trial]) -> 
     where = type(trials.tiny.found.config()).__name__
     if isinstance(value, list | tuple) and value == getattr(trials.tiny.found.config(), hf, None):
         # However many layers there are it is the same: a constant. A port refuses whatever isn't the class's default.
-        found.evidence.append(Evidence(f"field {hf}", f"always its default, {plain(default)}", probe=_altered(seen)))
+        found.evidence.append(
+            Evidence(f"field {hf}", f"always its default, {card_text(default)}", probe=_altered(seen))
+        )
         return
     if isinstance(value, list | tuple) or value != default:
         raise UnresolvedError(
-            QUESTION, f"field {hf} of {where} acts in it by {plain(value)}, which a stub would not be told"
+            QUESTION, f"field {hf} of {where} acts in it by {card_text(value)}, which a stub would not be told"
         )
     found.fixed[hf] = default
-    found.evidence.append(Evidence(f"field {hf}", f"fixed to {plain(default)}", probe=_altered(seen)))
+    found.evidence.append(Evidence(f"field {hf}", f"fixed to {card_text(default)}", probe=_altered(seen)))

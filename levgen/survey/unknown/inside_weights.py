@@ -9,8 +9,8 @@ from typing import Any
 from levgen.reference.randomize import token_ids
 from levgen.reference.record import Call, record
 from levgen.reference.sizing.values import VOCAB, is_int
+from levgen.survey.config.card_text import card_text
 from levgen.survey.config.field_map import FieldMap
-from levgen.survey.config.idle import plain
 from levgen.survey.config.trials import Trials
 from levgen.survey.evidence import UnresolvedError
 from levgen.survey.observe.leaves import Affine, identify
@@ -67,8 +67,8 @@ def weights_inside(trials: Trials, found: FieldMap, hole: Hole, plugs: Plugs, in
         )
     unknown = hole.unknown
     inside.parts[hole.part] = {
-        "observed": plain(f"{unknown.question}: {unknown.observed}", 400),
-        "where": plain(unknown.where, 200),
+        "observed": card_text(f"{unknown.question}: {unknown.observed}", 400),
+        "where": card_text(unknown.where, 200),
         "weights": weights,
         "linear": {stored[f"{name}.weight"].removesuffix(".weight"): first for name, first in linear.items()},
         "axes": names.own,

@@ -1,10 +1,10 @@
-"""What a card says of a value: short, on one line, and cut where a word ends."""
+"""A value as the text of a card: short, on one line, and cut where a word ends."""
 
 from typing import Any
 
 import pytest
 
-from levgen.survey.config.idle import plain
+from levgen.survey.config.card_text import card_text
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,6 @@ from levgen.survey.config.idle import plain
         ("sigmoid(x@aim)", 10, "sigmoi ..."),
     ],
 )
-def test_a_value_as_plain_text(value: Any, length: int, said: str) -> None:
-    assert plain(value, length) == said
+def test_a_value_as_text(value: Any, length: int, said: str) -> None:
+    assert card_text(value, length) == said
     assert len(said) <= length
